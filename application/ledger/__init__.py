@@ -1,0 +1,1 @@
+"""The event log in PostgreSQL: schema, encoding, group commit, grouped reads."""

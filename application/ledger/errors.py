@@ -1,0 +1,23 @@
+"""What can go wrong between a decision and its record.
+
+LedgerError
+├── Conflict           another writer was first on that stream: reload and decide again
+├── UnitRejected       the store refuses this unit itself: retrying it will not help
+└── LedgerUnavailable  no answer from PostgreSQL: nothing may be handed out
+"""
+
+
+class LedgerError(Exception):
+    """A unit of events was not recorded, or is not known to be."""
+
+
+class Conflict(LedgerError):
+    """Another writer recorded that version of the stream first."""
+
+
+class UnitRejected(LedgerError):
+    """The store refuses this unit whatever else is in the batch."""
+
+
+class LedgerUnavailable(LedgerError):
+    """PostgreSQL did not answer in time; the caller must answer 503 and hand out nothing."""

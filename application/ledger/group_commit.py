@@ -1,0 +1,225 @@
+"""Group commit: one writer per process commits whatever queued while the last commit ran.
+
+Rules of our own:
+1. A unit is all or nothing, and is answered only after its COMMIT.
+2. One unit's conflict never fails its neighbours: a refused batch is halved until the culprit
+   stands alone.
+3. Two units on the same stream do not share a batch: the second must see the first one's conflict.
+4. A lost answer is not a conflict: the batch is read back, under the writers' lock, before it is
+   decided. A batch is one statement, so it is in the log whole or not at all.
+5. With PostgreSQL away nothing waits for long: what was not sent is refused at once.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+
+from application.ledger.errors import Conflict, LedgerError, LedgerUnavailable, UnitRejected
+from application.ledger.link import Link
+from application.ledger.recorder import APPEND, READ_BACK, append_parameters, recorded_positions
+
+BATCH_UNITS = 256
+RECONNECT_SECONDS = 0.1
+DOUBT_SECONDS = 3.0
+"""How long a lost answer may stay in doubt before its requests are answered 503."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Unit:
+    events: Sequence[StoredEvent]
+    done: asyncio.Future[int]
+
+    def succeed(self, position: int) -> None:
+        if not self.done.done():  # the request may have gone away meanwhile
+            self.done.set_result(position)
+
+    def fail(self, error: LedgerError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(slots=True)
+class CommitCounts:
+    """What the writer did so far; `lost` counts commits whose answer was lost."""
+
+    commits: int = 0
+    events: int = 0
+    conflicts: int = 0
+    lost: int = 0
+
+
+class GroupCommit:
+    """The writer of one process. Start it with `start` in the running event loop."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._queue: deque[_Unit] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._away = False
+        self._closing = False
+        self.counts = CommitCounts()
+
+    @property
+    def available(self) -> bool:
+        """Whether a unit handed in now would be tried."""
+        return not self._away and not self._closing
+
+    @property
+    def waiting(self) -> int:
+        """How many units wait for the commit that runs."""
+        return len(self._queue)
+
+    def start(self) -> None:
+        """Start the writer task."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="group commit")
+
+    async def close(self) -> None:
+        """Commit what is queued, then stop."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._link.drop()
+
+    def submit(self, events: Sequence[StoredEvent]) -> asyncio.Future[int]:
+        """Queue one unit; the future gives the position of its first event once it is durable.
+
+        The future raises Conflict, UnitRejected or LedgerUnavailable. Raises LedgerUnavailable at
+        once when PostgreSQL is known to be away.
+        """
+        if self._away or self._closing:
+            raise LedgerUnavailable("PostgreSQL is away")
+        done = asyncio.get_running_loop().create_future()
+        self._queue.append(_Unit(events, done))
+        self._wake.set()
+        return done
+
+    async def append(self, events: Sequence[StoredEvent]) -> int:
+        """Record one unit and return the position of its first event; raises as `submit` does."""
+        return await self.submit(events)
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = self._take_batch()
+            try:
+                await self._commit(batch)
+            except LedgerUnavailable as error:
+                await self._wait_out(batch, error)
+            except Exception:
+                # The writer must outlive whatever one batch does to it, or nothing is issued again.
+                _log.exception("a batch failed in an unforeseen way")
+                _fail(batch, LedgerUnavailable("the batch could not be committed"))
+
+    def _take_batch(self) -> list[_Unit]:
+        batch: list[_Unit] = []
+        streams: set[Any] = set()
+        later: list[_Unit] = []
+        while self._queue and len(batch) < BATCH_UNITS:
+            unit = self._queue.popleft()
+            touched = {event.originator_id for event in unit.events}
+            if streams.isdisjoint(touched):
+                batch.append(unit)
+            else:
+                later.append(unit)
+            streams |= touched
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    async def _commit(self, batch: Sequence[_Unit]) -> None:
+        events = [event for unit in batch for event in unit.events]
+        try:
+            rows = await self._link.fetch(APPEND, append_parameters(events))
+        except (psycopg.IntegrityError, psycopg.DataError) as error:
+            await self._isolate(batch, error)
+        except (psycopg.Error, TimeoutError) as error:
+            if self._link.up:  # the statement was refused: disk full, read-only, cancelled
+                _log.warning("PostgreSQL refused a batch: %s", type(error).__name__)
+                _fail(batch, LedgerUnavailable("PostgreSQL cannot record at the moment"))
+            else:
+                await self._resolve_doubt(batch, events)
+        else:
+            self._succeed(batch, rows[0][0])
+
+    async def _isolate(self, batch: Sequence[_Unit], error: psycopg.Error) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._commit(batch[:middle])
+            await self._commit(batch[middle:])
+        elif isinstance(error, psycopg.errors.UniqueViolation):
+            self.counts.conflicts += 1
+            batch[0].fail(Conflict("another writer was first"))
+        else:
+            _log.error("the store refused a unit: %s", type(error).__name__)
+            batch[0].fail(UnitRejected("the store refused the unit"))
+
+    async def _resolve_doubt(self, batch: Sequence[_Unit], events: Sequence[StoredEvent]) -> None:
+        self.counts.lost += 1
+        _log.warning("the answer to a commit of %d events was lost; reading back", len(events))
+        deadline = monotonic() + DOUBT_SECONDS
+        while True:
+            try:
+                positions = await self._read_back(events)
+                break
+            except (LedgerUnavailable, psycopg.Error, TimeoutError) as error:
+                if monotonic() >= deadline:
+                    raise LedgerUnavailable("PostgreSQL did not come back in time") from error
+                await asyncio.sleep(RECONNECT_SECONDS)
+        if positions is None:
+            await self._commit(batch)
+            return
+        index = 0
+        for unit in batch:
+            unit.succeed(positions[index])
+            index += len(unit.events)
+
+    async def _read_back(self, events: Sequence[StoredEvent]) -> list[int] | None:
+        # Under the lock: a backend that still works on the lost commit has finished by then.
+        await self._link.fetch("SELECT grantledger.close_position_hole()")
+        found = await self._link.fetch(READ_BACK, append_parameters(events)[:2])
+        return recorded_positions(events, [(row[0], row[1], row[2], row[3]) for row in found])
+
+    def _succeed(self, batch: Sequence[_Unit], first: int) -> None:
+        position = first
+        for unit in batch:
+            unit.succeed(position)
+            position += len(unit.events)
+        self.counts.commits += 1
+        self.counts.events += position - first
+
+    async def _wait_out(self, batch: Sequence[_Unit], error: LedgerUnavailable) -> None:
+        self._away = True
+        _fail(batch, error)
+        _fail(self._queue, error)
+        self._queue.clear()
+        _log.error("PostgreSQL is away: nothing is issued until it returns")
+        while not self._closing:
+            try:
+                await self._link.connected()
+                break
+            except LedgerUnavailable:
+                await asyncio.sleep(RECONNECT_SECONDS)
+        self._away = False
+        _log.warning("PostgreSQL is back")
+
+
+def _fail(units: Sequence[_Unit] | deque[_Unit], error: LedgerUnavailable) -> None:
+    for unit in units:
+        unit.fail(error)

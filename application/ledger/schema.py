@@ -1,0 +1,240 @@
+"""The schema of the log, as numbered migrations that run once each, in one transaction each.
+
+- One table, one total order. `notification_id` is the position: contiguous, and given under an
+  advisory lock that is held until commit, so that a reader that has seen position n will never
+  find a new event at or below n.
+- Partitions: `directory` holds the ids whose first byte is 00; one partition a month holds the
+  UUIDv7 made in it. Attached, not created in place: that would lock out writers.
+- Append-only: a trigger refuses UPDATE and DELETE. Old months are detached, never deleted.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from domain.ids import uuid7
+
+SCHEMA = "grantledger"
+EVENTS_TABLE = "ledger_events"
+APPEND_LOCK = 4_714_921_630_517_351_521  # arbitrary and permanent: all writers take this lock
+MIGRATION_LOCK = APPEND_LOCK + 1
+AUDITOR_ROLE = "grantledger_auditor"
+MONTHS_AHEAD = 3
+
+_log = logging.getLogger(__name__)
+
+MIGRATIONS: Sequence[tuple[str, str]] = (
+    (
+        "ledger",
+        """
+CREATE TABLE grantledger.ledger_events (
+    originator_id uuid NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text NOT NULL,
+    state bytea NOT NULL,
+    notification_id bigint NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (originator_id, originator_version)
+) PARTITION BY RANGE (originator_id);
+
+CREATE INDEX ledger_events_notification_id_idx ON grantledger.ledger_events (notification_id);
+
+CREATE TABLE grantledger.ledger_events_directory PARTITION OF grantledger.ledger_events
+    FOR VALUES FROM ('00000000-0000-0000-0000-000000000000')
+    TO ('01000000-0000-0000-0000-000000000000');
+
+CREATE SEQUENCE grantledger.ledger_position MINVALUE 0 START 0;
+SELECT setval('grantledger.ledger_position', 0, true);
+
+CREATE FUNCTION grantledger.append_events(
+    ids uuid[], versions bigint[], topics text[], states bytea[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    head bigint;
+    moment timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    moment := clock_timestamp();
+    SELECT last_value INTO head FROM grantledger.ledger_position;
+    INSERT INTO grantledger.ledger_events
+        (originator_id, originator_version, topic, state, notification_id, recorded_at)
+    SELECT e.id, e.version, e.topic, e.state, head + e.place, moment
+    FROM unnest(ids, versions, topics, states) WITH ORDINALITY
+        AS e (id, version, topic, state, place);
+    -- A sequence is not transactional: moved only after the insert, a refused batch leaves no hole.
+    PERFORM setval('grantledger.ledger_position', head + cardinality(ids), true);
+    RETURN head + 1;
+END $$;
+COMMENT ON FUNCTION grantledger.append_events IS
+    'Appends events in the one total order; returns the position of the first.';
+
+CREATE FUNCTION grantledger.close_position_hole() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    head bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    SELECT coalesce(max(notification_id), 0) INTO head FROM grantledger.ledger_events;
+    IF head < (SELECT last_value FROM grantledger.ledger_position) THEN
+        PERFORM setval('grantledger.ledger_position', head, true);
+    END IF;
+END $$;
+COMMENT ON FUNCTION grantledger.close_position_hole IS
+    'Takes back positions of a writer that died between its insert and its commit.';
+
+CREATE FUNCTION grantledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger is append-only: % refused', TG_OP USING ERRCODE = '42501';
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON grantledger.ledger_events
+    FOR EACH ROW EXECUTE FUNCTION grantledger.refuse_change();
+CREATE TRIGGER never_truncated BEFORE TRUNCATE ON grantledger.ledger_events
+    FOR EACH STATEMENT EXECUTE FUNCTION grantledger.refuse_change();
+
+CREATE VIEW grantledger.events AS
+SELECT notification_id AS position, recorded_at, topic, originator_id, originator_version,
+    convert_from(state, 'UTF8')::jsonb AS state
+FROM grantledger.ledger_events;
+
+CREATE TABLE grantledger.wrapped_keys (
+    kid text PRIMARY KEY,
+    master_key_id text NOT NULL,
+    nonce bytea NOT NULL,
+    ciphertext bytea NOT NULL
+);
+COMMENT ON TABLE grantledger.wrapped_keys IS
+    'Private signing keys, AES-GCM under the master key. Outside the log, so that they can go.';
+""",
+    ),
+    (
+        "read models",
+        """
+CREATE SCHEMA read;
+CREATE TABLE grantledger.projections (
+    name text PRIMARY KEY,
+    build integer NOT NULL,
+    position bigint NOT NULL DEFAULT 0,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE grantledger.projections IS
+    'Which build of a projection is live, and the position up to which it is complete.';
+""",
+    ),
+)
+
+
+def migrate(connection: psycopg.Connection[tuple[object, ...]], *, now: datetime) -> list[str]:
+    """Bring the schema up to date and return the names of the migrations that were applied.
+
+    Safe to run from many processes at once. `connection` must be in autocommit mode. Raises
+    RuntimeError where the database was migrated by a newer version.
+    """
+    applied: list[str] = []
+    connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+    try:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS grantledger")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS grantledger.schema_migrations (number integer PRIMARY KEY,"
+            " name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        )
+        done = schema_version(connection)
+        if done > len(MIGRATIONS):
+            raise RuntimeError(
+                f"the database is at schema {done}, this version knows {len(MIGRATIONS)}: "
+                "run the newer version"
+            )
+        for number, (name, statements) in enumerate(MIGRATIONS[done:], start=done + 1):
+            with connection.transaction():
+                connection.execute(SQL(statements))
+                connection.execute(
+                    "INSERT INTO grantledger.schema_migrations (number, name) VALUES (%s, %s)",
+                    (number, name),
+                )
+            applied.append(name)
+        _ensure_auditor_role(connection)
+        ensure_partitions(connection, now=now)
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+    return applied
+
+
+def schema_version(connection: psycopg.Connection[tuple[object, ...]]) -> int:
+    """Return the number of the last migration applied, 0 for an empty database."""
+    present = connection.execute(
+        "SELECT to_regclass('grantledger.schema_migrations') IS NOT NULL"
+    ).fetchone()
+    if present != (True,):
+        return 0
+    row = connection.execute(
+        "SELECT coalesce(max(number), 0) FROM grantledger.schema_migrations"
+    ).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def ensure_partitions(
+    connection: psycopg.Connection[tuple[object, ...]], *, now: datetime
+) -> list[str]:
+    """Attach the partitions from the last month to MONTHS_AHEAD; return the names of the new."""
+    created = []
+    for offset in range(-1, MONTHS_AHEAD + 1):
+        name, lower, upper = month_partition(now, offset)
+        known = connection.execute(
+            "SELECT to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.{name}",)
+        ).fetchone()
+        if known == (True,):
+            continue
+        table, parent = Identifier(SCHEMA, name), Identifier(SCHEMA, EVENTS_TABLE)
+        with connection.transaction():
+            connection.execute(SQL("CREATE TABLE {} (LIKE {})").format(table, parent))
+            connection.execute(
+                SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                    parent, table, Literal(str(lower)), Literal(str(upper))
+                )
+            )
+        created.append(name)
+    return created
+
+
+def month_partition(now: datetime, offset: int) -> tuple[str, UUID, UUID]:
+    """Return name, first id and first id after the partition `offset` months from `now` (UTC)."""
+    first = _month(now, offset)
+    return (
+        f"{EVENTS_TABLE}_{first:%Y_%m}",
+        _first_id(first),
+        _first_id(_month(now, offset + 1)),
+    )
+
+
+def _month(now: datetime, offset: int) -> datetime:
+    months = now.year * 12 + now.month - 1 + offset
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+def _first_id(moment: datetime) -> UUID:
+    # The bound is the bare time stamp: below every version and variant bit of that millisecond.
+    return UUID(int=uuid7(moment, bytes(10)).int >> 80 << 80)
+
+
+def _ensure_auditor_role(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    try:
+        with connection.transaction():
+            exists = connection.execute(
+                "SELECT 1 FROM pg_roles WHERE rolname = %s", (AUDITOR_ROLE,)
+            ).fetchone()
+            if exists is None:
+                connection.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(AUDITOR_ROLE)))
+            connection.execute(
+                SQL(
+                    "GRANT USAGE ON SCHEMA read TO {role};"
+                    "GRANT SELECT ON ALL TABLES IN SCHEMA read TO {role};"
+                    "ALTER DEFAULT PRIVILEGES IN SCHEMA read GRANT SELECT ON TABLES TO {role}"
+                ).format(role=Identifier(AUDITOR_ROLE))
+            )
+    except psycopg.errors.InsufficientPrivilege:
+        _log.warning(
+            "no privilege to create the role %s: create it and grant it SELECT on schema read",
+            AUDITOR_ROLE,
+        )

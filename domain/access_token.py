@@ -1,0 +1,89 @@
+"""An access token: issued once, perhaps revoked. Its stream id is the token's `jti`.
+
+TokenIssued is always version 1 of a fresh UUIDv7 stream: no read before it and no conflict
+possible. The event carries everything the decision rested on, so that it explains itself.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from domain.provenance import Provenance
+from domain.recorded import Recorded
+
+
+class AccessToken(Recorded):
+    """The record of one access token (RFC 9068); the token's value is kept nowhere."""
+
+    TOPIC = "token"
+    if TYPE_CHECKING:  # at run time these would become arguments of __init__
+        client_id: str
+        subject: str
+        session_id: str
+        expires_at: datetime
+        revoked: bool
+
+    class Event(Recorded.Event):
+        """Something that happened to the token whose `jti` is the stream id."""
+
+        client_id: str
+        subject: str
+        session_id: str
+
+    class Issued(Event, Recorded.Created):
+        """The token was issued.
+
+        `client_version` and `owner_version` are the versions of the configuration that decided;
+        `requested_scope` is None where the request named none; `withheld_*` is what the narrowing
+        removed and where it was lacking; `policy` fingerprints the scope catalogue in force.
+        """
+
+        TOPIC = "token.issued"
+        client_version: int
+        owner_version: int | None
+        grant_type: str
+        requested_scope: tuple[str, ...] | None
+        scope: tuple[str, ...]
+        withheld_by_client: tuple[str, ...]
+        withheld_by_owner: tuple[str, ...]
+        audience: tuple[str, ...]
+        expires_at: datetime
+        kid: str
+        algorithm: str
+        authentication_method: str
+        credential_id: str
+        address: str
+        user_agent: str
+        plugin_id: str | None
+        policy: str
+
+        def apply(self, aggregate: "AccessToken") -> None:
+            aggregate.client_id = self.client_id
+            aggregate.subject = self.subject
+            aggregate.expires_at = self.expires_at
+            aggregate.session_id = self.session_id
+            aggregate.revoked = False
+
+    Created = Issued  # the inherited name: every event has its topic
+
+    class Revoked(Event):
+        """The token is void from now on. `by` is the client or administrator that did it."""
+
+        TOPIC = "token.revoked"
+        by: str
+        reason: str
+
+        def apply(self, aggregate: "AccessToken") -> None:
+            aggregate.revoked = True
+
+    def revoke(self, *, by: str, reason: str, provenance: Provenance) -> None:
+        """Void the token (RFC 7009); a second time changes nothing."""
+        if not self.revoked:
+            self._record(
+                self.Revoked,
+                provenance,
+                client_id=self.client_id,
+                subject=self.subject,
+                session_id=self.session_id,
+                by=by,
+                reason=reason,
+            )

@@ -1,0 +1,354 @@
+"""A client: its configuration over time, and the decision what it may be issued.
+
+Only configuration lives on this stream; what was issued is on the tokens' own streams. The order
+of the checks in `issue_token` follows the steps of the client_credentials grant:
+
+2 the grant type is registered, 3 the requested scope or all of the client's, 4 the owner exists
+and is active, 5 each scope by its tier, 6 something is granted, 7 the target is allowed,
+8 permissions that need an audience have it, 9 `sub` is the owner.
+
+(1, authentication, happens at the edge, where the secret is.)
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from domain.access_token import AccessToken
+from domain.client_configuration import (
+    Audiences,
+    ClientConfiguration,
+    ClientType,
+    TokenPolicy,
+)
+from domain.client_secret import ClientSecret
+from domain.errors import (
+    GrantTypeNotRegistered,
+    InvalidConfiguration,
+    OwnerNotActive,
+    PublicClientRefused,
+)
+from domain.ids import directory_id
+from domain.issuance import (
+    DeploymentPolicy,
+    IssueRequest,
+    SigningChoice,
+    choose_audience,
+    narrow,
+    require_audiences,
+)
+from domain.permissions import Catalogue
+from domain.principal import Principal
+from domain.provenance import Provenance
+from domain.recorded import Administered
+
+MAX_SECRETS = 5
+"""Secrets in overlap at one time; a rotation beyond is a sign of a loop."""
+
+
+class Client(Administered):
+    """An OAuth client (RFC 6749, Section 2)."""
+
+    TOPIC = "client"
+    if TYPE_CHECKING:  # at run time these would become arguments of __init__
+        client_id: str
+        name: str
+        client_type: ClientType
+        grant_types: tuple[str, ...]
+        scopes: tuple[str, ...]
+        audiences: Audiences
+        owner: str | None
+        tokens: TokenPolicy
+        enabled: bool
+        secrets: tuple[ClientSecret, ...]
+
+    class Event(Administered.Event):
+        """Something an administrator decided about a client."""
+
+        client_id: str
+
+    class Registered(Event, Administered.Created):
+        """The client exists, with this configuration and no credential yet."""
+
+        TOPIC = "client.registered"
+        name: str
+        client_type: ClientType
+        grant_types: tuple[str, ...]
+        scopes: tuple[str, ...]
+        audiences: Audiences
+        owner: str | None
+        tokens: TokenPolicy
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.client_id = self.client_id
+            aggregate.name = self.name
+            aggregate.client_type = self.client_type
+            aggregate.grant_types = self.grant_types
+            aggregate.scopes = self.scopes
+            aggregate.audiences = self.audiences
+            aggregate.owner = self.owner
+            aggregate.tokens = self.tokens
+            aggregate.enabled = True
+            aggregate.secrets = ()
+
+    Created = Registered  # the inherited name: every event has its topic
+
+    class SecretAdded(Event):
+        """A secret authenticates the client from now on; only its verifier is kept."""
+
+        TOPIC = "client.secret_added"
+        secret_id: str
+        pepper_id: str
+        verifier: str
+
+        def apply(self, aggregate: "Client") -> None:
+            added = ClientSecret(self.secret_id, self.pepper_id, self.verifier, self.timestamp)
+            aggregate.secrets = (*aggregate.secrets, added)
+
+    class SecretRetired(Event):
+        """A secret stops authenticating at `usable_until` (UTC)."""
+
+        TOPIC = "client.secret_retired"
+        secret_id: str
+        usable_until: datetime
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.secrets = tuple(
+                secret.retired(self.usable_until) if secret.secret_id == self.secret_id else secret
+                for secret in aggregate.secrets
+            )
+
+    class ScopesChanged(Event):
+        """The client's scopes are now exactly these."""
+
+        TOPIC = "client.scopes_changed"
+        scopes: tuple[str, ...]
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.scopes = self.scopes
+
+    class GrantTypesChanged(Event):
+        """The client's grant types are now exactly these."""
+
+        TOPIC = "client.grant_types_changed"
+        grant_types: tuple[str, ...]
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.grant_types = self.grant_types
+
+    class AudiencesChanged(Event):
+        """The client's audiences are now exactly these."""
+
+        TOPIC = "client.audiences_changed"
+        audiences: Audiences
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.audiences = self.audiences
+
+    class OwnerChanged(Event):
+        """The client now belongs to this principal, or to nobody."""
+
+        TOPIC = "client.owner_changed"
+        owner: str | None
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.owner = self.owner
+
+    class TokenPolicyChanged(Event):
+        """The client's tokens are made like this from now on."""
+
+        TOPIC = "client.token_policy_changed"
+        tokens: TokenPolicy
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.tokens = self.tokens
+
+    class Disabled(Event):
+        """Nothing is issued to the client any more."""
+
+        TOPIC = "client.disabled"
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.enabled = False
+
+    class Enabled(Event):
+        """The client may be issued tokens again."""
+
+        TOPIC = "client.enabled"
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.enabled = True
+
+    @staticmethod
+    def stream(client_id: str) -> UUID:
+        """Return the stream id of the client `client_id`."""
+        return directory_id("client", client_id)
+
+    @classmethod
+    def register(
+        cls, configuration: ClientConfiguration, *, catalogue: Catalogue, provenance: Provenance
+    ) -> "Client":
+        """Register a client. Raises ScopeUnknown for a scope outside the catalogue."""
+        facts: dict[str, Any] = {
+            name: getattr(configuration, name) for name in type(configuration).model_fields
+        }
+        facts["scopes"] = catalogue.order(configuration.scopes)
+        return cls._begin(cls.Registered, cls.stream(configuration.client_id), provenance, **facts)
+
+    def add_secret(
+        self, *, secret_id: str, pepper_id: str, verifier: str, provenance: Provenance
+    ) -> None:
+        """Add a credential. Raises InvalidConfiguration for a public client or too many secrets."""
+        if self.client_type is ClientType.PUBLIC:
+            raise InvalidConfiguration("a public client has no secret")
+        if len(self.usable_secrets(provenance.occurred_at)) >= MAX_SECRETS:
+            raise InvalidConfiguration(f"the client already has {MAX_SECRETS} usable secrets")
+        self._record(
+            self.SecretAdded,
+            provenance,
+            client_id=self.client_id,
+            secret_id=secret_id,
+            pepper_id=pepper_id,
+            verifier=verifier,
+        )
+
+    def rotate_secret(
+        self,
+        *,
+        secret_id: str,
+        pepper_id: str,
+        verifier: str,
+        overlap: timedelta,
+        provenance: Provenance,
+    ) -> None:
+        """Add a credential and let the present ones end after `overlap`.
+
+        Raises InvalidConfiguration as add_secret does.
+        """
+        end = provenance.occurred_at + overlap
+        present = self.usable_secrets(provenance.occurred_at)
+        for secret in present:
+            if secret.retired(end) is not secret:
+                self._record(
+                    self.SecretRetired,
+                    provenance,
+                    client_id=self.client_id,
+                    secret_id=secret.secret_id,
+                    usable_until=end,
+                )
+        self.add_secret(
+            secret_id=secret_id, pepper_id=pepper_id, verifier=verifier, provenance=provenance
+        )
+
+    def usable_secrets(self, now: datetime) -> Sequence[ClientSecret]:
+        """Return the credentials that authenticate at `now` (aware, UTC)."""
+        return [secret for secret in self.secrets if secret.usable(now)]
+
+    def set_scopes(
+        self, scopes: Sequence[str], *, catalogue: Catalogue, provenance: Provenance
+    ) -> None:
+        """Replace the scopes. Raises ScopeUnknown for a scope outside the catalogue."""
+        ordered = catalogue.order(scopes)
+        if ordered != self.scopes:
+            self._change(self.ScopesChanged, provenance, scopes=ordered)
+
+    def set_grant_types(self, grant_types: Sequence[str], *, provenance: Provenance) -> None:
+        """Replace the grant types. Raises InvalidConfiguration for what the client cannot use."""
+        if self.client_type is ClientType.PUBLIC and "client_credentials" in grant_types:
+            raise InvalidConfiguration("a public client cannot use client_credentials")
+        if tuple(grant_types) != self.grant_types:
+            self._change(self.GrantTypesChanged, provenance, grant_types=tuple(grant_types))
+
+    def set_audiences(self, audiences: Audiences, *, provenance: Provenance) -> None:
+        """Replace the audiences."""
+        if audiences != self.audiences:
+            self._change(self.AudiencesChanged, provenance, audiences=audiences)
+
+    def set_owner(self, owner: str | None, *, provenance: Provenance) -> None:
+        """Give the client to another principal, or to nobody."""
+        if owner != self.owner:
+            self._change(self.OwnerChanged, provenance, owner=owner)
+
+    def set_token_policy(self, tokens: TokenPolicy, *, provenance: Provenance) -> None:
+        """Change how the client's tokens are made."""
+        if tokens != self.tokens:
+            self._change(self.TokenPolicyChanged, provenance, tokens=tokens)
+
+    def disable(self, provenance: Provenance) -> None:
+        """Issue nothing to the client any more; a second time changes nothing."""
+        if self.enabled:
+            self._change(self.Disabled, provenance)
+
+    def enable(self, provenance: Provenance) -> None:
+        """Issue to the client again; nothing changes where it was not disabled."""
+        if not self.enabled:
+            self._change(self.Enabled, provenance)
+
+    def issue_token(
+        self,
+        request: IssueRequest,
+        *,
+        grant_type: str,
+        owner: Principal | None,
+        policy: DeploymentPolicy,
+        signing: SigningChoice,
+        provenance: Provenance,
+    ) -> AccessToken:
+        """Decide about a client_credentials request and return the token's record.
+
+        `owner` is the principal that `self.owner` names, or None where it does not exist. Raises
+        PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive, ScopeUnknown,
+        ScopeNotGranted, AudienceNotAllowed or AudienceMissing; then nothing is recorded.
+        """
+        if self.client_type is ClientType.PUBLIC:  # 1
+            raise PublicClientRefused(f"a public client cannot use {grant_type}")
+        if grant_type not in self.grant_types:  # 2
+            raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
+        requested = self.scopes if request.scope is None else request.scope  # 3
+        if self.owner is not None and (owner is None or not owner.active):  # 4
+            raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
+        narrowing = narrow(  # 5, 6
+            requested=requested,
+            client_scopes=self.scopes,
+            owner_permissions=owner.permissions(policy.catalogue) if owner else (),
+            catalogue=policy.catalogue,
+        )
+        audience = choose_audience(  # 7
+            requested=request.audience,
+            allowed=self.audiences.allowed,
+            default=self.audiences.default or policy.default_audience,
+        )
+        require_audiences(  # 8
+            granted=narrowing.granted, audience=audience, catalogue=policy.catalogue
+        )
+        by_owner = policy.subject_is_owner and self.owner is not None
+        lifetime = self.tokens.lifetime or policy.lifetime
+        return AccessToken._begin(
+            AccessToken.Issued,
+            request.token_id,
+            provenance,
+            client_id=self.client_id,
+            client_version=self.version,
+            subject=self.owner if by_owner else self.client_id,  # 9
+            owner_version=owner.version if owner else None,
+            session_id=request.session_id,
+            grant_type=grant_type,
+            requested_scope=request.scope,
+            scope=narrowing.granted,
+            withheld_by_client=narrowing.withheld_by_client,
+            withheld_by_owner=narrowing.withheld_by_owner,
+            audience=audience,
+            expires_at=provenance.occurred_at + timedelta(seconds=lifetime),
+            kid=signing.kid,
+            algorithm=signing.algorithm,
+            authentication_method=request.authentication_method,
+            credential_id=request.credential_id,
+            address=request.origin.address,
+            user_agent=request.origin.user_agent,
+            plugin_id=self.tokens.plugin_id,
+            policy=policy.catalogue.digest,
+        )
+
+    def _change(self, event_class: type[Event], provenance: Provenance, **facts: Any) -> None:
+        self._record(event_class, provenance, client_id=self.client_id, **facts)

@@ -1,0 +1,58 @@
+"""Broken rules of the domain. The application maps each to an OAuth error code.
+
+DomainError
+├── AlreadyRegistered        the name is taken
+├── InvalidConfiguration     a client, principal or key may not be configured like this
+├── GrantTypeNotRegistered   the client may not use this grant type
+├── PublicClientRefused      the grant needs a confidential client
+├── ScopeUnknown             a name outside the catalogue
+├── ScopeNotGranted          nothing is left after the narrowing
+├── AudienceMissing          a permission needs an audience the token lacks
+├── AudienceNotAllowed       the target is not on the client's list
+├── OwnerNotActive           the client's owner is missing or deactivated
+└── KeyStateError            a signing key cannot go from here to there
+"""
+
+
+class DomainError(Exception):
+    """A rule of the domain was broken; the message is safe to show to the caller."""
+
+
+class AlreadyRegistered(DomainError):
+    """The name is taken."""
+
+
+class InvalidConfiguration(DomainError):
+    """A client, principal or key may not be configured like this."""
+
+
+class GrantTypeNotRegistered(DomainError):
+    """The client may not use this grant type."""
+
+
+class PublicClientRefused(DomainError):
+    """The grant needs a client that can keep a secret."""
+
+
+class ScopeUnknown(DomainError):
+    """A scope name is outside the catalogue."""
+
+
+class ScopeNotGranted(DomainError):
+    """No requested scope is left after the narrowing."""
+
+
+class AudienceMissing(DomainError):
+    """A permission needs an audience that the token would not carry."""
+
+
+class AudienceNotAllowed(DomainError):
+    """The requested audience or resource is not on the client's list."""
+
+
+class OwnerNotActive(DomainError):
+    """The client's owner does not exist or is deactivated. Never shown to the caller."""
+
+
+class KeyStateError(DomainError):
+    """A signing key cannot change to the requested state."""

@@ -1,0 +1,125 @@
+"""What a token is made of once decided: the narrowing of scopes and the choice of audience.
+
+The rules read only their arguments, so that a report can run today's policy over yesterday's
+requests.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import AudienceMissing, AudienceNotAllowed, ScopeNotGranted
+from domain.permissions import Catalogue, Tier
+from domain.provenance import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRequest:
+    """What a token request asks for, and what it will be made with.
+
+    `scope` is None where the request named none. `audience` is what `audience` and `resource`
+    named together. `token_id` becomes the `jti`; `session_id` reads `sess_<hex>`.
+    """
+
+    token_id: UUID
+    session_id: str
+    scope: tuple[str, ...] | None
+    audience: tuple[str, ...]
+    authentication_method: str
+    credential_id: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class SigningChoice:
+    """The key a token will be signed with."""
+
+    kid: str
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Which requested scopes are left, in catalogue order, and what each side lacked."""
+
+    granted: tuple[str, ...]
+    withheld_by_client: tuple[str, ...]
+    withheld_by_owner: tuple[str, ...]
+
+
+def narrow(
+    *,
+    requested: Sequence[str],
+    client_scopes: Collection[str],
+    owner_permissions: Collection[str],
+    catalogue: Catalogue,
+) -> Narrowing:
+    """Return what is left of `requested`.
+
+    Service tier: the client's provisioning suffices. User tier: the owner must hold it as well,
+    and without an owner nobody holds it. Raises ScopeUnknown for a name outside the catalogue and
+    ScopeNotGranted, which names the deficit, when nothing is left.
+    """
+    ordered = catalogue.order(requested)
+    lacking_client = tuple(name for name in ordered if name not in client_scopes)
+    lacking_owner = tuple(
+        name
+        for name in ordered
+        if name in client_scopes
+        and catalogue[name].tier is Tier.USER
+        and name not in owner_permissions
+    )
+    withheld = {*lacking_client, *lacking_owner}
+    granted = tuple(name for name in ordered if name not in withheld) if withheld else ordered
+    if not granted:
+        raise ScopeNotGranted(_deficit(lacking_client, lacking_owner))
+    return Narrowing(granted, lacking_client, lacking_owner)
+
+
+def _deficit(lacking_client: Sequence[str], lacking_owner: Sequence[str]) -> str:
+    parts = []
+    if lacking_client:
+        parts.append(f"not in the client's grant: {' '.join(lacking_client)}")
+    if lacking_owner:
+        parts.append(f"not held by the owner: {' '.join(lacking_owner)}")
+    return "; ".join(parts) or "no scope requested"
+
+
+def choose_audience(
+    *, requested: Sequence[str], allowed: Collection[str], default: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the `aud` of the token (RFC 8707, Section 2.2; RFC 9068, Section 3).
+
+    Raises AudienceNotAllowed, without telling what would be allowed.
+    """
+    if not requested:
+        return tuple(default)
+    distinct = tuple(dict.fromkeys(requested))
+    outside = [name for name in distinct if name not in allowed]
+    if outside:
+        raise AudienceNotAllowed(f"not an allowed target: {' '.join(outside)}")
+    return distinct
+
+
+def require_audiences(
+    *, granted: Sequence[str], audience: Collection[str], catalogue: Catalogue
+) -> None:
+    """Raise AudienceMissing for a permission that needs an audience the token lacks."""
+    for name in granted:
+        needed = catalogue[name].required_audience
+        if needed is not None and needed not in audience:
+            raise AudienceMissing(f"{name} requires the audience {needed}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPolicy:
+    """The part of the settings that decides about tokens.
+
+    `lifetime` is in seconds. `subject_is_owner` False makes `sub` the client_id always (RFC 9068,
+    Section 2.2). `default_audience` is used by clients that have no default of their own.
+    """
+
+    catalogue: Catalogue
+    lifetime: int
+    default_audience: tuple[str, ...]
+    subject_is_owner: bool

@@ -1,0 +1,112 @@
+"""The scope catalogue: which permissions exist, who may hold them, and in which order they read.
+
+Rules of our own:
+- *service* tier permissions are provisioned on the client at registration; the owner is irrelevant.
+- *user* tier permissions are delegated: the client and the person behind the grant must hold them.
+- A level only orders the answer. It never implies another permission: `level >= level` alone
+  would make `user` imply `service`.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cached_property
+from hashlib import sha256
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from domain.errors import ScopeUnknown
+
+# RFC 6749, Section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+SCOPE_TOKEN = r"^[\x21\x23-\x5B\x5D-\x7E]+$"
+
+
+class Tier(StrEnum):
+    """Where the authority of a permission comes from."""
+
+    USER = "user"
+    SERVICE = "service"
+
+
+class Permission(BaseModel):
+    """One entry of the catalogue."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(pattern=SCOPE_TOKEN, max_length=128)
+    level: int = Field(ge=0, le=1000, description="Order in the answer, highest first")
+    tier: Tier
+    required_audience: str | None = Field(
+        default=None, description="Audience a token must carry to hold this permission"
+    )
+
+
+DEFAULT_PERMISSIONS = (
+    Permission(name="admin", level=100, tier=Tier.USER),
+    Permission(name="user", level=50, tier=Tier.USER),
+    Permission(name="service", level=40, tier=Tier.SERVICE),
+    Permission(name="a2a", level=30, tier=Tier.SERVICE),
+    Permission(name="mcp", level=20, tier=Tier.SERVICE),
+    Permission(name="hook:govern", level=15, tier=Tier.SERVICE, required_audience="hook"),
+    Permission(name="hook:track", level=15, tier=Tier.SERVICE, required_audience="hook"),
+    Permission(name="anonymous", level=10, tier=Tier.USER),
+    Permission(name="clients:manage", level=5, tier=Tier.SERVICE),
+    Permission(name="audit:read", level=5, tier=Tier.SERVICE),
+    Permission(name="reports:read", level=5, tier=Tier.SERVICE),
+)
+DEFAULT_ROLES: Mapping[str, tuple[str, ...]] = {
+    "admin": ("admin", "user", "anonymous"),
+    "user": ("user", "anonymous"),
+    "anonymous": ("anonymous",),
+}
+
+
+class Catalogue(BaseModel):
+    """All permissions of a deployment, and the roles by which people hold the user-tier ones."""
+
+    model_config = ConfigDict(frozen=True)
+
+    permissions: tuple[Permission, ...] = DEFAULT_PERMISSIONS
+    roles: Mapping[str, tuple[str, ...]] = Field(default=DEFAULT_ROLES)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Catalogue":
+        names = [permission.name for permission in self.permissions]
+        if len(set(names)) != len(names):
+            raise ValueError("a permission is listed twice")
+        for role, held in self.roles.items():
+            for name in held:
+                if name not in names or self[name].tier is not Tier.USER:
+                    raise ValueError(f"role {role}: {name} is not a user-tier permission")
+        return self
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Permission]:
+        """The permissions by their names."""
+        return {permission.name: permission for permission in self.permissions}
+
+    @cached_property
+    def _rank(self) -> Mapping[str, tuple[int, int]]:
+        return {p.name: (-p.level, index) for index, p in enumerate(self.permissions)}
+
+    @cached_property
+    def digest(self) -> str:
+        """A short fingerprint that events carry, so that a policy change shows in the record."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def __getitem__(self, name: str) -> Permission:
+        return self.by_name[name]
+
+    def order(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return `names` without repetition by descending level; ties in catalogue order.
+
+        Raises ScopeUnknown, which names what is not in the catalogue.
+        """
+        distinct = set(names)
+        unknown = distinct - self._rank.keys()
+        if unknown:
+            raise ScopeUnknown(f"unknown scope: {' '.join(sorted(unknown))}")
+        return tuple(sorted(distinct, key=self._rank.__getitem__))
+
+    def held_through(self, roles: Iterable[str]) -> frozenset[str]:
+        """Return the user-tier permissions that somebody with these roles holds."""
+        return frozenset(name for role in roles for name in self.roles.get(role, ()))

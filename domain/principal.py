@@ -1,0 +1,106 @@
+"""A principal: a resource owner, known by an opaque subject id and the roles assigned to it."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from domain.errors import InvalidConfiguration
+from domain.ids import directory_id
+from domain.permissions import Catalogue
+from domain.provenance import Provenance
+from domain.recorded import Administered
+
+
+class Principal(Administered):
+    """A person or other owner on whose authority clients act. Holds no personal data."""
+
+    TOPIC = "principal"
+    if TYPE_CHECKING:  # at run time these would become arguments of __init__
+        subject: str
+        roles: tuple[str, ...]
+        active: bool
+
+    class Event(Administered.Event):
+        """Something an administrator decided about a principal."""
+
+        subject: str
+
+    class Registered(Event, Administered.Created):
+        """The principal became known."""
+
+        TOPIC = "principal.registered"
+        roles: tuple[str, ...]
+
+        def apply(self, aggregate: "Principal") -> None:
+            aggregate.subject = self.subject
+            aggregate.roles = self.roles
+            aggregate.active = True
+
+    Created = Registered  # the inherited name: every event has its topic
+
+    class RolesAssigned(Event):
+        """The principal's roles are now exactly these."""
+
+        TOPIC = "principal.roles_assigned"
+        roles: tuple[str, ...]
+
+        def apply(self, aggregate: "Principal") -> None:
+            aggregate.roles = self.roles
+
+    class Deactivated(Event):
+        """Nothing is issued on this principal's authority any more."""
+
+        TOPIC = "principal.deactivated"
+
+        def apply(self, aggregate: "Principal") -> None:
+            aggregate.active = False
+
+    class Reactivated(Event):
+        """The principal's authority counts again."""
+
+        TOPIC = "principal.reactivated"
+
+        def apply(self, aggregate: "Principal") -> None:
+            aggregate.active = True
+
+    @staticmethod
+    def stream(subject: str) -> UUID:
+        """Return the stream id of the principal `subject`."""
+        return directory_id("principal", subject)
+
+    @classmethod
+    def register(
+        cls, subject: str, roles: tuple[str, ...], *, catalogue: Catalogue, provenance: Provenance
+    ) -> "Principal":
+        """Make a principal known. Raises InvalidConfiguration for a role outside the catalogue."""
+        _known_roles(roles, catalogue)
+        return cls._begin(
+            cls.Registered, cls.stream(subject), provenance, subject=subject, roles=roles
+        )
+
+    def assign_roles(
+        self, roles: tuple[str, ...], *, catalogue: Catalogue, provenance: Provenance
+    ) -> None:
+        """Replace the roles. Raises InvalidConfiguration for a role outside the catalogue."""
+        _known_roles(roles, catalogue)
+        if roles != self.roles:
+            self._record(self.RolesAssigned, provenance, subject=self.subject, roles=roles)
+
+    def deactivate(self, provenance: Provenance) -> None:
+        """Withdraw the principal's authority; a second time changes nothing."""
+        if self.active:
+            self._record(self.Deactivated, provenance, subject=self.subject)
+
+    def reactivate(self, provenance: Provenance) -> None:
+        """Give the authority back; nothing changes where it was not withdrawn."""
+        if not self.active:
+            self._record(self.Reactivated, provenance, subject=self.subject)
+
+    def permissions(self, catalogue: Catalogue) -> frozenset[str]:
+        """Return the user-tier permissions held at present: none when deactivated."""
+        return catalogue.held_through(self.roles) if self.active else frozenset()
+
+
+def _known_roles(roles: tuple[str, ...], catalogue: Catalogue) -> None:
+    unknown = set(roles) - catalogue.roles.keys()
+    if unknown:
+        raise InvalidConfiguration(f"unknown role: {' '.join(sorted(unknown))}")

@@ -1,0 +1,91 @@
+"""The base of every aggregate here: events that say when and in which request they happened.
+
+`timestamp` is the library's name of the moment; in the stored state it reads `occurred_at`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate, CanMutateAggregate
+
+from domain.provenance import Provenance
+
+
+class Recorded(Aggregate):
+    """An aggregate whose events carry the request they came from."""
+
+    class Event(Aggregate.Event):
+        """A fact with its request: `request_id`, and `traceparent` (W3C) or an empty string."""
+
+        request_id: str
+        traceparent: str
+
+    class Created(Event, Aggregate.Created):
+        """The first fact of a stream."""
+
+    @classmethod
+    def _begin(
+        cls, event_class: Any, stream_id: UUID, provenance: Provenance, **facts: Any
+    ) -> Self:
+        """Record the first fact of the stream `stream_id`."""
+        return cls._create(
+            event_class,
+            id=stream_id,
+            timestamp=provenance.occurred_at,
+            request_id=provenance.request_id,
+            traceparent=provenance.traceparent,
+            **facts,
+        )
+
+    def _record(self, event_class: Any, provenance: Provenance, **facts: Any) -> None:
+        """Record a further fact of this stream."""
+        self.trigger_event(
+            event_class,
+            timestamp=provenance.occurred_at,
+            request_id=provenance.request_id,
+            traceparent=provenance.traceparent,
+            **facts,
+        )
+
+    def facts(self) -> Sequence[CanMutateAggregate[UUID]]:
+        """Return the facts decided since the last call, oldest first."""
+        return self.collect_events()
+
+
+class Administered(Recorded):
+    """An aggregate that people configure: every event also says by whom and why."""
+
+    class Event(Recorded.Event):
+        """An administrative act: `by` names who did it, `why` the stated reason or empty."""
+
+        by: str
+        why: str
+
+    class Created(Event, Recorded.Created):
+        """The first administrative act of a stream."""
+
+    @classmethod
+    def _begin(
+        cls, event_class: Any, stream_id: UUID, provenance: Provenance, **facts: Any
+    ) -> Self:
+        return super()._begin(
+            event_class, stream_id, provenance, by=provenance.by, why=provenance.why, **facts
+        )
+
+    def _record(self, event_class: Any, provenance: Provenance, **facts: Any) -> None:
+        super()._record(event_class, provenance, by=provenance.by, why=provenance.why, **facts)
+
+
+def fold(events: Sequence[CanMutateAggregate[UUID]]) -> Any:
+    """Return the aggregate that `events`, oldest first and complete, lead to; None without any."""
+    aggregate: Any = None
+    for event in events:
+        aggregate = event.mutate(aggregate)
+    return aggregate
+
+
+def moment(value: datetime) -> str:
+    """Return `value` as people read it in messages: UTC, to the second."""
+    return value.strftime("%Y-%m-%d %H:%M:%SZ")
