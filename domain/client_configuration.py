@@ -44,8 +44,9 @@ class TokenPolicy(BaseModel):
 class Audiences(BaseModel):
     """Where a client's tokens may be used, and what the client itself answers for.
 
-    `default` is issued when nothing is requested and must be part of `allowed`; `serves` names the
-    audiences whose tokens this client may introspect as their resource server.
+    `default` is issued when nothing is requested and must be part of `allowed`; where either is
+    empty, the deployment's default audience stands in. `serves` names the audiences whose tokens
+    this client may introspect as their resource server.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

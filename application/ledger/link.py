@@ -18,8 +18,10 @@ ANSWER_SECONDS = 5.0
 _SESSION = (
     # Off is never acceptable: a token may be handed out only once its event is durable. A stricter
     # setting of the operator (remote_apply) stays.
-    "SELECT set_config('synchronous_commit', 'on', false)"
-    " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+    (
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    ),
     f"SET statement_timeout = '{int(ANSWER_SECONDS)}s'",
     "SET idle_in_transaction_session_timeout = '10s'",
 )

@@ -85,7 +85,9 @@ class LedgerRecorder(PostgresApplicationRecorder):
         """Do nothing: application.ledger.schema.migrate makes the table."""
 
     def insert_events(
-        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+        self,
+        stored_events: Sequence[StoredEvent],
+        **kwargs: Any,  # noqa: ARG002  # the interface's
     ) -> Sequence[int] | None:
         """Append `stored_events` as one unit and return their positions.
 

@@ -1,0 +1,70 @@
+# Needs Python 3.11+, make and pip; everything else is installed into .venv from the lock files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := domain application projections api tests
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+INSTALL := $(PIP) install --root-user-action=ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+.DELETE_ON_ERROR:
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/run ## Start the service on 127.0.0.1:8000 (ARGS="--port 8001 ..." is passed on)
+	@exec $(BIN)/grantledger serve $(ARGS)
+
+test: $(VENV)/dev ## Run the tests (ARGS="-k name ..." is passed on to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev ## Check format, lint, types and the direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/dev ## Format the code and repair what lint can repair
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/dev ## Measure tokens a second beside a sign-only endpoint (JSON=FILE writes data)
+	@$(BIN)/python -m tests.benchmarks $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+lock: $(VENV)/dev ## Renew both lock files with the newest allowed versions
+	@$(COMPILE) pyproject.toml --group build --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --group dev --constraint requirements.lock \
+		--output-file requirements-dev.lock
+
+clean: ## Remove .venv and all caches; never the data directory
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	@find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# --universal: one file for every platform and every Python from 3.11 on. --no-config: no index
+# address of the person who locks gets in. No comments on origins: they differ with every change.
+COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --upgrade \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--custom-compile-command "make lock"
+
+# The stamps: newer than the lock file means that .venv has what the lock file says.
+$(VENV)/run: requirements.lock pyproject.toml
+	@$(call prepare,requirements.lock,about half a minute)
+
+$(VENV)/dev: requirements-dev.lock pyproject.toml
+	@$(call prepare,requirements-dev.lock,about a minute)
+
+define prepare
+set -e; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "grantledger needs Python 3.11 or newer; choose one with make PYTHON=..." >&2; exit 1; }; \
+if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	echo "Making the virtual environment $(VENV)"; \
+	$(PYTHON) -m venv --clear $(VENV); \
+fi; \
+echo "Installing what $(1) lists into $(VENV): $(2) the first time"; \
+$(INSTALL) --require-hashes -r $(1); \
+$(INSTALL) --no-deps --no-build-isolation -e .; \
+touch $@
+endef

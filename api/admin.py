@@ -1,0 +1,183 @@
+"""The administration API: clients, principals and keys, with scope `clients:manage`.
+
+Every act is recorded with who did it; the optional header X-Change-Reason says why.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from litestar import Request, Router, get, patch, post, put
+from litestar.params import Parameter
+
+from api.admin_requests import (
+    REASON_HEADER,
+    ClientChanges,
+    KeyRotation,
+    NewPrincipal,
+    Roles,
+    SecretRotation,
+    administrative,
+)
+from api.bearer import requires
+from api.composition import Service
+from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView
+from application.administration import clients, principals, signing_keys
+from application.errors import NotFound
+from domain.client_configuration import ClientConfiguration
+
+AnyRequest = Request[Any, Any, Any]
+Reason = Annotated[
+    str | None,
+    Parameter(header=REASON_HEADER, description="Why; kept in the record", max_length=200),
+]
+
+
+def admin_router(service: Service) -> Router:
+    """Return the routes below /admin."""
+    return Router(
+        "/admin",
+        route_handlers=[*_clients(service), *_principals(service), *_keys(service)],
+        guards=[requires("clients:manage", service)],
+        security=[{"bearer": ["clients:manage"]}],
+    )
+
+
+def _clients(service: Service) -> list[Any]:
+    @get("/clients", tags=["Clients"], summary="All clients")
+    async def list_clients() -> list[ClientView]:
+        await service.directory.refresh()
+        return [ClientView.of(client) for client in service.directory.clients()]
+
+    @post("/clients", tags=["Clients"], summary="Register a client; its secret is shown once")
+    async def register_client(
+        request: AnyRequest, data: ClientConfiguration, reason: Reason = None
+    ) -> ClientWithSecret:
+        client, secret = await clients.register(
+            data, service=service, provenance=administrative(request, service, reason)
+        )
+        await service.directory.refresh()
+        return ClientWithSecret.with_secret(client, secret)
+
+    @get("/clients/{client_id:str}", tags=["Clients"], summary="One client")
+    async def show_client(client_id: str) -> ClientView:
+        await service.directory.refresh()
+        client = service.directory.client(client_id)
+        if client is None:
+            raise NotFound(f"no such client: {client_id}")
+        return ClientView.of(client)
+
+    @patch("/clients/{client_id:str}", tags=["Clients"], summary="Change a client")
+    async def change_client(
+        request: AnyRequest, client_id: str, data: ClientChanges, reason: Reason = None
+    ) -> ClientView:
+        changes = clients.Changes(**{name: getattr(data, name) for name in data.model_fields_set})
+        client = await clients.change(
+            client_id, changes, service=service, provenance=administrative(request, service, reason)
+        )
+        await service.directory.refresh()
+        return ClientView.of(client)
+
+    @post(
+        "/clients/{client_id:str}/rotate-secret",
+        tags=["Clients"],
+        summary="Make a new secret, shown once; the present ones end after the overlap",
+    )
+    async def rotate_secret(
+        request: AnyRequest, client_id: str, data: SecretRotation, reason: Reason = None
+    ) -> ClientWithSecret:
+        client, secret = await clients.rotate_secret(
+            client_id,
+            overlap=timedelta(seconds=data.overlap_seconds),
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        await service.directory.refresh()
+        return ClientWithSecret.with_secret(client, secret)
+
+    return [list_clients, register_client, show_client, change_client, rotate_secret]
+
+
+def _principals(service: Service) -> list[Any]:
+    @get("/principals", tags=["Principals"], summary="All principals")
+    async def list_principals() -> list[PrincipalView]:
+        await service.directory.refresh()
+        return [PrincipalView.of(principal) for principal in service.directory.principals()]
+
+    @post("/principals", tags=["Principals"], summary="Make a principal known")
+    async def register_principal(
+        request: AnyRequest, data: NewPrincipal, reason: Reason = None
+    ) -> PrincipalView:
+        principal = await principals.register(
+            data.subject,
+            data.roles,
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        await service.directory.refresh()
+        return PrincipalView.of(principal)
+
+    @get("/principals/{subject:str}", tags=["Principals"], summary="One principal")
+    async def show_principal(subject: str) -> PrincipalView:
+        await service.directory.refresh()
+        principal = service.directory.principal(subject)
+        if principal is None:
+            raise NotFound(f"no such principal: {subject}")
+        return PrincipalView.of(principal)
+
+    @put("/principals/{subject:str}/roles", tags=["Principals"], summary="Replace the roles")
+    async def assign_roles(
+        request: AnyRequest, subject: str, data: Roles, reason: Reason = None
+    ) -> PrincipalView:
+        principal = await principals.assign_roles(
+            subject,
+            data.roles,
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        await service.directory.refresh()
+        return PrincipalView.of(principal)
+
+    @post(
+        "/principals/{subject:str}/{act:str}",
+        tags=["Principals"],
+        summary="Withdraw the principal's authority (deactivate) or give it back (reactivate)",
+        status_code=200,
+    )
+    async def set_active(
+        request: AnyRequest, subject: str, act: str, reason: Reason = None
+    ) -> PrincipalView:
+        if act not in ("deactivate", "reactivate"):
+            raise NotFound(f"no such act: {act}")
+        principal = await principals.set_active(
+            subject,
+            active=act == "reactivate",
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        await service.directory.refresh()
+        return PrincipalView.of(principal)
+
+    return [list_principals, register_principal, show_principal, assign_roles, set_active]
+
+
+def _keys(service: Service) -> list[Any]:
+    @get("/keys", tags=["Keys"], summary="All signing keys, retired ones too")
+    async def list_keys() -> list[KeyView]:
+        await service.directory.refresh()
+        return [KeyView.of(key) for key in service.directory.keys()]
+
+    @post("/keys/rotate", tags=["Keys"], summary="Let the next key sign", status_code=200)
+    async def rotate_key(request: AnyRequest, data: KeyRotation, reason: Reason = None) -> KeyView:
+        await service.directory.refresh()
+        key = await signing_keys.rotate(
+            data.algorithm,
+            service.directory.keys(),
+            force=data.force,
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        await service.directory.refresh()
+        await service.load_keys()
+        return KeyView.of(key)
+
+    return [list_keys, rotate_key]

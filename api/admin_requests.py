@@ -1,0 +1,74 @@
+"""Bodies of administrative requests, and who stands behind them."""
+
+from typing import Any
+
+from litestar import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.bearer import CALLER
+from api.composition import Service
+from api.request_reading import trace_of
+from application.token_keys import VerifiedClaims
+from domain.client_configuration import SUBJECT, Audiences, TokenPolicy
+from domain.provenance import Provenance
+
+REASON_HEADER = "x-change-reason"
+
+
+class Body(BaseModel):
+    """A request body; a field it does not know is an error, not a silent loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClientChanges(Body):
+    """What to change on a client; what is left out stays."""
+
+    scopes: tuple[str, ...] | None = Field(default=None, examples=[["service"]])
+    grant_types: tuple[str, ...] | None = None
+    audiences: Audiences | None = None
+    owner: str | None = Field(default=None, description="An empty string takes the owner away")
+    tokens: TokenPolicy | None = None
+    enabled: bool | None = None
+
+
+class SecretRotation(Body):
+    """How long the present secrets stay usable."""
+
+    overlap_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400)
+
+
+class NewPrincipal(Body):
+    """A principal to make known."""
+
+    subject: str = Field(pattern=SUBJECT, examples=["owner-1"])
+    roles: tuple[str, ...] = Field(default=(), examples=[["user"]])
+
+
+class Roles(Body):
+    """The roles a principal has from now on."""
+
+    roles: tuple[str, ...] = Field(examples=[["admin"]])
+
+
+class KeyRotation(Body):
+    """Which key to rotate; `force` skips the wait until consumers know the next key."""
+
+    algorithm: str = Field(default="ES256", examples=["ES256"])
+    force: bool = False
+
+
+def administrative(
+    request: Request[Any, Any, Any], service: Service, reason: str | None
+) -> Provenance:
+    """Return the provenance of an administrative request: its token's subject did it."""
+    caller: VerifiedClaims = request.scope["state"][CALLER]
+    subject = str(caller.claims["sub"])
+    by = subject if subject == caller.client_id else f"{subject} through {caller.client_id}"
+    return Provenance(
+        occurred_at=service.clock.now(),
+        request_id=service.ids.request_id(),
+        traceparent=trace_of(request.headers.get("traceparent", "").encode()),
+        by=by,
+        why=reason or "",
+    )

@@ -1,0 +1,170 @@
+"""The Litestar application: all routes of one process around its Service."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Litestar, MediaType, Request, Response
+from litestar.config.app import AppConfig
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import asgi
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Receive, Scope, Send
+
+from api.admin import admin_router
+from api.audit import audit_router
+from api.composition import Service
+from api.error_page import error_page
+from api.health import health_routes
+from api.oauth_endpoint import OAuthEndpoint
+from api.oauth_errors import error_body, error_headers
+from api.openapi_paths import add_oauth_paths
+from api.token_endpoint import (
+    INTROSPECTION_PATH,
+    REVOCATION_PATH,
+    TOKEN_PATH,
+    introspection_endpoint,
+    revocation_endpoint,
+    token_endpoint,
+)
+from api.well_known import well_known_routes
+from application.errors import (
+    InvalidRequest,
+    OAuthError,
+    ServerError,
+    TemporarilyUnavailable,
+)
+from application.ledger.errors import LedgerUnavailable
+from domain.denial_log import Denial
+from domain.provenance import Provenance
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(service: Service) -> Litestar:
+    """Return the application around `service`, which it starts and stops with itself."""
+
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        async with service:
+            yield
+
+    app = Litestar(
+        [
+            _mounted(TOKEN_PATH, token_endpoint(service)),
+            _mounted(INTROSPECTION_PATH, introspection_endpoint(service)),
+            _mounted(REVOCATION_PATH, revocation_endpoint(service)),
+            *well_known_routes(service),
+            *health_routes(service),
+            admin_router(service),
+            audit_router(service),
+            error_page,
+        ],
+        lifespan=[running],
+        exception_handlers={
+            OAuthError: _Errors(service),
+            LedgerUnavailable: _Errors(service),
+            HTTPException: _Errors(service),
+            Exception: _Errors(service),
+        },
+        openapi_config=_openapi(service),
+        request_max_body_size=64 * 1024,
+        on_app_init=[_quiet],
+    )
+    add_oauth_paths(app)
+    return app
+
+
+def _mounted(path: str, endpoint: OAuthEndpoint) -> Any:
+    @asgi(path, copy_scope=False)
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        await endpoint(scope, receive, send)
+
+    return mounted
+
+
+class _Errors:
+    """Answers whatever a route raised, in the one form of this service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __call__(self, request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
+        error = _as_oauth(raised)
+        request_id = self._service.ids.request_id()
+        if isinstance(error, ServerError):
+            _log.error("request %s failed", request_id, exc_info=raised)
+        if error.status in (401, 403):
+            self._record(request, error, request_id)
+        headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+        return Response(
+            error_body(error, issuer=self._service.settings.issuer_url, request_id=request_id),
+            status_code=int(error.status),
+            media_type=MediaType.JSON,
+            headers={**headers, "X-Request-Id": request_id, "Cache-Control": "no-store"},
+        )
+
+    def _record(self, request: Request[Any, Any, Any], error: OAuthError, request_id: str) -> None:
+        address = request.client.host if request.client else ""
+        if not self._service.settings.keep_network_data:
+            address = self._service.peppers.pseudonym(address)
+        area = request.url.path.split("/")[1]
+        self._service.denials.note(
+            Denial("", area, "", error.code, error.reason, address),
+            Provenance(self._service.clock.now(), request_id),
+        )
+
+
+class _Refusal(InvalidRequest):
+    """A request that the framework refused: no such path, wrong method, too large."""
+
+    def __init__(self, description: str, status: HTTPStatus) -> None:
+        super().__init__(description)
+        self.status = status
+
+
+def _as_oauth(raised: Exception) -> OAuthError:
+    if isinstance(raised, OAuthError):
+        return raised
+    if isinstance(raised, LedgerUnavailable):
+        return TemporarilyUnavailable(reason=str(raised))
+    if isinstance(raised, ValidationException):
+        return InvalidRequest(_problems(raised))
+    if isinstance(raised, HTTPException) and raised.status_code < 500:
+        return _Refusal(raised.detail.split("\n")[0], HTTPStatus(raised.status_code))
+    return ServerError()
+
+
+def _problems(raised: ValidationException) -> str:
+    extra = raised.extra if isinstance(raised.extra, list) else []
+    found = [
+        f"{item.get('key', 'body')}: {item.get('message', '')}"
+        for item in extra
+        if isinstance(item, dict)
+    ]
+    return "; ".join(found) or "the request is not valid"
+
+
+def _openapi(service: Service) -> OpenAPIConfig:
+    bearer = SecurityScheme(
+        type="http", scheme="bearer", bearer_format="JWT", description="From /oauth/token"
+    )
+    client = SecurityScheme(type="http", scheme="basic", description="client_id and client_secret")
+    return OpenAPIConfig(
+        title="Grantledger",
+        version="0.1.0",
+        description="An OAuth 2.1 token service whose source of truth is an event log.",
+        path="/schema",
+        components=Components(security_schemes={"bearer": bearer, "client": client}),
+        render_plugins=[JsonRenderPlugin()],  # the others load scripts from elsewhere,
+    )
+
+
+def _quiet(config: AppConfig) -> AppConfig:
+    # The framework would log every exception a second time, with the request's headers.
+    config.logging_config = None
+    return config

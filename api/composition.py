@@ -1,0 +1,129 @@
+"""The composition root: one process's parts, wired once, started and stopped in order."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+from application.clock import RandomIds, SystemClock
+from application.denials import DenialRecorder
+from application.directory import LogDirectory
+from application.key_material import load_private_key
+from application.ledger.errors import LedgerUnavailable
+from application.ledger.key_store import WrappedKeys
+from application.ledger.ledger import Ledger
+from application.ledger.link import Link
+from application.ledger.schema import migrate
+from application.settings import Settings, load_secret_keys
+from application.token_keys import TokenKeys
+from application.usage import FLUSH_SECONDS, UsageRecorder
+
+_log = logging.getLogger(__name__)
+
+DENIAL_SECONDS = 1.0
+KEYS_SECONDS = 30.0
+PARTITIONS_SECONDS = 3600.0
+
+
+class Service:
+    """Everything that routes and commands work with. Use as an asynchronous context manager."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self.settings = settings
+        self.database_url = database_url
+        self.catalogue = settings.catalogue()
+        self.policy = settings.policy(self.catalogue)
+        self.peppers, self.master_keys = load_secret_keys(settings)
+        self.jwks_max_age = settings.jwks_max_age
+        self.clock = SystemClock()
+        self.ids = RandomIds()
+        self.log = Ledger(database_url)
+        self.directory = LogDirectory(Link(database_url, name="directory"), self.log.mapper)
+        self.key_store = WrappedKeys(Link(database_url, name="keys"))
+        self.keys = TokenKeys(issuer=settings.issuer_url, algorithms=settings.signing_algorithms)
+        self.minter = self.verifier = self.keys
+        process = f"{socket.gethostname()}:{os.getpid()}"
+        self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
+        self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
+        self._private: dict[str, PrivateKeyTypes] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keys_changed = asyncio.Event()
+
+    async def __aenter__(self) -> "Service":
+        await self.log.__aenter__()
+        self.directory.on_keys = self._keys_changed.set
+        await self.directory.start()
+        await self.load_keys()
+        self._keys_changed.clear()
+        self._tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("denials", _every(DENIAL_SECONDS, self.denials.flush)),
+                ("usage", _every(FLUSH_SECONDS, self.usage.flush)),
+                ("keys", self._follow_keys()),
+                ("partitions", _every(PARTITIONS_SECONDS, self._ensure_partitions)),
+            )
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.denials.flush(everything=True)
+        await self.usage.flush()
+        await self.directory.close()
+        await self.key_store.close()
+        await self.log.__aexit__()
+
+    async def load_keys(self) -> None:
+        """Unwrap the private keys that are new and sign and verify with what is current.
+
+        Raises LedgerUnavailable, and ValueError where the master key does not open a key.
+        """
+        known = list(self.directory.keys())
+        missing = {key.kid for key in known} - self._private.keys()
+        if missing:
+            for wrapped in await self.key_store.get(missing):
+                private = load_private_key(self.master_keys.unwrap(wrapped))
+                self._private[wrapped.kid] = private
+        self.keys.update(known, self._private, now=self.clock.now())
+
+    async def _follow_keys(self) -> None:
+        while True:
+            # A retired key leaves the set by time, so look again even when nothing changed.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._keys_changed.wait(), KEYS_SECONDS)
+            self._keys_changed.clear()
+            try:
+                await self.load_keys()
+            except (LedgerUnavailable, ValueError) as error:
+                _log.error("the signing keys could not be loaded: %s", error)
+                await asyncio.sleep(1)
+                self._keys_changed.set()
+
+    async def _ensure_partitions(self) -> None:
+        now = self.clock.now()
+
+        def work() -> None:
+            with psycopg.connect(self.database_url, autocommit=True) as connection:
+                migrate(connection, now=now)
+
+        with suppress(psycopg.OperationalError):
+            await asyncio.to_thread(work)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:
+            # A background duty must outlive one failure of it.
+            _log.exception("a background duty failed")

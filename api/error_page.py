@@ -1,0 +1,128 @@
+"""The page that `error_uri` leads to: what each error means and what to do about it."""
+
+import base64
+from hashlib import sha256
+from html import escape
+
+from litestar import MediaType, Response, get
+
+_EXPLAINED: tuple[tuple[str, str, str], ...] = (
+    (
+        "invalid_request",
+        "A parameter is missing, repeated, empty or malformed, or the body is not a form.",
+        "Send application/x-www-form-urlencoded in UTF-8, each parameter once, none empty.",
+    ),
+    (
+        "invalid_client",
+        "The client could not be authenticated. The cause is not told, so that nobody can probe "
+        "for clients; it is in the record under the request id.",
+        "Check client_id and client_secret, and that one method is used: the Authorization header "
+        "or the body. An administrator can read the cause in the audit trail.",
+    ),
+    (
+        "invalid_grant",
+        "What was presented is not this client's to use.",
+        "Use only tokens that were issued to this client.",
+    ),
+    (
+        "unauthorized_client",
+        "The client may not use this grant type or endpoint.",
+        "Register the grant type for the client, or use a confidential client.",
+    ),
+    (
+        "unsupported_grant_type",
+        "The service has no such grant type.",
+        "Look at grant_types_supported in the metadata.",
+    ),
+    (
+        "invalid_scope",
+        "A scope is unknown or malformed, or nothing that was asked for can be granted.",
+        "The description names what is lacking: on the client, or on its owner. Some scopes need "
+        "an audience.",
+    ),
+    (
+        "invalid_target",
+        "The audience or resource is not one that this client may address.",
+        "Ask for an allowed audience, or have it added to the client.",
+    ),
+    (
+        "invalid_token",
+        "The access token is expired, revoked, malformed or meant for somebody else.",
+        "Get a new token, for this service as its audience.",
+    ),
+    (
+        "insufficient_scope",
+        "The access token does not carry the scope that this endpoint needs.",
+        "Ask for the scope that the description names.",
+    ),
+    ("not_found", "There is no such object.", "Check the name in the path."),
+    (
+        "conflict",
+        "The act does not fit the present state: the name is taken, or somebody was faster.",
+        "Read the object again and decide anew.",
+    ),
+    (
+        "temporarily_unavailable",
+        "The service cannot record at the moment, and issues nothing that it cannot record.",
+        "Try again after the seconds in Retry-After.",
+    ),
+    (
+        "server_error",
+        "Something failed that should not have.",
+        "Report it with the request id.",
+    ),
+)
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; }
+section { border-top: 1px solid #8884; padding: 1rem 0; }
+section:target { background: #fc03; outline: 0.5rem solid #fc03; }
+h2 { font: 600 1.05rem ui-monospace, monospace; margin: 0; }
+p { margin: 0.4rem 0 0; }
+strong { font-weight: 600; }
+"""
+_POLICY = (
+    "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+def _page() -> str:
+    sections = "\n".join(
+        f'<section id="{code}"><h2>{code}</h2><p>{escape(meaning)}</p>'
+        f"<p><strong>What to do:</strong> {escape(remedy)}</p></section>"
+        for code, meaning, remedy in _EXPLAINED
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Errors of the token service</title><style>{_STYLE}</style></head><body>"
+        "<h1>Errors of the token service</h1>"
+        "<p>Each error carries one of these codes and a request id, by which it is found in the "
+        f"logs and in the audit trail.</p>{sections}</body></html>"
+    )
+
+
+def explained_codes() -> frozenset[str]:
+    """Return the error codes that the page explains."""
+    return frozenset(code for code, _, _ in _EXPLAINED)
+
+
+@get("/errors", include_in_schema=False, media_type=MediaType.HTML)
+async def error_page() -> Response[str]:
+    """Explain every error code; the fragment of `error_uri` marks one."""
+    return Response(
+        _page(),
+        headers={
+            "Content-Security-Policy": _POLICY.format(digest=_style_digest()),
+            "Cache-Control": "public, max-age=3600",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        },
+    )
+
+
+def _style_digest() -> str:
+    return base64.b64encode(sha256(_STYLE.encode()).digest()).decode()

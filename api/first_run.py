@@ -1,0 +1,99 @@
+"""The first start of a deployment: keys, owner, two clients, and `bootstrap.json` for its owner."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from api.composition import Service
+from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
+from api.well_known import JWKS_PATH, METADATA_PATH
+from application.administration import signing_keys
+from application.administration.bootstrap import (
+    ADMINISTRATION_CLIENT,
+    ADMINISTRATION_SCOPES,
+    DEMO_CLIENT,
+    FirstSecrets,
+    bootstrap,
+)
+from application.errors import ConflictingState
+from application.settings import Settings, SettingsError, write_private
+from domain.provenance import Provenance
+
+BOOTSTRAP_FILE = "bootstrap.json"
+
+
+async def prepare(service: Service, *, by: str) -> bool:
+    """Make what a deployment needs before it can issue; True when this was its first run.
+
+    Idempotent, and safe when several processes start at once. Raises LedgerUnavailable.
+    """
+    provenance = Provenance(service.clock.now(), service.ids.request_id(), by=by, why="first run")
+    first = await _first_clients(service, provenance)
+    await service.directory.refresh()
+    for algorithm in service.settings.signing_algorithms:
+        try:
+            await signing_keys.ensure(
+                algorithm, service.directory.keys(), service=service, provenance=provenance
+            )
+        except ConflictingState:
+            continue  # another process made the key meanwhile
+    await service.directory.refresh()
+    await service.load_keys()
+    return first
+
+
+async def _first_clients(service: Service, provenance: Provenance) -> bool:
+    settings = service.settings
+    kept = read_bootstrap(settings)
+    if any(True for _ in service.directory.clients()):
+        if kept is not None:
+            _write(settings, _secrets(kept))  # the issuer may have moved
+        return False
+    first = _secrets(kept) if kept is not None else FirstSecrets.fresh()
+    _write(settings, first)
+    return await bootstrap(first, service=service, provenance=provenance)
+
+
+def read_bootstrap(settings: Settings) -> dict[str, Any] | None:
+    """Return what `bootstrap.json` says, None where there is none. Raises SettingsError."""
+    path = settings.data_dir / BOOTSTRAP_FILE
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text())
+        return kept
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} is unreadable: {type(error).__name__}") from None
+
+
+def _secrets(kept: dict[str, Any]) -> FirstSecrets:
+    return FirstSecrets(kept["demo"]["client_secret"], kept["administration"]["client_secret"])
+
+
+def _write(settings: Settings, first: FirstSecrets) -> Path:
+    issuer = settings.issuer_url
+
+    def client(client_id: str, secret: str) -> dict[str, str]:
+        return {
+            "issuer": issuer,
+            "token_endpoint": f"{issuer}{TOKEN_PATH}",
+            "client_id": client_id,
+            "client_secret": secret,
+        }
+
+    content = {
+        "issuer": issuer,
+        "metadata": f"{issuer}{METADATA_PATH}",
+        "token_endpoint": f"{issuer}{TOKEN_PATH}",
+        "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
+        "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
+        "jwks_uri": f"{issuer}{JWKS_PATH}",
+        "demo": client(DEMO_CLIENT, first.demo),
+        "administration": {
+            **client(ADMINISTRATION_CLIENT, first.administration),
+            "scope": " ".join(ADMINISTRATION_SCOPES),
+        },
+    }
+    path = settings.data_dir / BOOTSTRAP_FILE
+    write_private(path, json.dumps(content, indent=2) + "\n")
+    return path

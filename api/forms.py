@@ -1,0 +1,121 @@
+"""Form bodies of OAuth requests: strict about what RFC 6749, Section 3.2 and Appendix B say.
+
+1 POST, 2 the media type, in UTF-8 or unnamed, 3 at most 64 KiB, 4 percent-encoded UTF-8, 5 at most
+64 parameters, 6 none repeated ("Request and response parameters MUST NOT be included more than
+once") but `resource` and `audience` (RFC 8707, Section 2; RFC 8693, Section 2.1), 7 none empty:
+`scope=` read as "no scope" would mean all of them.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from litestar.types import Receive
+
+from application.errors import InvalidRequest, PayloadTooLarge
+
+MAX_BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10
+_MAX_PARAMETERS = 64
+_MEDIA_TYPE = b"application/x-www-form-urlencoded"
+_REPEATABLE = frozenset({"resource", "audience"})
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_PARAMETER_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
+
+
+class Form:
+    """The parameters of one request; each name has one value but the repeatable ones."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, tuple[str, ...]]) -> None:
+        self._values = values
+
+    def get(self, name: str) -> str | None:
+        """Return the value of a parameter, None where it was not sent."""
+        values = self._values.get(name)
+        return values[0] if values else None
+
+    def require(self, name: str) -> str:
+        """Return the value of a parameter. Raises InvalidRequest where it was not sent."""
+        value = self.get(name)
+        if value is None:
+            raise InvalidRequest(f"{name} is required")
+        return value
+
+    def all(self, *names: str) -> tuple[str, ...]:
+        """Return all values of the repeatable parameters `names`."""
+        return tuple(value for name in names for value in self._values.get(name, ()))
+
+    def __repr__(self) -> str:
+        return f"Form({', '.join(sorted(self._values))})"
+
+
+def parse_form(body: bytes) -> Form:
+    """Return the parameters of a form body. Raises InvalidRequest."""
+    if b"%" in body and _BROKEN_ESCAPE.search(body):  # 4
+        raise InvalidRequest("the body is not percent-encoded correctly")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_PARAMETERS,
+        )
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is not percent-encoded UTF-8") from None
+    except ValueError:
+        raise InvalidRequest(f"more than {_MAX_PARAMETERS} parameters") from None  # 5
+    values: dict[str, tuple[str, ...]] = {}
+    for name, value in pairs:
+        if name in values and name not in _REPEATABLE:  # 6
+            raise InvalidRequest(f"{_shown(name)} is repeated")
+        if not value:  # 7
+            raise InvalidRequest(f"{_shown(name)} is empty")
+        values[name] = (*values.get(name, ()), value)
+    return Form(values)
+
+
+def require_form_type(content_type: bytes) -> None:
+    """Raise InvalidRequest unless `content_type` is a form in UTF-8 (or names no charset)."""
+    media_type, _, parameters = content_type.partition(b";")
+    if media_type.strip().lower() != _MEDIA_TYPE:
+        raise InvalidRequest("the body must be application/x-www-form-urlencoded")
+    name, _, value = parameters.strip().partition(b"=")
+    if name.strip().lower() == b"charset" and value.strip(b' "').lower() not in (
+        b"utf-8",
+        b"utf8",
+    ):
+        raise InvalidRequest("the body must be in UTF-8")
+
+
+async def read_body(receive: Receive, *, announced: bytes) -> bytes:
+    """Return the whole body. `announced` is the Content-Length header, or empty.
+
+    Raises PayloadTooLarge past MAX_BODY_BYTES, InvalidRequest past BODY_SECONDS.
+    """
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise PayloadTooLarge("the body is larger than 64 KiB")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collect(receive)
+    except TimeoutError:
+        raise InvalidRequest("the body did not arrive in time") from None
+
+
+async def _collect(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise InvalidRequest("the request was cut off")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise PayloadTooLarge("the body is larger than 64 KiB")
+        if not message.get("more_body", False):
+            return body
+
+
+def _shown(name: str) -> str:
+    return name if _PARAMETER_NAME.fullmatch(name) else "a parameter"

@@ -1,0 +1,63 @@
+"""Is it alive, may it be sent requests, and what does an operator see: healthz, readyz, metrics."""
+
+from typing import Any
+
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from api import metrics
+from api.composition import Service
+from application.directory import STALE_SECONDS
+
+
+async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
+    """Return whether requests may be sent here, and what each part says.
+
+    The read models are reported, but their lag does not stop issuing.
+    """
+    fresh = service.directory.age <= STALE_SECONDS
+    parts: dict[str, Any] = {
+        "database": fresh,
+        "writer": service.log.writer.available,
+        "signing_key": service.keys.ready,
+        "directory_age_seconds": round(service.directory.age, 3),
+        "projections": {lag.projection: lag.view() for lag in await service.projection_lags()},
+    }
+    return fresh and parts["writer"] and parts["signing_key"], parts
+
+
+def health_routes(service: Service) -> list[HTTPRouteHandler]:
+    """Return the routes for supervisors and scrapers."""
+
+    @get("/healthz", tags=["Operation"], summary="The process answers", media_type=MediaType.TEXT)
+    async def healthz() -> str:
+        return "ok\n"
+
+    @get("/readyz", tags=["Operation"], summary="Requests may be sent here; 503 where not")
+    async def readyz() -> Response[dict[str, Any]]:
+        ready, parts = await readiness(service)
+        return Response(
+            {"ready": ready, **parts},
+            status_code=200 if ready else 503,
+            headers={"Cache-Control": "no-store", **({} if ready else {"Retry-After": "1"})},
+        )
+
+    @get("/metrics", tags=["Operation"], summary="Prometheus metrics")
+    async def prometheus() -> Response[bytes]:
+        await _observe(service)
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return [healthz, readyz, prometheus]
+
+
+async def _observe(service: Service) -> None:
+    writer = service.log.writer
+    metrics.LEDGER_AVAILABLE.set(writer.available)
+    metrics.DIRECTORY_AGE.set(service.directory.age)
+    metrics.COMMITS.set(writer.counts.commits)
+    metrics.EVENTS.set(writer.counts.events)
+    metrics.LOST_ANSWERS.set(writer.counts.lost)
+    for lag in await service.projection_lags():
+        metrics.LOG_POSITION.set(lag.head)
+        metrics.PROJECTION_LAG_SECONDS.labels(lag.projection).set(lag.seconds)
+        metrics.PROJECTION_LAG_EVENTS.labels(lag.projection).set(lag.events)

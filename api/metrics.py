@@ -1,0 +1,69 @@
+"""What an operator's Prometheus scrapes. Labels come from closed sets, never from a request.
+
+With several workers each writes to files of its own (PROMETHEUS_MULTIPROC_DIR, set by `serve`), and
+whoever is asked answers for all.
+"""
+
+import os
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+REQUESTS = Counter(
+    "grantledger_requests_total", "OAuth requests by endpoint and outcome", ["endpoint", "outcome"]
+)
+SECONDS = Histogram(
+    "grantledger_request_seconds",
+    "Time to answer an OAuth request",
+    ["endpoint"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+LEDGER_AVAILABLE = Gauge(
+    "grantledger_ledger_available", "1 while the log accepts events", multiprocess_mode="livemin"
+)
+DIRECTORY_AGE = Gauge(
+    "grantledger_directory_age_seconds",
+    "Seconds since the directory was read from the log",
+    multiprocess_mode="livemax",
+)
+COMMITS = Gauge(
+    "grantledger_ledger_commits", "Group commits by this service", multiprocess_mode="livesum"
+)
+EVENTS = Gauge(
+    "grantledger_ledger_events", "Events recorded by this service", multiprocess_mode="livesum"
+)
+LOST_ANSWERS = Gauge(
+    "grantledger_ledger_lost_answers",
+    "Commits whose answer was lost and that were read back",
+    multiprocess_mode="livesum",
+)
+LOG_POSITION = Gauge(
+    "grantledger_log_position", "Position of the last event", multiprocess_mode="livemax"
+)
+PROJECTION_LAG_SECONDS = Gauge(
+    "grantledger_projection_lag_seconds",
+    "Age of the oldest event that a read model lacks",
+    ["projection"],
+    multiprocess_mode="livemax",
+)
+PROJECTION_LAG_EVENTS = Gauge(
+    "grantledger_projection_lag_events",
+    "Events that a read model lacks",
+    ["projection"],
+    multiprocess_mode="livemax",
+)
+
+
+def render() -> bytes:
+    """Return all metrics in the text exposition format."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,184 @@
+"""The frame of the OAuth endpoints that a client calls with a form: token, introspect, revoke.
+
+An ASGI callable and not a Litestar handler function: they are the hot path, and the framework's
+argument injection and response building cost more than the rest of a request (measured: 370 us
+against 220 us for the same work). Parse, authenticate, call, render:
+
+1 POST with a form body, 2 the directory is fresh enough to decide, 3 the client is authenticated,
+4 the use case. A refusal is recorded with its true reason and answered with its public text.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from api.client_credentials_header import presented_credentials
+from api.composition import Service
+from api.forms import Form, parse_form, read_body, require_form_type
+from api.metrics import REQUESTS, SECONDS
+from api.oauth_errors import error_body, error_headers
+from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
+from application.client_authentication import AuthenticatedClient, authenticate
+from application.errors import InvalidRequest, OAuthError, ServerError, TemporarilyUnavailable
+from application.ledger.errors import LedgerUnavailable
+from application.request_context import RequestContext
+from domain.denial_log import Denial
+from domain.provenance import Origin, Provenance
+
+UNREGISTERED = "?"
+"""Recorded in place of a client id or grant type that is not one: it may be anything."""
+
+_log = logging.getLogger(__name__)
+_NO_STORE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+Answer = Mapping[str, Any] | None
+UseCase = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[Answer]]
+
+
+class OAuthEndpoint:
+    """One endpoint: `use_case` returns the JSON object to answer, or None for an empty 200."""
+
+    def __init__(
+        self,
+        name: str,
+        service: Service,
+        use_case: UseCase,
+        *,
+        grant_types: frozenset[str] = frozenset(),
+    ) -> None:
+        self._name = name
+        self._service = service
+        self._use_case = use_case
+        self._grant_types = grant_types
+        self._seconds = SECONDS.labels(name)
+        self._ok = REQUESTS.labels(name, "ok")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every failure becomes an OAuth error."""
+        began = perf_counter()
+        service = self._service
+        request_id = service.ids.request_id()
+        refused = _Refused(self, request_id)
+        try:
+            if scope["method"] != "POST":  # type: ignore[typeddict-item]
+                raise MethodNotAllowed("this endpoint takes POST")
+            headers = read_headers(scope)
+            provenance = Provenance(service.clock.now(), request_id, trace_of(headers.traceparent))
+            refused.context = context = request_context(scope, headers, provenance, service)
+            form = refused.form = await _read_form(headers, receive)
+            caller = self._authenticate(headers, form, context, refused)
+            answer = await self._use_case(form, caller, context)
+        except OAuthError as error:
+            await refused.answer(error, send)
+        except LedgerUnavailable as error:
+            await refused.answer(TemporarilyUnavailable(reason=str(error)), send)
+        except Exception:
+            _log.exception("request %s failed", request_id)
+            await refused.answer(ServerError(), send)
+        else:
+            body = msgspec.json.encode(answer) if answer is not None else b""
+            await _send(send, 200, body, request_id)
+            self._ok.inc()
+        self._seconds.observe(perf_counter() - began)
+
+    def _authenticate(
+        self, headers: RequestHeaders, form: Form, context: RequestContext, refused: "_Refused"
+    ) -> AuthenticatedClient:
+        service = self._service
+        service.directory.require_fresh()  # 2
+        presented = presented_credentials(headers.authorization, form)
+        if presented is not None:
+            known = service.directory.client(presented.client_id) is not None
+            refused.client_id = presented.client_id if known else UNREGISTERED
+        now = context.provenance.occurred_at
+        caller = authenticate(  # 3
+            presented, directory=service.directory, peppers=service.peppers, now=now
+        )
+        service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
+        return caller
+
+    def denied(self, refused: "_Refused", error: OAuthError) -> None:
+        """Record a refusal. Failures of ours are not refusals."""
+        REQUESTS.labels(self._name, error.code).inc()
+        if error.status >= 500:
+            return
+        service = self._service
+        context = refused.context or RequestContext(
+            Provenance(service.clock.now(), refused.request_id), Origin("", "")
+        )
+        service.denials.note(
+            Denial(
+                client_id=refused.client_id,
+                endpoint=self._name,
+                grant_type=self._shown_grant_type(refused.form),
+                error=error.code,
+                reason=error.reason,
+                address=context.origin.address,
+            ),
+            context.provenance,
+        )
+
+    def _shown_grant_type(self, form: Form | None) -> str:
+        grant_type = form.get("grant_type") if form and self._grant_types else None
+        if grant_type is None or grant_type in self._grant_types:
+            return grant_type or ""
+        return UNREGISTERED
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, for links in errors."""
+        return self._service.settings.issuer_url
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The endpoint takes POST only."""
+
+    status = InvalidRequest.status.METHOD_NOT_ALLOWED
+
+
+class _Refused:
+    """What is known of a request by the time it is refused."""
+
+    __slots__ = ("client_id", "context", "endpoint", "form", "request_id")
+
+    def __init__(self, endpoint: OAuthEndpoint, request_id: str) -> None:
+        self.endpoint = endpoint
+        self.request_id = request_id
+        self.context: RequestContext | None = None
+        self.form: Form | None = None
+        self.client_id = ""
+
+    async def answer(self, error: OAuthError, send: Send) -> None:
+        self.endpoint.denied(self, error)
+        body = error_body(error, issuer=self.endpoint.issuer, request_id=self.request_id)
+        extra = error_headers(error)
+        if isinstance(error, MethodNotAllowed):
+            extra = [*extra, (b"allow", b"POST")]
+        await _send(send, int(error.status), body, self.request_id, extra)
+
+
+async def _read_form(headers: RequestHeaders, receive: Receive) -> Form:
+    require_form_type(headers.content_type)
+    return parse_form(await read_body(receive, announced=headers.content_length))
+
+
+async def _send(
+    send: Send,
+    status: int,
+    body: bytes,
+    request_id: str,
+    extra: list[tuple[bytes, bytes]] | None = None,
+) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+        *_NO_STORE,
+        *(extra or ()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,94 @@
+"""The circumstances of a request out of its ASGI scope: who, from where, in which trace."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from litestar.types import Scope
+
+from api.composition import Service
+from application.errors import InvalidRequest
+from application.request_context import RequestContext
+from domain.provenance import Origin, Provenance
+
+_MAX_USER_AGENT = 512
+# W3C Trace Context, Section 3.2: version, trace-id, parent-id, flags.
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_WANTED = frozenset(
+    {
+        b"authorization",
+        b"content-type",
+        b"content-length",
+        b"user-agent",
+        b"traceparent",
+        b"x-forwarded-for",
+    }
+)
+_ONCE = frozenset({b"authorization", b"content-type"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeaders:
+    """The headers that decide something; absent ones are empty, `authorization` None."""
+
+    authorization: bytes | None
+    content_type: bytes
+    content_length: bytes
+    user_agent: bytes
+    traceparent: bytes
+    forwarded_for: bytes
+
+
+def read_headers(scope: Scope) -> RequestHeaders:
+    """Return the headers of a request. Raises InvalidRequest where one is given twice that may not.
+
+    Two Authorization headers could be read differently by us and by a proxy before us.
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _WANTED:
+            if name in found and name in _ONCE:
+                raise InvalidRequest(f"more than one {name.decode()} header")
+            found[name] = value
+    return RequestHeaders(
+        authorization=found.get(b"authorization"),
+        content_type=found.get(b"content-type", b""),
+        content_length=found.get(b"content-length", b""),
+        user_agent=found.get(b"user-agent", b""),
+        traceparent=found.get(b"traceparent", b""),
+        forwarded_for=found.get(b"x-forwarded-for", b""),
+    )
+
+
+def request_context(
+    scope: Scope, headers: RequestHeaders, provenance: Provenance, service: Service
+) -> RequestContext:
+    """Return the context of a request; network data is hashed unless the settings keep it."""
+    address = _address(scope, headers, service.settings.trusted_proxies)
+    agent = headers.user_agent[:_MAX_USER_AGENT].decode("ascii", "replace")
+    if service.settings.keep_network_data:
+        return RequestContext(provenance, Origin(address, _printable(agent)))
+    pseudonym = service.peppers.pseudonym
+    return RequestContext(provenance, Origin(pseudonym(address), pseudonym(agent)))
+
+
+def trace_of(traceparent: bytes) -> str:
+    """Return a well-formed W3C traceparent, else an empty string."""
+    return traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else ""
+
+
+def _address(scope: Scope, headers: RequestHeaders, trusted: Collection[str]) -> str:
+    client = scope["client"]
+    peer = client[0] if client else ""
+    if peer not in trusted:
+        return peer
+    # From the right: what stands further left was written by somebody we do not know.
+    for hop in reversed(headers.forwarded_for.decode("ascii", "replace").split(",")):
+        candidate = hop.strip()
+        if candidate and candidate not in trusted:
+            return _printable(candidate[:64])
+    return peer
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,1 @@
+"""Use cases of administrators, shared by the API and the command line."""

@@ -1,0 +1,151 @@
+"""Register and configure clients. A secret is returned once, where it is made, and never again."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from application.administration.deciding import begin, decide
+from application.errors import InvalidRequest, from_domain
+from application.ports import EventLog
+from application.secret_keys import Peppers, PresentedSecret
+from domain.client import Client
+from domain.client_configuration import (
+    Audiences,
+    ClientConfiguration,
+    ClientType,
+    TokenPolicy,
+)
+from domain.errors import DomainError
+from domain.permissions import Catalogue
+from domain.principal import Principal
+from domain.provenance import Provenance
+
+SECRET_PREFIX = "gls_"  # noqa: S105  # marks our secrets for secret scanners
+_SECRET_BYTES = 32
+DEFAULT_OVERLAP = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret that was just made: `value` is shown once and kept nowhere."""
+
+    secret_id: str
+    value: str = field(repr=False)
+
+
+class _Service(Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def peppers(self) -> Peppers: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+async def register(
+    configuration: ClientConfiguration, *, service: _Service, provenance: Provenance
+) -> tuple[Client, NewSecret | None]:
+    """Register a client; a confidential one gets its first secret in the same unit.
+
+    Raises ConflictingState for a name that is taken, InvalidScope for an unknown scope,
+    InvalidRequest for an unknown owner, LedgerUnavailable.
+    """
+    await _owner_exists(configuration.owner, service)
+    try:
+        client = Client.register(configuration, catalogue=service.catalogue, provenance=provenance)
+    except DomainError as error:
+        raise from_domain(error) from error
+    secret = None
+    if configuration.client_type is ClientType.CONFIDENTIAL:
+        secret, verifier = new_secret(service.peppers)
+        client.add_secret(
+            secret_id=secret.secret_id,
+            pepper_id=service.peppers.current.key_id,
+            verifier=verifier,
+            provenance=provenance,
+        )
+    await begin(service.log, client, name=configuration.client_id)
+    return client, secret
+
+
+async def rotate_secret(
+    client_id: str,
+    *,
+    overlap: timedelta = DEFAULT_OVERLAP,
+    service: _Service,
+    provenance: Provenance,
+) -> tuple[Client, NewSecret]:
+    """Give the client a new secret; the present ones end after `overlap`.
+
+    Raises NotFound, InvalidRequest for a public client or a negative overlap, LedgerUnavailable.
+    """
+    if overlap < timedelta(0):
+        raise InvalidRequest("the overlap must not be negative")
+    secret, verifier = new_secret(service.peppers)
+
+    def rotate(client: Client) -> None:
+        client.rotate_secret(
+            secret_id=secret.secret_id,
+            pepper_id=service.peppers.current.key_id,
+            verifier=verifier,
+            overlap=overlap,
+            provenance=provenance,
+        )
+
+    client = await decide(service.log, Client.stream(client_id), Client, rotate, name=client_id)
+    return client, secret
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change on a client; None leaves it. `owner` "" takes the owner away."""
+
+    scopes: tuple[str, ...] | None = None
+    grant_types: tuple[str, ...] | None = None
+    audiences: Audiences | None = None
+    owner: str | None = None
+    tokens: TokenPolicy | None = None
+    enabled: bool | None = None
+
+
+async def change(
+    client_id: str, changes: Changes, *, service: _Service, provenance: Provenance
+) -> Client:
+    """Change a client, all of it in one unit, and return it.
+
+    Raises NotFound, InvalidScope, InvalidRequest, ConflictingState, LedgerUnavailable.
+    """
+    await _owner_exists(changes.owner, service)
+
+    def apply(client: Client) -> None:
+        if changes.scopes is not None:
+            client.set_scopes(changes.scopes, catalogue=service.catalogue, provenance=provenance)
+        if changes.grant_types is not None:
+            client.set_grant_types(changes.grant_types, provenance=provenance)
+        if changes.audiences is not None:
+            client.set_audiences(changes.audiences, provenance=provenance)
+        if changes.owner is not None:
+            client.set_owner(changes.owner or None, provenance=provenance)
+        if changes.tokens is not None:
+            client.set_token_policy(changes.tokens, provenance=provenance)
+        if changes.enabled is True:
+            client.enable(provenance)
+        if changes.enabled is False:
+            client.disable(provenance)
+
+    return await decide(service.log, Client.stream(client_id), Client, apply, name=client_id)
+
+
+async def _owner_exists(owner: str | None, service: _Service) -> None:
+    if owner and await service.log.load(Principal.stream(owner)) is None:
+        raise InvalidRequest(f"no such principal: {owner}")
+
+
+def new_secret(peppers: Peppers) -> tuple[NewSecret, str]:
+    """Return a fresh secret of 256 bits and its verifier under the current pepper."""
+    value = SECRET_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    secret = NewSecret(f"secret_{secrets.token_hex(6)}", value)
+    return secret, peppers.verifier(PresentedSecret(value))

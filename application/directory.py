@@ -1,0 +1,137 @@
+"""Clients, principals and signing keys in memory, kept fresh by tailing the log.
+
+All of them live in the directory partition, so that the tail reads a small index and none of the
+tokens. A change made on one replica binds every replica within a refresh; a replica that could not
+read the log for STALE_SECONDS refuses to decide.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
+
+from application.ledger.errors import LedgerUnavailable
+from application.ledger.link import Link
+from application.ledger.mapper import LedgerMapper
+from domain.client import Client
+from domain.principal import Principal
+from domain.recorded import Administered
+from domain.signing_key import SigningKey
+
+REFRESH_SECONDS = 0.2
+STALE_SECONDS = 5.0
+_PAGE = 5000
+_TAIL = (
+    "SELECT originator_id, originator_version, topic, state, notification_id"  # noqa: S608  # a number of ours
+    " FROM grantledger.ledger_events_directory WHERE notification_id > %b"
+    f" ORDER BY notification_id LIMIT {_PAGE}"
+)
+
+_log = logging.getLogger(__name__)
+
+
+class LogDirectory:
+    """The directory of one process. `on_keys` is called after a refresh that changed a key."""
+
+    def __init__(self, link: Link, mapper: LedgerMapper) -> None:
+        self._link = link
+        self._mapper = mapper
+        self._entries: dict[UUID, Administered] = {}
+        self._clients: dict[str, Client] = {}
+        self._principals: dict[str, Principal] = {}
+        self._keys: dict[str, SigningKey] = {}
+        self._refreshing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._read_at = float("-inf")
+        self.position = 0
+        self.on_keys: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Read the whole directory once, then keep tailing. Raises LedgerUnavailable."""
+        await self.refresh()
+        self._task = asyncio.get_running_loop().create_task(self._tail(), name="directory")
+
+    async def close(self) -> None:
+        """Stop tailing."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._link.drop()
+
+    def client(self, client_id: str) -> Client | None:
+        """Return the client, or None."""
+        return self._clients.get(client_id)
+
+    def principal(self, subject: str) -> Principal | None:
+        """Return the principal, or None."""
+        return self._principals.get(subject)
+
+    def clients(self) -> Iterable[Client]:
+        """Return every client, disabled ones too, by client_id."""
+        return [self._clients[name] for name in sorted(self._clients)]
+
+    def principals(self) -> Iterable[Principal]:
+        """Return every principal, deactivated ones too, by subject."""
+        return [self._principals[name] for name in sorted(self._principals)]
+
+    def keys(self) -> Iterable[SigningKey]:
+        """Return every signing key that is known, retired ones too, oldest first."""
+        return list(self._keys.values())
+
+    @property
+    def age(self) -> float:
+        """Seconds since the log was last read."""
+        return monotonic() - self._read_at
+
+    def require_fresh(self) -> None:
+        """Raise LedgerUnavailable where the log could not be read for STALE_SECONDS."""
+        if self.age > STALE_SECONDS:
+            raise LedgerUnavailable(f"the directory is {self.age:.0f} s old")
+
+    async def refresh(self) -> None:
+        """Read what is new in the log. Raises LedgerUnavailable."""
+        async with self._refreshing:
+            began = monotonic()
+            keys_before = len(self._keys), sum(key.version for key in self._keys.values())
+            while True:
+                try:
+                    rows = await self._link.fetch(_TAIL, (self.position,))
+                except (psycopg.Error, TimeoutError) as error:
+                    raise LedgerUnavailable("the directory cannot be read") from error
+                for stream_id, version, topic, state, position in rows:
+                    self._apply(StoredEvent(stream_id, version, topic, state))
+                    self.position = position
+                if len(rows) < _PAGE:
+                    break
+            self._read_at = began
+            if keys_before != (len(self._keys), sum(key.version for key in self._keys.values())):
+                self.on_keys()
+
+    def _apply(self, stored: StoredEvent) -> None:
+        event = self._mapper.to_domain_event(stored)
+        entry = event.mutate(self._entries.get(event.originator_id))
+        assert isinstance(entry, Administered)
+        self._entries[event.originator_id] = entry
+        if isinstance(entry, Client):
+            self._clients[entry.client_id] = entry
+        elif isinstance(entry, Principal):
+            self._principals[entry.subject] = entry
+        elif isinstance(entry, SigningKey):
+            self._keys[entry.kid] = entry
+
+    async def _tail(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await self.refresh()
+            except LedgerUnavailable:
+                _log.warning("the directory cannot be read; it is %.1f s old", self.age)
+            except MapperDeserialisationError:
+                # Deciding on a directory that cannot follow the log would be a wrong yes.
+                _log.exception("the directory cannot follow the log")

@@ -1,0 +1,166 @@
+"""The one tree of OAuth errors: what the caller is told, and what only the record knows.
+
+OAuthError
+├── InvalidRequest            400  a parameter is missing, repeated, empty or malformed
+│   └── PayloadTooLarge       413  the body is over 64 KiB
+├── InvalidClient             401  client authentication failed; one text for every cause
+├── InvalidGrant              400  the presented grant or token is not the caller's to use
+├── UnauthorizedClient        400  the client may not use this grant type
+├── UnsupportedGrantType      400  this service has no such grant type
+├── InvalidScope              400  unknown scope, or nothing left to grant
+├── InvalidTarget             400  audience or resource not allowed (RFC 8707, Section 2)
+├── InvalidToken              401  a protected endpoint refuses the access token (RFC 6750)
+├── InsufficientScope         403  the access token lacks the endpoint's scope (RFC 6750)
+├── NotFound                  404  an administration or audit object does not exist
+├── ConflictingState          409  an administrative act does not fit the present state
+├── TemporarilyUnavailable    503  PostgreSQL is away: nothing may be issued
+└── ServerError               500  our fault, with the request id and nothing else
+
+`description` is public, ASCII and free of secrets; `reason` is the true cause, for the record.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from domain import errors as broken
+
+RETRY_AFTER_SECONDS = 1
+
+
+class OAuthError(Exception):
+    """An error with its OAuth code (RFC 6749, Section 5.2) and HTTP status."""
+
+    code: ClassVar[str]
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, description: str, *, reason: str = "") -> None:
+        super().__init__(description)
+        self.description = description
+        self.reason = reason or description
+
+
+class InvalidRequest(OAuthError):
+    """A parameter is missing, repeated, empty or malformed."""
+
+    code = "invalid_request"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The body is larger than any honest request."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class InvalidClient(OAuthError):
+    """Client authentication failed. The text is the same for every cause that could be probed."""
+
+    code = "invalid_client"
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__("client authentication failed", reason=reason)
+
+
+class InvalidGrant(OAuthError):
+    """The presented grant or token is not the caller's to use."""
+
+    code = "invalid_grant"
+
+
+class UnauthorizedClient(OAuthError):
+    """The client may not use this grant type."""
+
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """This service has no such grant type."""
+
+    code = "unsupported_grant_type"
+
+
+class InvalidScope(OAuthError):
+    """A scope is unknown, or nothing is left to grant."""
+
+    code = "invalid_scope"
+
+
+class InvalidTarget(OAuthError):
+    """The audience or resource is not allowed for this client."""
+
+    code = "invalid_target"
+
+
+class InvalidToken(OAuthError):
+    """A protected endpoint refuses the access token (RFC 6750, Section 3.1)."""
+
+    code = "invalid_token"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class InsufficientScope(OAuthError):
+    """The access token lacks the scope that the endpoint needs (RFC 6750, Section 3.1)."""
+
+    code = "insufficient_scope"
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(OAuthError):
+    """The object that an administrator or auditor named does not exist."""
+
+    code = "not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ConflictingState(OAuthError):
+    """An administrative act does not fit the present state of its object."""
+
+    code = "conflict"
+    status = HTTPStatus.CONFLICT
+
+
+class TemporarilyUnavailable(OAuthError):
+    """PostgreSQL is away: nothing may be issued, and trying again soon is right."""
+
+    code = "temporarily_unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__("the service cannot record at the moment; try again", reason=reason)
+
+
+class ServerError(OAuthError):
+    """Our fault; the request id leads to the cause in the log."""
+
+    code = "server_error"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self) -> None:
+        super().__init__("an unexpected error occurred; quote the request id when you report it")
+
+
+def from_domain(error: broken.DomainError) -> OAuthError:
+    """Return the OAuth error for a broken rule of the domain; the message becomes public."""
+    if isinstance(error, broken.OwnerNotActive):
+        return InvalidClient(reason=str(error))
+    return _CODES.get(type(error), InvalidRequest)(str(error), reason=_REASONS.get(type(error), ""))
+
+
+# Where the message repeats what the caller typed, the record gets the cause alone: it must not
+# become a place where anybody can write.
+_REASONS: dict[type[broken.DomainError], str] = {
+    broken.ScopeUnknown: "unknown scope",
+    broken.AudienceNotAllowed: "target not allowed",
+}
+
+_CODES: dict[type[broken.DomainError], type[OAuthError]] = {
+    broken.AlreadyRegistered: ConflictingState,
+    broken.InvalidConfiguration: InvalidRequest,
+    broken.GrantTypeNotRegistered: UnauthorizedClient,
+    broken.PublicClientRefused: UnauthorizedClient,
+    broken.ScopeUnknown: InvalidScope,
+    broken.ScopeNotGranted: InvalidScope,
+    broken.AudienceMissing: InvalidScope,
+    broken.AudienceNotAllowed: InvalidTarget,
+    broken.KeyStateError: ConflictingState,
+}

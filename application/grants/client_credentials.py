@@ -1,0 +1,89 @@
+"""client_credentials (RFC 6749, Section 4.4): the machine as itself.
+
+The caller is authenticated already (step 1); steps 2 to 9 are decided by the client aggregate in
+the order that domain.client gives and says why. No refresh token is issued: RFC 6749, Section
+4.4.3: "A refresh token SHOULD NOT be included."
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.client_authentication import AuthenticatedClient
+from application.errors import from_domain
+from application.ports import Directory, EventLog, Ids, TokenMinter
+from application.request_context import RequestContext
+from application.token_response import TokenResponse
+from domain.errors import DomainError
+from domain.issuance import DeploymentPolicy, IssueRequest
+
+GRANT_TYPE = "client_credentials"
+
+__all__ = ["GRANT_TYPE", "Parameters", "handle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """`scope` is None where the request named none; `audience` holds `resource` values too."""
+
+    scope: tuple[str, ...] | None
+    audience: tuple[str, ...]
+
+
+class _Service(Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def directory(self) -> Directory: ...
+
+    @property
+    def minter(self) -> TokenMinter: ...
+
+    @property
+    def ids(self) -> Ids: ...
+
+    @property
+    def policy(self) -> DeploymentPolicy: ...
+
+
+async def handle(
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    """Issue an access token to the client itself.
+
+    Raises the OAuth error of the rule that was broken, or LedgerUnavailable: then nothing is
+    handed out.
+    """
+    client, provenance = requester.client, context.provenance
+    request = IssueRequest(
+        token_id=service.ids.stream_id(provenance.occurred_at),
+        session_id=service.ids.session_id(),
+        scope=parameters.scope,
+        audience=parameters.audience,
+        authentication_method=requester.method,
+        credential_id=requester.credential_id,
+        origin=context.origin,
+    )
+    try:
+        token = client.issue_token(
+            request,
+            grant_type=GRANT_TYPE,
+            owner=service.directory.principal(client.owner) if client.owner else None,
+            policy=service.policy,
+            signing=service.minter.choose(client.tokens.signing_algorithm),
+            provenance=provenance,
+        )
+    except DomainError as error:
+        raise from_domain(error) from error
+    signed = service.minter.mint(token)
+    await service.log.save(token)
+    issued = token.issued
+    return TokenResponse(
+        access_token=signed,
+        token_type="Bearer",  # noqa: S106  # RFC 6750, the name of the scheme
+        expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
+        scope=" ".join(issued.scope),
+    )

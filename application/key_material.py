@@ -1,0 +1,62 @@
+"""Signing keys as numbers: made, named (RFC 7638), published (RFC 7517), wrapped for storage."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+from jwt.algorithms import Algorithm, get_default_algorithms
+from jwt.utils import base64url_encode
+
+RSA_BITS = 3072
+# RFC 7638, Section 3.2: the required members of each key type, and no others.
+_THUMBPRINT_MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+}
+_ALGORITHMS = get_default_algorithms()
+
+
+def algorithm_of(name: str) -> Algorithm:
+    """Return PyJWT's implementation of a JWS algorithm (RFC 7518). Raises KeyError."""
+    return _ALGORITHMS[name]
+
+
+def generate_private_key(algorithm: str) -> PrivateKeyTypes:
+    """Return a new private key for ES256, EdDSA (Ed25519), RS256 or PS256. Raises KeyError."""
+    if algorithm == "ES256":
+        return ec.generate_private_key(ec.SECP256R1())
+    if algorithm == "EdDSA":
+        return ed25519.Ed25519PrivateKey.generate()
+    if algorithm in ("RS256", "PS256"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+    raise KeyError(algorithm)
+
+
+def private_key_bytes(key: PrivateKeyTypes) -> bytes:
+    """Return the key as PKCS #8 DER, unencrypted: to be wrapped at once."""
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def load_private_key(der: bytes) -> PrivateKeyTypes:
+    """Return the key of PKCS #8 DER. Raises ValueError."""
+    return load_der_private_key(der, password=None)
+
+
+def public_jwk(key: PrivateKeyTypes, algorithm: str) -> tuple[str, dict[str, str]]:
+    """Return the kid (RFC 7638 thumbprint) and the public JWK (RFC 7517) of a private key."""
+    public: Any = key.public_key()
+    members: dict[str, Any] = algorithm_of(algorithm).to_jwk(public, as_dict=True)
+    required = {name: members[name] for name in _THUMBPRINT_MEMBERS[members["kty"]]}
+    canonical = json.dumps(required, sort_keys=True, separators=(",", ":")).encode()
+    kid = base64url_encode(sha256(canonical).digest()).decode()
+    return kid, {**required, "kid": kid, "use": "sig", "alg": algorithm}

@@ -1,0 +1,69 @@
+"""What the use cases need from outside; the only things that unit tests replace."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from domain.access_token import AccessToken
+from domain.client import Client
+from domain.issuance import SigningChoice
+from domain.principal import Principal
+from domain.recorded import Recorded
+from domain.signing_key import SigningKey
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware and UTC."""
+
+
+class Ids(Protocol):
+    """Gives fresh names."""
+
+    def stream_id(self, now: datetime) -> UUID:
+        """Return a fresh UUIDv7 for the moment `now`."""
+
+    def session_id(self) -> str:
+        """Return a fresh session name."""
+
+    def request_id(self) -> str:
+        """Return a fresh request name."""
+
+
+class EventLog(Protocol):
+    """Where decisions become facts."""
+
+    async def save(self, *aggregates: Recorded) -> int:
+        """Record all undecided facts as one unit. Raises a LedgerError."""
+
+    async def load(self, stream_id: UUID) -> Any:
+        """Return the aggregate of a stream as of now, or None. Raises LedgerUnavailable."""
+
+
+class Directory(Protocol):
+    """Clients, principals and keys as of a moment ago (at most a second, or it refuses)."""
+
+    def client(self, client_id: str) -> Client | None:
+        """Return the client, or None."""
+
+    def principal(self, subject: str) -> Principal | None:
+        """Return the principal, or None."""
+
+    def require_fresh(self) -> None:
+        """Raise LedgerUnavailable where the log could not be read for too long."""
+
+    def keys(self) -> Iterable[SigningKey]:
+        """Return every signing key that is known, retired ones too."""
+
+
+class TokenMinter(Protocol):
+    """Signs what was issued."""
+
+    def choose(self, algorithm: str | None) -> SigningChoice:
+        """Return the active key of `algorithm`, or of the deployment's first where None."""
+
+    def mint(self, token: AccessToken) -> str:
+        """Return the signed JWT (RFC 9068) of a token that was decided."""

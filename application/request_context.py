@@ -1,0 +1,13 @@
+"""What a use case knows about the request it serves, besides its parameters."""
+
+from dataclasses import dataclass
+
+from domain.provenance import Origin, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """The circumstances of one request: `origin` is hashed already, unless settings keep it."""
+
+    provenance: Provenance
+    origin: Origin

@@ -1,0 +1,234 @@
+"""All settings, one frozen object, read once from the environment and checked as a whole."""
+
+import base64
+import binascii
+import json
+import os
+import secrets
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from application.secret_keys import KEY_BYTES, MasterKeys, Peppers, SecretKey
+from domain.client_configuration import MAX_LIFETIME, SIGNING_ALGORITHMS
+from domain.issuance import DeploymentPolicy
+from domain.permissions import Catalogue
+
+SECRETS_FILE = "secrets.json"
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one line that names it."""
+
+
+WordList = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Read from `GRANTLEDGER_*` variables; lists are separated by commas."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GRANTLEDGER_", frozen=True, populate_by_name=True, extra="ignore"
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("grantledger"),
+        description="Embedded PostgreSQL, bootstrap.json and secrets.json live here",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GRANTLEDGER_DATABASE_URL", "DATABASE_URL"),
+        description="Your PostgreSQL (14 to 18) instead of the embedded one",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on")
+    issuer: str = Field(
+        default="", description="`iss` of the tokens and base of all endpoints; no trailing slash"
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="API processes")
+    token_lifetime: int = Field(
+        default=3600,
+        ge=1,
+        le=int(MAX_LIFETIME.total_seconds()),
+        description="Seconds, 24 h at most",
+    )
+    signing_algorithms: WordList = Field(
+        default=("ES256",), description="First is the default: ES256, RS256, PS256, EdDSA"
+    )
+    default_audience: WordList = Field(
+        default=(), description="`aud` for clients without a default; the issuer if empty"
+    )
+    client_credentials_subject: Literal["owner", "client"] = Field(
+        default="owner", description="`sub`: the client's owner where it has one, or always itself"
+    )
+    keep_network_data: bool = Field(
+        default=False, description="Record addresses and user agents plain instead of hashed"
+    )
+    trusted_proxies: WordList = Field(
+        default=(), description="Addresses whose X-Forwarded-For is believed"
+    )
+    catalogue_file: Path | None = Field(
+        default=None, description="JSON file that replaces the scope catalogue"
+    )
+    peppers: SecretStr | None = Field(
+        default=None, description="id:base64 of 32 bytes, first is current; else secrets.json"
+    )
+    master_keys: SecretStr | None = Field(
+        default=None, description="id:base64 of 32 bytes, first is current; else secrets.json"
+    )
+    jwks_max_age: int = Field(
+        default=300, ge=0, le=86400, description="Seconds that consumers may cache the key set"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe message that is logged"
+    )
+
+    @field_validator("signing_algorithms", "default_audience", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("signing_algorithms")
+    @classmethod
+    def _known_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(value) - set(SIGNING_ALGORITHMS)
+        if unknown or not value:
+            raise ValueError(f"choose among {', '.join(SIGNING_ALGORITHMS)}")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_address(word)) for word in value)
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        # RFC 8414, Section 2: https, no query, no fragment; http only where nobody else listens.
+        loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+            raise ValueError("must be an https URL (http only on the loopback interface)")
+        if parts.query or parts.fragment or value.endswith("/") or not parts.hostname:
+            raise ValueError("must have a host and neither query, fragment nor trailing slash")
+        return value
+
+    @property
+    def issuer_url(self) -> str:
+        """The issuer identifier (RFC 8414, Section 2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.issuer or f"http://{host}:{self.port}"
+
+    def policy(self, catalogue: Catalogue) -> DeploymentPolicy:
+        """Return the part of the settings that decides about tokens."""
+        return DeploymentPolicy(
+            catalogue=catalogue,
+            lifetime=self.token_lifetime,
+            default_audience=self.default_audience or (self.issuer_url,),
+            subject_is_owner=self.client_credentials_subject == "owner",
+        )
+
+    def catalogue(self) -> Catalogue:
+        """Return the scope catalogue. Raises SettingsError for an unreadable or invalid file."""
+        if self.catalogue_file is None:
+            return Catalogue()
+        try:
+            return Catalogue.model_validate_json(self.catalogue_file.read_bytes())
+        except OSError as error:
+            raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {error.strerror}") from None
+        except ValidationError as error:
+            raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {_first_problem(error)}") from None
+
+
+def load_settings(**given: Any) -> Settings:
+    """Return the settings of the environment, `given` ones first (None is not given).
+
+    Raises SettingsError with one line that names the wrong setting.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error)) from None
+
+
+def load_secret_keys(settings: Settings) -> tuple[Peppers, MasterKeys]:
+    """Return peppers and master keys from the settings, else from `secrets.json` in the data
+    directory, which is made, readable by its owner alone, on the first run.
+
+    Raises SettingsError.
+    """
+    return (
+        Peppers(_keys(settings, "peppers")),
+        MasterKeys(_keys(settings, "master_keys")),
+    )
+
+
+def _keys(settings: Settings, name: Literal["peppers", "master_keys"]) -> list[SecretKey]:
+    value: SecretStr | None = getattr(settings, name)
+    text = value.get_secret_value() if value else _secrets_file(settings.data_dir)[name]
+    try:
+        pairs = [word.strip().split(":", 1) for word in text.split(",")]
+        return [SecretKey(key_id, base64.b64decode(key, validate=True)) for key_id, key in pairs]
+    except (ValueError, binascii.Error):
+        raise SettingsError(
+            f"GRANTLEDGER_{name.upper()}: must be id:base64, {KEY_BYTES} bytes each, by commas"
+        ) from None
+
+
+def _secrets_file(data_dir: Path) -> dict[str, str]:
+    path = data_dir / SECRETS_FILE
+    data_dir.mkdir(parents=True, exist_ok=True)
+    fresh = {name: _fresh_key() for name in ("peppers", "master_keys")}
+    try:
+        write_private(path, json.dumps(fresh, indent=2), overwrite=False)
+        return fresh
+    except FileExistsError:
+        pass
+    try:
+        kept: dict[str, str] = json.loads(path.read_text())
+        return {name: kept[name] for name in fresh}
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(f"{path} is unreadable: {type(error).__name__}") from None
+
+
+def _fresh_key() -> str:
+    # The id tells keys apart that were made on different machines: with a fixed id, a replica with
+    # a file of its own would refuse every client instead of saying which key it lacks.
+    key = secrets.token_bytes(KEY_BYTES)
+    return f"{sha256(key).hexdigest()[:8]}:{base64.b64encode(key).decode()}"
+
+
+def write_private(path: Path, text: str, *, overwrite: bool = True) -> None:
+    """Write a file that only its owner may read (0600), whole or not at all.
+
+    Raises FileExistsError unless `overwrite`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        if overwrite:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = [str(part) for part in problem["loc"]]
+    name = place[0].upper().removeprefix("GRANTLEDGER_") if place else "settings"
+    shown = name if name == "DATABASE_URL" else f"GRANTLEDGER_{name}"
+    return f"{'.'.join([shown, *place[1:]])}: {problem['msg']}"

@@ -1,0 +1,196 @@
+"""The keys of one process: signs what was issued, verifies what comes back.
+
+A token is a JWT access token of RFC 9068: `typ` at+jwt, claims iss sub aud exp iat nbf jti
+client_id scope sid and, where it applies, plugin_id.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from jwt.algorithms import Algorithm
+from jwt.utils import base64url_encode
+
+from application.errors import TemporarilyUnavailable
+from application.key_material import algorithm_of
+from domain.access_token import AccessToken
+from domain.issuance import SigningChoice
+from domain.signing_key import KeyState, SigningKey
+
+TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, Section 2.1, not a secret
+MAX_TOKEN_CHARACTERS = 16_384
+
+
+class UnverifiableToken(Exception):
+    """The string is not a token that this service signed; the message says why, for the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    choice: SigningChoice
+    key: PrivateKeyTypes
+    algorithm: Algorithm
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Verifier:
+    algorithm: str
+    key: Any
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedClaims:
+    """The claims of a token whose signature, issuer and type were checked. Not its liveness."""
+
+    claims: Mapping[str, Any]
+    token_id: str
+    client_id: str
+    audience: tuple[str, ...]
+    scope: tuple[str, ...]
+    expires_at: int
+
+    def expired(self, now: datetime) -> bool:
+        """Tell whether `exp` (RFC 7519, Section 4.1.4) has come at `now`."""
+        return now.timestamp() >= self.expires_at
+
+
+class TokenKeys:
+    """Implements the TokenMinter port; refreshed by the composition root when a key changes."""
+
+    def __init__(self, *, issuer: str, algorithms: tuple[str, ...]) -> None:
+        self._issuer = issuer
+        self._algorithms = algorithms
+        self._signers: dict[str, _Signer] = {}
+        self._verifiers: dict[str, _Verifier] = {}
+        self._encode = msgspec.json.Encoder().encode
+
+    @property
+    def ready(self) -> bool:
+        """Whether a key of every algorithm of the deployment can sign."""
+        return all(algorithm in self._signers for algorithm in self._algorithms)
+
+    def update(
+        self,
+        keys: Iterable[SigningKey],
+        private_keys: Mapping[str, PrivateKeyTypes],
+        *,
+        now: datetime,
+    ) -> None:
+        """Sign with the active keys whose private half is in `private_keys`; verify with all that
+        are published at `now`.
+        """
+        signers: dict[str, _Signer] = {}
+        verifiers: dict[str, _Verifier] = {}
+        for key in sorted(keys, key=lambda key: key.modified_on):
+            algorithm = algorithm_of(key.algorithm)
+            if key.published(now):
+                public = algorithm.from_jwk(dict(key.public_jwk))
+                verifiers[key.kid] = _Verifier(key.algorithm, public)
+            if key.state is KeyState.ACTIVE and key.kid in private_keys:
+                signers[key.algorithm] = _Signer(
+                    SigningChoice(key.kid, key.algorithm),
+                    private_keys[key.kid],
+                    algorithm,
+                    _segment({"alg": key.algorithm, "typ": TOKEN_TYPE, "kid": key.kid}),
+                )
+        self._signers, self._verifiers = signers, verifiers
+
+    def choose(self, algorithm: str | None) -> SigningChoice:
+        """Return the active key of `algorithm`, or of the deployment's first where None.
+
+        Raises TemporarilyUnavailable where there is none.
+        """
+        return self._signer(algorithm or self._algorithms[0]).choice
+
+    def mint(self, token: AccessToken) -> str:
+        """Return the signed JWT of a token that was decided."""
+        issued = token.issued
+        signer = self._signer(issued.algorithm)
+        begins = int(issued.timestamp.timestamp())
+        audience = issued.audience
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "sub": issued.subject,
+            "aud": audience[0] if len(audience) == 1 else audience,
+            "exp": int(issued.expires_at.timestamp()),
+            "iat": begins,
+            "nbf": begins,
+            "jti": str(token.id),
+            "client_id": issued.client_id,
+            "scope": " ".join(issued.scope),
+            "sid": issued.session_id,
+        }
+        if issued.plugin_id is not None:
+            claims["plugin_id"] = issued.plugin_id
+        return self.sign(claims, signer)
+
+    def sign(self, claims: Mapping[str, Any], signer: _Signer) -> str:
+        """Return `claims` as a compact JWS (RFC 7515, Section 7.1)."""
+        # PyJWT's encode() checks and encodes the same header for every token: 40 us of 85.
+        signing_input = signer.header + b"." + base64url_encode(self._encode(claims))
+        signature = signer.algorithm.sign(signing_input, signer.key)
+        return (signing_input + b"." + base64url_encode(signature)).decode()
+
+    def verify(self, token: str) -> VerifiedClaims:
+        """Return the claims of a token of ours, expired or not. Raises UnverifiableToken.
+
+        1 size, 2 a header with a kid that is published, 3 that key's own algorithm and no other,
+        4 typ (RFC 9068, Section 4), 5 signature, 6 issuer and the claims every token of ours has.
+        """
+        if len(token) > MAX_TOKEN_CHARACTERS:  # 1
+            raise UnverifiableToken("oversized token")
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError as error:
+            raise UnverifiableToken("not a JWT") from error
+        verifier = self._verifiers.get(str(header.get("kid", "")))  # 2
+        if verifier is None:
+            raise UnverifiableToken("unknown kid")
+        if header.get("alg") != verifier.algorithm:  # 3
+            raise UnverifiableToken("algorithm is not the key's")
+        if str(header.get("typ", "")).lower() != TOKEN_TYPE:  # 4
+            raise UnverifiableToken("not an access token")
+        try:
+            claims = jwt.decode(  # 5, 6
+                token,
+                verifier.key,
+                algorithms=[verifier.algorithm],
+                issuer=self._issuer,
+                options={
+                    "require": ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"],
+                    "verify_aud": False,
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
+            )
+        except jwt.InvalidTokenError as error:
+            raise UnverifiableToken(type(error).__name__) from error
+        return _verified(claims)
+
+    def _signer(self, algorithm: str) -> _Signer:
+        try:
+            return self._signers[algorithm]
+        except KeyError:
+            raise TemporarilyUnavailable(reason=f"no active {algorithm} key") from None
+
+
+def _verified(claims: Mapping[str, Any]) -> VerifiedClaims:
+    audience = claims["aud"]
+    return VerifiedClaims(
+        claims=claims,
+        token_id=str(claims["jti"]),
+        client_id=str(claims["client_id"]),
+        audience=(audience,) if isinstance(audience, str) else tuple(audience),
+        scope=tuple(str(claims.get("scope", "")).split()),
+        expires_at=int(claims["exp"]),
+    )
+
+
+def _segment(header: Mapping[str, str]) -> bytes:
+    return base64url_encode(msgspec.json.encode(header))

@@ -1,0 +1,35 @@
+"""What was handed to the log without a clear answer, until a look at the log settles it.
+
+Counts must add up: writing them again would double what was recorded after all, dropping them
+would lose what was not.
+"""
+
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from application.ports import EventLog
+from domain.recorded import Recorded
+
+T = TypeVar("T")
+
+
+class Unsettled(Generic[T]):
+    """Streams whose last version may or may not be recorded, each with what it carries."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[UUID, int, T]] = []
+
+    def add(self, stream: Recorded, carried: T) -> None:
+        """Remember that the present version of `stream` is in doubt."""
+        self._entries.append((stream.id, stream.version, carried))
+
+    async def settle(self, log: EventLog) -> list[T]:
+        """Return what certainly was not recorded, and forget what was. Raises LedgerUnavailable."""
+        lost = []
+        while self._entries:
+            stream_id, version, carried = self._entries[0]
+            recorded = await log.load(stream_id)
+            if recorded is None or recorded.version < version:
+                lost.append(carried)
+            del self._entries[0]
+        return lost
