@@ -71,7 +71,7 @@ def create_app(service: Service) -> Litestar:
             HTTPException: _Errors(service),
             Exception: _Errors(service),
         },
-        openapi_config=_openapi(service),
+        openapi_config=_openapi(),
         request_max_body_size=64 * 1024,
         on_app_init=[_quiet],
     )
@@ -149,7 +149,7 @@ def _problems(raised: ValidationException) -> str:
     return "; ".join(found) or "the request is not valid"
 
 
-def _openapi(service: Service) -> OpenAPIConfig:
+def _openapi() -> OpenAPIConfig:
     bearer = SecurityScheme(
         type="http", scheme="bearer", bearer_format="JWT", description="From /oauth/token"
     )

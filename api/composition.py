@@ -10,6 +10,7 @@ from contextlib import suppress
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from api.read_models import ReadModels
 from application.clock import RandomIds, SystemClock
 from application.denials import DenialRecorder
 from application.directory import LogDirectory
@@ -45,6 +46,7 @@ class Service:
         self.log = Ledger(database_url)
         self.directory = LogDirectory(Link(database_url, name="directory"), self.log.mapper)
         self.key_store = WrappedKeys(Link(database_url, name="keys"))
+        self.read_models = ReadModels(database_url)
         self.keys = TokenKeys(issuer=settings.issuer_url, algorithms=settings.signing_algorithms)
         self.minter = self.verifier = self.keys
         process = f"{socket.gethostname()}:{os.getpid()}"
@@ -78,6 +80,7 @@ class Service:
                 await task
         await self.denials.flush(everything=True)
         await self.usage.flush()
+        await self.read_models.close()
         await self.directory.close()
         await self.key_store.close()
         await self.log.__aexit__()

@@ -14,10 +14,14 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "invalid_client",
-        "The client could not be authenticated. The cause is not told, so that nobody can probe "
-        "for clients; it is in the record under the request id.",
-        "Check client_id and client_secret, and that one method is used: the Authorization header "
-        "or the body. An administrator can read the cause in the audit trail.",
+        (
+            "The client could not be authenticated. The cause is not told, so that nobody can "
+            "probe for clients; it is in the record under the request id."
+        ),
+        (
+            "Check client_id and client_secret, and that one method is used: the Authorization "
+            "header or the body. An administrator can read the cause in the audit trail."
+        ),
     ),
     (
         "invalid_grant",
@@ -37,8 +41,10 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         "invalid_scope",
         "A scope is unknown or malformed, or nothing that was asked for can be granted.",
-        "The description names what is lacking: on the client, or on its owner. Some scopes need "
-        "an audience.",
+        (
+            "The description names what is lacking: on the client, or on its owner. Some scopes "
+            "need an audience."
+        ),
     ),
     (
         "invalid_target",

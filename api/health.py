@@ -1,5 +1,6 @@
 """Is it alive, may it be sent requests, and what does an operator see: healthz, readyz, metrics."""
 
+from contextlib import suppress
 from typing import Any
 
 from litestar import MediaType, Response, get
@@ -8,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from api import metrics
 from api.composition import Service
 from application.directory import STALE_SECONDS
+from application.ledger.errors import LedgerUnavailable
 
 
 async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
@@ -21,7 +23,7 @@ async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         "writer": service.log.writer.available,
         "signing_key": service.keys.ready,
         "directory_age_seconds": round(service.directory.age, 3),
-        "projections": {lag.projection: lag.view() for lag in await service.projection_lags()},
+        "projections": await _projections(service),
     }
     return fresh and parts["writer"] and parts["signing_key"], parts
 
@@ -57,7 +59,25 @@ async def _observe(service: Service) -> None:
     metrics.COMMITS.set(writer.counts.commits)
     metrics.EVENTS.set(writer.counts.events)
     metrics.LOST_ANSWERS.set(writer.counts.lost)
-    for lag in await service.projection_lags():
-        metrics.LOG_POSITION.set(lag.head)
-        metrics.PROJECTION_LAG_SECONDS.labels(lag.projection).set(lag.seconds)
-        metrics.PROJECTION_LAG_EVENTS.labels(lag.projection).set(lag.events)
+    with suppress(LedgerUnavailable):  # the other metrics are wanted most just then
+        for status in await service.read_models.projection_status():
+            name = status.projection
+            metrics.LOG_POSITION.set(status.head)
+            metrics.PROJECTION_LAG_SECONDS.labels(name).set(status.lag_seconds)
+            metrics.PROJECTION_LAG_EVENTS.labels(name).set(status.lag_events)
+
+
+async def _projections(service: Service) -> dict[str, Any] | None:
+    try:
+        found = await service.read_models.projection_status()
+    except LedgerUnavailable:
+        return None
+    return {
+        status.projection: {
+            "position": status.position,
+            "head": status.head,
+            "lag_events": status.lag_events,
+            "lag_seconds": round(status.lag_seconds, 3),
+        }
+        for status in found
+    }

@@ -18,6 +18,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
 
 from api.composition import Service
 from api.embedded_postgres import embedded_postgres
@@ -92,13 +96,7 @@ def _export(settings: Settings, url: str) -> None:
 
 
 def _run_workers(settings: Settings) -> None:
-    # Imported here: the other commands need no HTTP server.
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.http import HTTP1Settings
-    from granian.log import LogLevels
-
-    Granian(
+    Server(
         "api.worker:application",
         factory=True,
         address=settings.host,
@@ -120,15 +118,14 @@ def _run_workers(settings: Settings) -> None:
 def _projections() -> Iterator[None]:
     """Keep one process that builds the read models; start it again when it dies."""
     stopping = threading.Event()
-    # A session of its own: Ctrl-C in the terminal must reach it after the workers, through us.
     command = [sys.executable, "-m", "api.cli", "projections", "run"]
-    processes = [subprocess.Popen(command, start_new_session=True)]
+    processes = [_detached(command)]
 
     def watch() -> None:
         while not stopping.wait(0.5):
             if processes[0].poll() is not None:
                 _log.error("the projections stopped; starting them again")
-                processes[0] = subprocess.Popen(command, start_new_session=True)
+                processes[0] = _detached(command)
 
     watcher = threading.Thread(target=watch, name="projections", daemon=True)
     watcher.start()
@@ -142,6 +139,11 @@ def _projections() -> Iterator[None]:
             processes[0].wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             processes[0].kill()
+
+
+def _detached(command: list[str]) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C in the terminal must reach it after the workers, through us.
+    return subprocess.Popen(command, start_new_session=True)  # noqa: S603  # our own interpreter
 
 
 def _announce_when_ready(settings: Settings, announce: Callable[[], None]) -> None:

@@ -16,8 +16,11 @@ import psycopg
 from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
 from application.ledger.errors import LedgerUnavailable
+from application.ledger.grouped_read import stored_event
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
+from application.ledger.pg_binary import int8, read_int
+from application.ledger.wire import Statement
 from domain.client import Client
 from domain.principal import Principal
 from domain.recorded import Administered
@@ -26,10 +29,11 @@ from domain.signing_key import SigningKey
 REFRESH_SECONDS = 0.2
 STALE_SECONDS = 5.0
 _PAGE = 5000
-_TAIL = (
-    "SELECT originator_id, originator_version, topic, state, notification_id"  # noqa: S608  # a number of ours
-    " FROM grantledger.ledger_events_directory WHERE notification_id > %b"
-    f" ORDER BY notification_id LIMIT {_PAGE}"
+_TAIL = Statement(
+    "tail",
+    "SELECT originator_id, originator_version, topic, state, notification_id"
+    " FROM grantledger.ledger_events_directory WHERE notification_id > $1::bigint"
+    " ORDER BY notification_id LIMIT $2::bigint",
 )
 
 _log = logging.getLogger(__name__)
@@ -101,12 +105,12 @@ class LogDirectory:
             keys_before = len(self._keys), sum(key.version for key in self._keys.values())
             while True:
                 try:
-                    rows = await self._link.fetch(_TAIL, (self.position,))
+                    rows = await self._link.fetch(_TAIL, (int8(self.position), int8(_PAGE)))
                 except (psycopg.Error, TimeoutError) as error:
                     raise LedgerUnavailable("the directory cannot be read") from error
-                for stream_id, version, topic, state, position in rows:
-                    self._apply(StoredEvent(stream_id, version, topic, state))
-                    self.position = position
+                for row in rows:
+                    self._apply(stored_event(row))
+                    self.position = read_int(row[4])
                 if len(rows) < _PAGE:
                     break
             self._read_at = began

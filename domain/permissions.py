@@ -7,9 +7,9 @@ Rules of our own:
   would make `user` imply `service`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -101,12 +101,27 @@ class Catalogue(BaseModel):
 
         Raises ScopeUnknown, which names what is not in the catalogue.
         """
+        return self._remembered_order(tuple(names))
+
+    @cached_property
+    def _remembered_order(self) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+        # Clients ask for the same few sets for ever; refusals are not remembered.
+        return lru_cache(maxsize=1024)(self._order)
+
+    def _order(self, names: tuple[str, ...]) -> tuple[str, ...]:
         distinct = set(names)
         unknown = distinct - self._rank.keys()
         if unknown:
             raise ScopeUnknown(f"unknown scope: {' '.join(sorted(unknown))}")
         return tuple(sorted(distinct, key=self._rank.__getitem__))
 
-    def held_through(self, roles: Iterable[str]) -> frozenset[str]:
+    def held_through(self, roles: tuple[str, ...]) -> frozenset[str]:
         """Return the user-tier permissions that somebody with these roles holds."""
+        return self._remembered_holdings(roles)
+
+    @cached_property
+    def _remembered_holdings(self) -> Callable[[tuple[str, ...]], frozenset[str]]:
+        return lru_cache(maxsize=1024)(self._held_through)
+
+    def _held_through(self, roles: tuple[str, ...]) -> frozenset[str]:
         return frozenset(name for role in roles for name in self.roles.get(role, ()))

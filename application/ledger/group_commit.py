@@ -17,19 +17,39 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from application.ledger.errors import Conflict, LedgerError, LedgerUnavailable, UnitRejected
 from application.ledger.link import Link
-from application.ledger.recorder import APPEND, READ_BACK, append_parameters, recorded_positions
+from application.ledger.pg_binary import (
+    bytea_array,
+    int8_array,
+    read_int,
+    read_uuid,
+    text_array,
+    uuid_array,
+)
+from application.ledger.recorder import recorded_positions
+from application.ledger.wire import Statement
 
 BATCH_UNITS = 256
 RECONNECT_SECONDS = 0.1
 DOUBT_SECONDS = 3.0
 """How long a lost answer may stay in doubt before its requests are answered 503."""
+
+_APPEND = Statement("append", "SELECT grantledger.append_events($1, $2, $3, $4)")
+_LOCK = Statement("lock", "SELECT grantledger.close_position_hole()")
+_READ_BACK = Statement(
+    "read_back",
+    "SELECT e.originator_id, e.originator_version, e.state, e.notification_id"
+    " FROM unnest($1::uuid[], $2::bigint[]) AS wanted (id, version)"
+    " JOIN grantledger.ledger_events e"
+    " ON e.originator_id = wanted.id AND e.originator_version = wanted.version",
+)
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +166,7 @@ class GroupCommit:
     async def _commit(self, batch: Sequence[_Unit]) -> None:
         events = [event for unit in batch for event in unit.events]
         try:
-            rows = await self._link.fetch(APPEND, append_parameters(events))
+            rows = await self._link.fetch(_APPEND, (*_keys(events), *_contents(events)))
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             await self._isolate(batch, error)
         except (psycopg.Error, TimeoutError) as error:
@@ -156,7 +176,7 @@ class GroupCommit:
             else:
                 await self._resolve_doubt(batch, events)
         else:
-            self._succeed(batch, rows[0][0])
+            self._succeed(batch, read_int(rows[0][0]))
 
     async def _isolate(self, batch: Sequence[_Unit], error: psycopg.Error) -> None:
         if len(batch) > 1:
@@ -192,9 +212,15 @@ class GroupCommit:
 
     async def _read_back(self, events: Sequence[StoredEvent]) -> list[int] | None:
         # Under the lock: a backend that still works on the lost commit has finished by then.
-        await self._link.fetch("SELECT grantledger.close_position_hole()")
-        found = await self._link.fetch(READ_BACK, append_parameters(events)[:2])
-        return recorded_positions(events, [(row[0], row[1], row[2], row[3]) for row in found])
+        await self._link.fetch(_LOCK)
+        found = await self._link.fetch(_READ_BACK, _keys(events))
+        return recorded_positions(
+            events,
+            [
+                (read_uuid(stream_id), read_int(version), state or b"", read_int(position))
+                for stream_id, version, state, position in found
+            ],
+        )
 
     def _succeed(self, batch: Sequence[_Unit], first: int) -> None:
         position = first
@@ -218,6 +244,19 @@ class GroupCommit:
                 await asyncio.sleep(RECONNECT_SECONDS)
         self._away = False
         _log.warning("PostgreSQL is back")
+
+
+def _keys(events: Sequence[StoredEvent]) -> tuple[bytes, bytes]:
+    return (
+        uuid_array([cast("UUID", event.originator_id) for event in events]),
+        int8_array([event.originator_version for event in events]),
+    )
+
+
+def _contents(events: Sequence[StoredEvent]) -> tuple[bytes, bytes]:
+    return text_array([event.topic for event in events]), bytea_array(
+        [event.state for event in events]
+    )
 
 
 def _fail(units: Sequence[_Unit] | deque[_Unit], error: LedgerUnavailable) -> None:

@@ -10,15 +10,26 @@ from eventsourcing.persistence import StoredEvent
 
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.link import Link
+from application.ledger.pg_binary import read_int, read_uuid, uuid_array
+from application.ledger.wire import Row, Statement
 
-READ_STREAMS = (
+_READ_STREAMS = Statement(
+    "read_streams",
     "SELECT originator_id, originator_version, topic, state"
-    " FROM grantledger.ledger_events WHERE originator_id = ANY(%b::uuid[])"
+    " FROM grantledger.ledger_events WHERE originator_id = ANY($1::uuid[])"
     # The bounds say again what the array says, in the form by which PostgreSQL skips partitions.
-    " AND originator_id BETWEEN %b AND %b"
-    " ORDER BY originator_id, originator_version"
+    " AND originator_id BETWEEN $2::uuid AND $3::uuid"
+    " ORDER BY originator_id, originator_version",
 )
 BATCH_STREAMS = 256
+
+
+def stored_event(row: Row) -> StoredEvent:
+    """Return the event of a binary row: stream id, version, topic, state."""
+    stream_id, version, topic, state = row[:4]
+    assert topic is not None
+    assert state is not None
+    return StoredEvent(read_uuid(stream_id), read_int(version), topic.decode(), state)
 
 
 class GroupedReader:
@@ -68,13 +79,14 @@ class GroupedReader:
                 if not answer.done():
                     answer.set_result(found.get(stream_id, []))
 
-    async def _fetch(self, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
+    async def _fetch(self, stream_ids: Sequence[UUID]) -> dict[UUID | str, list[StoredEvent]]:
         rows = await self._link.fetch(
-            READ_STREAMS, (list(stream_ids), stream_ids[0], stream_ids[-1])
+            _READ_STREAMS, (uuid_array(stream_ids), stream_ids[0].bytes, stream_ids[-1].bytes)
         )
-        found: dict[UUID, list[StoredEvent]] = {}
-        for stream_id, version, topic, state in rows:
-            found.setdefault(stream_id, []).append(StoredEvent(stream_id, version, topic, state))
+        found: dict[UUID | str, list[StoredEvent]] = {}
+        for row in rows:
+            stored = stored_event(row)
+            found.setdefault(stored.originator_id, []).append(stored)
         return found
 
     @staticmethod

@@ -1,0 +1,79 @@
+"""The audit trail for those who may read it (scope `audit:read`): of a token, of a search."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Router, get
+from litestar.params import Parameter
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.bearer import requires
+from api.composition import Service
+from application.errors import NotFound
+from projections import audit_trail, client_last_used
+from projections.audit_trail import AuditEntry
+from projections.client_last_used import LastUsed
+
+MAX_ENTRIES = 1000
+
+
+class AuditPage(BaseModel):
+    """Entries in the order of the log; `next_after` is the cursor of the next page."""
+
+    model_config = ConfigDict(frozen=True)
+
+    entries: tuple[AuditEntry, ...]
+    next_after: int | None = Field(description="Pass it as `after`; None where nothing follows yet")
+
+
+def audit_router(service: Service) -> Router:
+    """Return the routes below /audit."""
+
+    @get(
+        "/tokens/{token_id:uuid}",
+        tags=["Audit"],
+        summary="Everything recorded about one token, by its jti",
+    )
+    async def token_history(token_id: UUID) -> AuditPage:
+        entries = await service.read_models.fetch(audit_trail.of_token(token_id))
+        if not entries:
+            raise NotFound("nothing is recorded about this token, or not projected yet")
+        return AuditPage(entries=tuple(entries), next_after=None)
+
+    @get("/events", tags=["Audit"], summary="The audit trail, filtered; pages by position")
+    async def events(
+        client_id: str | None = None,
+        subject: str | None = None,
+        topic: str | None = None,
+        after: Annotated[int, Parameter(ge=0, le=2**62)] = 0,
+        limit: Annotated[int, Parameter(ge=1, le=MAX_ENTRIES)] = 100,
+        newest_first: bool = False,
+    ) -> AuditPage:
+        entries = await service.read_models.fetch(
+            audit_trail.search(
+                client_id=client_id,
+                subject=subject,
+                topic=topic,
+                after=after,
+                limit=limit,
+                newest_first=newest_first,
+            )
+        )
+        more = not newest_first and len(entries) == limit
+        return AuditPage(entries=tuple(entries), next_after=entries[-1].position if more else None)
+
+    @get(
+        "/clients/{client_id:str}/last-used",
+        tags=["Audit"],
+        summary="When a client, its credentials and its scopes were last used, and how often",
+    )
+    async def last_used(client_id: str) -> list[LastUsed]:
+        return await service.read_models.fetch(client_last_used.of_client(client_id))
+
+    handlers: list[Any] = [token_history, events, last_used]
+    return Router(
+        "/audit",
+        route_handlers=handlers,
+        guards=[requires("audit:read", service)],
+        security=[{"bearer": ["audit:read"]}],
+    )
