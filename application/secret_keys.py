@@ -93,6 +93,10 @@ class WrappedKey:
     ciphertext: bytes = field(repr=False)
 
 
+class MasterKeyMismatch(ValueError):
+    """A private key cannot be opened with the master keys of the settings."""
+
+
 class MasterKeys:
     """The keys under which private signing keys are wrapped."""
 
@@ -109,12 +113,14 @@ class MasterKeys:
     def unwrap(self, wrapped: WrappedKey) -> bytes:
         """Return the private key (DER).
 
-        Raises ValueError where the master key is not in the settings or does not fit.
+        Raises MasterKeyMismatch where the master key is not in the settings or does not fit.
         """
         value = self._by_id.get(wrapped.master_key_id)
         if value is None:
-            raise ValueError(f"master key {wrapped.master_key_id} is not in the settings")
+            raise MasterKeyMismatch(f"master key {wrapped.master_key_id} is not in the settings")
         try:
             return AESGCM(value).decrypt(wrapped.nonce, wrapped.ciphertext, wrapped.kid.encode())
         except InvalidTag as error:
-            raise ValueError(f"master key {wrapped.master_key_id} does not open the key") from error
+            raise MasterKeyMismatch(
+                f"master key {wrapped.master_key_id} does not open the key"
+            ) from error

@@ -339,7 +339,7 @@ class Client(Administered):
             withheld_by_client=narrowing.withheld_by_client,
             withheld_by_owner=narrowing.withheld_by_owner,
             audience=audience,
-            expires_at=provenance.occurred_at.replace(microsecond=0) + timedelta(seconds=lifetime),
+            expires_at=provenance.occurred_at + timedelta(seconds=lifetime),
             kid=signing.kid,
             algorithm=signing.algorithm,
             authentication_method=request.authentication_method,

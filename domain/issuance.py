@@ -60,20 +60,19 @@ def narrow(
     and without an owner nobody holds it. Raises ScopeUnknown for a name outside the catalogue and
     ScopeNotGranted, which names the deficit, when nothing is left.
     """
-    ordered = catalogue.order(requested)
-    lacking_client = tuple(name for name in ordered if name not in client_scopes)
-    lacking_owner = tuple(
-        name
-        for name in ordered
-        if name in client_scopes
-        and catalogue[name].tier is Tier.USER
-        and name not in owner_permissions
-    )
-    withheld = {*lacking_client, *lacking_owner}
-    granted = tuple(name for name in ordered if name not in withheld) if withheld else ordered
+    granted: list[str] = []
+    lacking_client: list[str] = []
+    lacking_owner: list[str] = []
+    for name in catalogue.order(requested):
+        if name not in client_scopes:
+            lacking_client.append(name)
+        elif catalogue[name].tier is Tier.USER and name not in owner_permissions:
+            lacking_owner.append(name)
+        else:
+            granted.append(name)
     if not granted:
         raise ScopeNotGranted(_deficit(lacking_client, lacking_owner))
-    return Narrowing(granted, lacking_client, lacking_owner)
+    return Narrowing(tuple(granted), tuple(lacking_client), tuple(lacking_owner))
 
 
 def _deficit(lacking_client: Sequence[str], lacking_owner: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate, CanMutateAggregate
+from eventsourcing.utils import resolve_topic
 
 from domain.provenance import Provenance
 
@@ -27,6 +28,18 @@ class Recorded(Aggregate):
 
     class Created(Event, Aggregate.Created):
         """The first fact of a stream."""
+
+        def mutate(self, aggregate: Any) -> Any:
+            """Return the aggregate that this fact begins.
+
+            What the library does but for passing facts to __init__: state here comes from apply
+            methods alone, and inspecting signatures costs as much as deciding.
+            """
+            assert aggregate is None
+            begun = object.__new__(resolve_topic(self.originator_topic))
+            begun.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+            self.apply(begun)
+            return begun
 
     @classmethod
     def _begin(

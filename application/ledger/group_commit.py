@@ -163,12 +163,14 @@ class GroupCommit:
         self._queue.extendleft(reversed(later))
         return batch
 
-    async def _commit(self, batch: Sequence[_Unit]) -> None:
+    async def _commit(self, batch: Sequence[_Unit], *, doubted: bool = False) -> None:
         events = [event for unit in batch for event in unit.events]
         try:
             rows = await self._link.fetch(_APPEND, (*_keys(events), *_contents(events)))
         except (psycopg.IntegrityError, psycopg.DataError) as error:
-            await self._isolate(batch, error)
+            if doubted and await self._recorded_after_all(batch, events):
+                return
+            await self._isolate(batch, error, doubted=doubted)
         except (psycopg.Error, TimeoutError) as error:
             if self._link.up:  # the statement was refused: disk full, read-only, cancelled
                 _log.warning("PostgreSQL refused a batch: %s", type(error).__name__)
@@ -178,11 +180,13 @@ class GroupCommit:
         else:
             self._succeed(batch, read_int(rows[0][0]))
 
-    async def _isolate(self, batch: Sequence[_Unit], error: psycopg.Error) -> None:
+    async def _isolate(
+        self, batch: Sequence[_Unit], error: psycopg.Error, *, doubted: bool
+    ) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
-            await self._commit(batch[:middle])
-            await self._commit(batch[middle:])
+            await self._commit(batch[:middle], doubted=doubted)
+            await self._commit(batch[middle:], doubted=doubted)
         elif isinstance(error, psycopg.errors.UniqueViolation):
             self.counts.conflicts += 1
             batch[0].fail(Conflict("another writer was first"))
@@ -196,19 +200,27 @@ class GroupCommit:
         deadline = monotonic() + DOUBT_SECONDS
         while True:
             try:
-                positions = await self._read_back(events)
+                recorded = await self._recorded_after_all(batch, events)
                 break
             except (LedgerUnavailable, psycopg.Error, TimeoutError) as error:
                 if monotonic() >= deadline:
                     raise LedgerUnavailable("PostgreSQL did not come back in time") from error
                 await asyncio.sleep(RECONNECT_SECONDS)
+        if not recorded:
+            # The lost attempt may still arrive before this one: its conflict is with itself.
+            await self._commit(batch, doubted=True)
+
+    async def _recorded_after_all(
+        self, batch: Sequence[_Unit], events: Sequence[StoredEvent]
+    ) -> bool:
+        positions = await self._read_back(events)
         if positions is None:
-            await self._commit(batch)
-            return
+            return False
         index = 0
         for unit in batch:
             unit.succeed(positions[index])
             index += len(unit.events)
+        return True
 
     async def _read_back(self, events: Sequence[StoredEvent]) -> list[int] | None:
         # Under the lock: a backend that still works on the lost commit has finished by then.

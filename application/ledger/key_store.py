@@ -1,6 +1,7 @@
 """The table `wrapped_keys`: private signing keys, wrapped, outside the log."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 
 import psycopg
 
@@ -27,19 +28,21 @@ class WrappedKeys:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        # A link serves one task at a time; here both the rotation and the follower of keys ask.
+        self._turn = asyncio.Lock()
 
     async def put(self, wrapped: WrappedKey) -> None:
         """Keep a wrapped key. Raises LedgerUnavailable."""
         names = (wrapped.kid.encode(), wrapped.master_key_id.encode())
         try:
-            await self._link.fetch(_PUT, (*names, wrapped.nonce, wrapped.ciphertext))
+            await self._fetch(_PUT, (*names, wrapped.nonce, wrapped.ciphertext))
         except (psycopg.Error, TimeoutError) as error:
             raise LedgerUnavailable("a key could not be stored") from error
 
     async def get(self, kids: Collection[str]) -> list[WrappedKey]:
         """Return the wrapped keys of `kids`, those that there are. Raises LedgerUnavailable."""
         try:
-            rows = await self._link.fetch(_GET, (text_array(list(kids)),))
+            rows = await self._fetch(_GET, (text_array(list(kids)),))
         except (psycopg.Error, TimeoutError) as error:
             raise LedgerUnavailable("the keys could not be read") from error
         return [_wrapped(row) for row in rows]
@@ -47,6 +50,10 @@ class WrappedKeys:
     async def close(self) -> None:
         """Close the connection."""
         await self._link.drop()
+
+    async def _fetch(self, statement: Statement, parameters: Sequence[bytes]) -> Sequence[Row]:
+        async with self._turn:
+            return await self._link.fetch(statement, parameters)
 
 
 def _wrapped(row: Row) -> WrappedKey:

@@ -40,7 +40,7 @@ class Link:
     @property
     def up(self) -> bool:
         """Whether the last use found PostgreSQL answering."""
-        return self._wire is not None
+        return self._wire is not None and self._wire.open
 
     async def fetch(self, statement: Statement, parameters: Sequence[bytes] = ()) -> list[Row]:
         """Run one prepared statement in its own transaction and return its rows, all binary.
@@ -53,14 +53,15 @@ class Link:
         try:
             return await wire.run(statement, parameters, seconds=ANSWER_SECONDS + 1)
         except BaseException as error:
-            if not wire.open or not isinstance(error, Error):
+            if not wire.open or _ends_session(error):
                 await self.drop()
             raise
 
     async def connected(self) -> Wire:
         """Return the open connection. Raises LedgerUnavailable when there is none to be had."""
-        if self._wire is not None:
+        if self._wire is not None and self._wire.open:
             return self._wire
+        await self.drop()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await AsyncConnection.connect(
@@ -82,3 +83,12 @@ class Link:
         wire, self._wire = self._wire, None
         if wire is not None:
             await wire.close()
+
+
+def _ends_session(error: BaseException) -> bool:
+    """Tell whether nothing more can be learnt over the connection about what was sent."""
+    if not isinstance(error, Error):
+        return True
+    # Class 57P: shut down or terminated; class 08: connection exception. Either may follow a
+    # commit that was done locally, so that the answer counts as lost.
+    return (error.sqlstate or "").startswith(("57P", "08"))

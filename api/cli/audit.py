@@ -1,0 +1,149 @@
+"""`grantledger audit ...`: read the audit trail at the terminal."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import rich_click as click
+
+from api.cli.options import data_dir_option, examples, json_option, settings_in_force
+from api.cli.outcomes import Refused
+from api.cli.running import opened_database
+from api.cli.tables import print_fields, print_json, print_json_line, print_rows, shown
+from projections.audit_trail import AUDIT_TRAIL, AuditEntry, of_token, search
+from projections.builds import ensure_tables
+from projections.session import open_session
+from projections.status import projection_status
+
+_POLL_SECONDS = 0.5
+_PAGE = 1000
+_MAX_LINES = 10_000
+_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
+    "position": lambda entry: entry.position,
+    "occurred": lambda entry: entry.occurred_at,
+    "topic": lambda entry: entry.topic,
+    "outcome": lambda entry: entry.outcome,
+    "client": lambda entry: entry.client_id,
+    "subject": lambda entry: entry.subject,
+    "by": lambda entry: entry.actor,
+    "reason": lambda entry: entry.reason,
+    "jti": lambda entry: entry.jti,
+}
+
+
+@click.group()
+def audit() -> None:
+    """Read the audit trail: every token, refusal and administrative act."""
+
+
+@audit.command(
+    epilog=examples(
+        "grantledger audit tail",
+        "grantledger audit tail -n 100 --topic grant.denied",
+        "grantledger audit tail --follow --client demo --json | jq .jti",
+    )
+)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0, _MAX_LINES),
+    default=20,
+    show_default=True,
+    help="How many of the newest entries",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is recorded from now on")
+@click.option("--client", "client_id", help="Only what is about this client")
+@click.option("--subject", help="Only what is about this subject")
+@click.option("--topic", help="Only this topic, such as token.issued")
+@json_option
+@data_dir_option
+def tail(
+    *,
+    lines: int,
+    follow: bool,
+    client_id: str | None,
+    subject: str | None,
+    topic: str | None,
+    as_json: bool,
+) -> None:
+    """Show the newest entries, oldest first. --json prints one object a line."""
+    search_these = partial(search, client_id=client_id, subject=subject, topic=topic)
+    with _audit_trail() as connection:
+        newest = search_these(newest_first=True, limit=max(lines, 1)).fetch(connection)
+        position = newest[0].position if newest else 0
+        shown_first = newest[:lines][::-1]
+        if as_json or follow:
+            _print_lines(shown_first, as_json=as_json)
+        else:
+            print_rows(shown_first, _COLUMNS, as_json=False)
+        while follow:
+            entries = search_these(after=position, limit=_PAGE).fetch(connection)
+            _print_lines(entries, as_json=as_json)
+            if entries:
+                position = entries[-1].position
+            else:
+                time.sleep(_POLL_SECONDS)
+
+
+@audit.command(
+    epilog=examples(
+        "grantledger audit show 0197a2b4-6c1e-7d3f-8a55-0f3e2d1c4b6a",
+        "grantledger audit show 1042 --json",
+    )
+)
+@click.argument("what", metavar="JTI|POSITION")
+@json_option
+@data_dir_option
+def show(*, what: str, as_json: bool) -> None:
+    """Show everything about a token, by its jti, or one entry, by its position, in full."""
+    query = _asked(what)
+    with _audit_trail() as connection:
+        entries = query.fetch(connection)
+    if not entries:
+        raise Refused(f"nothing is recorded as {what}, or not projected yet")
+    if as_json:
+        print_json(entries)
+        return
+    for entry in entries:
+        print_fields({name: getattr(entry, name) for name in entry.__dataclass_fields__})
+        click.echo()
+
+
+def _asked(what: str) -> Any:
+    if what.isdigit():
+        position = int(what)
+        return search(after=position - 1, before=position + 1)
+    try:
+        return of_token(UUID(what))
+    except ValueError:
+        raise click.UsageError("name a token by its jti, or an entry by its position") from None
+
+
+@contextmanager
+def _audit_trail() -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection to the read models; say so where they are behind the log."""
+    with (
+        opened_database(settings_in_force()) as url,
+        closing(open_session(url, name="cli")) as connection,
+    ):
+        ensure_tables(connection, [AUDIT_TRAIL])
+        behind = projection_status([AUDIT_TRAIL]).fetch(connection)[0].lag_events
+        if behind:
+            click.echo(
+                f"note: the audit trail is {behind} events behind the log; the service brings it"
+                " up to date, or `grantledger projections run`",
+                err=True,
+            )
+        yield connection
+
+
+def _print_lines(entries: Sequence[AuditEntry], *, as_json: bool) -> None:
+    for entry in entries:
+        if as_json:
+            print_json_line(entry)
+        else:
+            click.echo("  ".join(shown(value(entry)) for value in _COLUMNS.values()))

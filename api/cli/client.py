@@ -1,0 +1,252 @@
+"""`grantledger client ...`: register clients and change what they may do."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import rich_click as click
+
+from api.cli.options import data_dir_option, examples, json_option, reason_option
+from api.cli.running import by_operator, with_service
+from api.cli.tables import print_fields, print_json, print_rows
+from api.composition import Service
+from api.views import ClientView, ClientWithSecret
+from application.administration import clients
+from application.errors import NotFound
+from domain.client_configuration import (
+    GRANT_TYPES,
+    SIGNING_ALGORITHMS,
+    Audiences,
+    ClientConfiguration,
+    ClientType,
+    TokenPolicy,
+)
+
+_MAX_OVERLAP = 30 * 86_400
+_COLUMNS: Mapping[str, Callable[[ClientView], object]] = {
+    "client": lambda client: client.client_id,
+    "name": lambda client: client.name,
+    "type": lambda client: client.client_type,
+    "enabled": lambda client: client.enabled,
+    "owner": lambda client: client.owner,
+    "scopes": lambda client: client.scopes,
+    "changed": lambda client: client.changed_at,
+}
+
+
+@click.group()
+def client() -> None:
+    """Register clients and change what they may do."""
+
+
+@client.command(
+    epilog=examples(
+        "grantledger client create billing-agent --scope service --scope mcp",
+        'grantledger client create nightly --scope "user service" --owner alice --reason OPS-17',
+        "grantledger client create orders-api --serves https://orders.example --json",
+    )
+)
+@click.argument("client_id")
+@click.option("--name", default="", help="What people call it")
+@click.option("--scope", "scopes", multiple=True, help="What it may ask for; may be repeated")
+@click.option("--owner", metavar="SUBJECT", help="The principal it belongs to")
+@click.option("--public", is_flag=True, help="It cannot keep a secret, and gets none")
+@click.option("--audience", "allowed", multiple=True, help="Where its tokens may be used")
+@click.option("--default-audience", "default", multiple=True, help="`aud` if none is asked for")
+@click.option("--serves", multiple=True, help="Audience whose tokens it may introspect")
+@click.option("--lifetime", type=int, metavar="SECONDS", help="Of its tokens; 24 h at most")
+@click.option("--algorithm", type=click.Choice(SIGNING_ALGORITHMS), help="That signs its tokens")
+@click.option("--plugin-id", help="Copied into its tokens")
+@reason_option
+@json_option
+@data_dir_option
+def create(  # noqa: PLR0913  # one argument an option
+    *,
+    client_id: str,
+    name: str,
+    scopes: tuple[str, ...],
+    owner: str | None,
+    public: bool,
+    allowed: tuple[str, ...],
+    default: tuple[str, ...],
+    serves: tuple[str, ...],
+    lifetime: int | None,
+    algorithm: str | None,
+    plugin_id: str | None,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Register a client. Its secret is printed once and cannot be shown again."""
+    configuration = ClientConfiguration(
+        client_id=client_id,
+        name=name,
+        client_type=ClientType.PUBLIC if public else ClientType.CONFIDENTIAL,
+        grant_types=() if public else GRANT_TYPES,
+        scopes=_words(scopes),
+        audiences=Audiences(allowed=(*allowed, *default), default=default, serves=serves),
+        owner=owner,
+        tokens=TokenPolicy(lifetime=lifetime, signing_algorithm=algorithm, plugin_id=plugin_id),
+    )
+
+    async def work(service: Service) -> ClientWithSecret:
+        registered, secret = await clients.register(
+            configuration, service=service, provenance=by_operator(service, reason)
+        )
+        return ClientWithSecret.with_secret(registered, secret)
+
+    _print_with_secret(with_service(work), as_json=as_json)
+
+
+@client.command(
+    epilog=examples("grantledger client show demo", "grantledger client show demo --json")
+)
+@click.argument("client_id")
+@json_option
+@data_dir_option
+def show(*, client_id: str, as_json: bool) -> None:
+    """Show one client."""
+
+    async def work(service: Service) -> ClientView:
+        found = service.directory.client(client_id)
+        if found is None:
+            raise NotFound(f"no such client: {client_id}")
+        return ClientView.of(found)
+
+    _print(with_service(work), as_json=as_json)
+
+
+@client.command(
+    "list", epilog=examples("grantledger client list", "grantledger client list --json")
+)
+@json_option
+@data_dir_option
+def list_clients(*, as_json: bool) -> None:
+    """List all clients, disabled ones too."""
+
+    async def work(service: Service) -> list[ClientView]:
+        return [ClientView.of(found) for found in service.directory.clients()]
+
+    print_rows(with_service(work), _COLUMNS, as_json=as_json, empty="there are no clients yet")
+
+
+@client.command(epilog=examples("grantledger client disable demo --reason 'leaked secret'"))
+@click.argument("client_id")
+@reason_option
+@json_option
+@data_dir_option
+def disable(*, client_id: str, reason: str, as_json: bool) -> None:
+    """Issue nothing to a client any more; its tokens are inactive at once."""
+    _change(client_id, clients.Changes(enabled=False), reason=reason, as_json=as_json)
+
+
+@client.command(epilog=examples("grantledger client enable demo"))
+@click.argument("client_id")
+@reason_option
+@json_option
+@data_dir_option
+def enable(*, client_id: str, reason: str, as_json: bool) -> None:
+    """Issue to a disabled client again."""
+    _change(client_id, clients.Changes(enabled=True), reason=reason, as_json=as_json)
+
+
+@client.command(
+    "set-scopes",
+    epilog=examples(
+        "grantledger client set-scopes demo service mcp",
+        "grantledger client set-scopes demo --none",
+    ),
+)
+@click.argument("client_id")
+@click.argument("scopes", metavar="[SCOPE]...", nargs=-1)
+@click.option("--none", is_flag=True, help="Take all scopes away")
+@reason_option
+@json_option
+@data_dir_option
+def set_scopes(
+    *, client_id: str, scopes: tuple[str, ...], none: bool, reason: str, as_json: bool
+) -> None:
+    """Replace the scopes of a client by those that are named."""
+    wanted = _words(scopes)
+    if none == bool(wanted):
+        raise click.UsageError("name the scopes, or give --none")
+    _change(client_id, clients.Changes(scopes=wanted), reason=reason, as_json=as_json)
+
+
+@client.command(
+    "rotate-secret",
+    epilog=examples(
+        "grantledger client rotate-secret demo",
+        "grantledger client rotate-secret demo --overlap 0 --reason 'leaked secret'",
+    ),
+)
+@click.argument("client_id")
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, _MAX_OVERLAP),
+    default=int(clients.DEFAULT_OVERLAP.total_seconds()),
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the present secrets stay usable",
+)
+@reason_option
+@json_option
+@data_dir_option
+def rotate_secret(*, client_id: str, overlap: int, reason: str, as_json: bool) -> None:
+    """Make a new secret, printed once; the present ones end after the overlap."""
+
+    async def work(service: Service) -> ClientWithSecret:
+        changed, secret = await clients.rotate_secret(
+            client_id,
+            overlap=timedelta(seconds=overlap),
+            service=service,
+            provenance=by_operator(service, reason),
+        )
+        return ClientWithSecret.with_secret(changed, secret)
+
+    _print_with_secret(with_service(work), as_json=as_json)
+
+
+def _change(client_id: str, changes: clients.Changes, *, reason: str, as_json: bool) -> None:
+    async def work(service: Service) -> ClientView:
+        changed = await clients.change(
+            client_id, changes, service=service, provenance=by_operator(service, reason)
+        )
+        return ClientView.of(changed)
+
+    _print(with_service(work), as_json=as_json)
+
+
+def _words(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Take `--scope "a b"` like `--scope a --scope b`: in tokens scopes are separated by spaces."""
+    return tuple(word for value in values for word in value.split())
+
+
+def _print(view: ClientView, *, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+        return
+    print_fields(
+        {
+            "client": view.client_id,
+            "name": view.name,
+            "type": view.client_type,
+            "enabled": view.enabled,
+            "owner": view.owner,
+            "grant types": view.grant_types,
+            "scopes": view.scopes,
+            "audiences": view.audiences.allowed,
+            "default audience": view.audiences.default,
+            "serves": view.audiences.serves,
+            "tokens": view.tokens.model_dump(exclude_none=True),
+            "secrets": [secret.model_dump(exclude_none=True) for secret in view.secrets],
+            "version": view.version,
+            "registered": view.registered_at,
+            "changed": view.changed_at,
+        }
+    )
+
+
+def _print_with_secret(view: ClientWithSecret, *, as_json: bool) -> None:
+    _print(view, as_json=as_json)
+    if view.client_secret is not None and not as_json:
+        click.echo(f"\nclient_secret: {view.client_secret}")
+        click.echo("Keep it now: it is shown this once and kept nowhere.")

@@ -1,0 +1,147 @@
+"""`grantledger principal ...`: the people and other owners on whose authority clients act."""
+
+from collections.abc import Callable, Mapping
+
+import rich_click as click
+
+from api.admin_requests import NewPrincipal
+from api.cli.options import data_dir_option, examples, json_option, reason_option
+from api.cli.running import by_operator, with_service
+from api.cli.tables import print_fields, print_json, print_rows
+from api.composition import Service
+from api.views import PrincipalView
+from application.administration import principals
+from application.errors import NotFound
+
+_COLUMNS: Mapping[str, Callable[[PrincipalView], object]] = {
+    "subject": lambda principal: principal.subject,
+    "roles": lambda principal: principal.roles,
+    "active": lambda principal: principal.active,
+    "version": lambda principal: principal.version,
+    "registered": lambda principal: principal.registered_at,
+    "changed": lambda principal: principal.changed_at,
+}
+
+
+@click.group()
+def principal() -> None:
+    """Register principals: the owners on whose authority clients act."""
+
+
+@principal.command(
+    epilog=examples(
+        "grantledger principal create alice --role admin",
+        "grantledger principal create bob --role user --reason HR-102 --json",
+    )
+)
+@click.argument("subject")
+@click.option("--role", "roles", multiple=True, help="Of the catalogue; may be repeated")
+@reason_option
+@json_option
+@data_dir_option
+def create(*, subject: str, roles: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Make a principal known, by an opaque subject id: no name, no address."""
+    wanted = NewPrincipal(subject=subject, roles=roles)
+
+    async def work(service: Service) -> PrincipalView:
+        registered = await principals.register(
+            wanted.subject,
+            wanted.roles,
+            service=service,
+            provenance=by_operator(service, reason),
+        )
+        return PrincipalView.of(registered)
+
+    _print(with_service(work), as_json=as_json)
+
+
+@principal.command(epilog=examples("grantledger principal show alice"))
+@click.argument("subject")
+@json_option
+@data_dir_option
+def show(*, subject: str, as_json: bool) -> None:
+    """Show one principal."""
+
+    async def work(service: Service) -> PrincipalView:
+        found = service.directory.principal(subject)
+        if found is None:
+            raise NotFound(f"no such principal: {subject}")
+        return PrincipalView.of(found)
+
+    _print(with_service(work), as_json=as_json)
+
+
+@principal.command(
+    "list", epilog=examples("grantledger principal list", "grantledger principal list --json")
+)
+@json_option
+@data_dir_option
+def list_principals(*, as_json: bool) -> None:
+    """List all principals, deactivated ones too."""
+
+    async def work(service: Service) -> list[PrincipalView]:
+        return [PrincipalView.of(found) for found in service.directory.principals()]
+
+    print_rows(with_service(work), _COLUMNS, as_json=as_json, empty="there are no principals yet")
+
+
+@principal.command(
+    epilog=examples(
+        "grantledger principal roles alice user", "grantledger principal roles alice --none"
+    )
+)
+@click.argument("subject")
+@click.argument("wanted", metavar="[ROLE]...", nargs=-1)
+@click.option("--none", is_flag=True, help="Take all roles away")
+@reason_option
+@json_option
+@data_dir_option
+def roles(*, subject: str, wanted: tuple[str, ...], none: bool, reason: str, as_json: bool) -> None:
+    """Replace the roles of a principal by those that are named."""
+    if none == bool(wanted):
+        raise click.UsageError("name the roles, or give --none")
+
+    async def work(service: Service) -> PrincipalView:
+        changed = await principals.assign_roles(
+            subject, wanted, service=service, provenance=by_operator(service, reason)
+        )
+        return PrincipalView.of(changed)
+
+    _print(with_service(work), as_json=as_json)
+
+
+@principal.command(epilog=examples("grantledger principal deactivate alice --reason 'left'"))
+@click.argument("subject")
+@reason_option
+@json_option
+@data_dir_option
+def deactivate(*, subject: str, reason: str, as_json: bool) -> None:
+    """Withdraw a principal's authority: its clients get nothing any more."""
+    _set_active(subject, active=False, reason=reason, as_json=as_json)
+
+
+@principal.command(epilog=examples("grantledger principal reactivate alice"))
+@click.argument("subject")
+@reason_option
+@json_option
+@data_dir_option
+def reactivate(*, subject: str, reason: str, as_json: bool) -> None:
+    """Give a deactivated principal its authority back."""
+    _set_active(subject, active=True, reason=reason, as_json=as_json)
+
+
+def _set_active(subject: str, *, active: bool, reason: str, as_json: bool) -> None:
+    async def work(service: Service) -> PrincipalView:
+        changed = await principals.set_active(
+            subject, active=active, service=service, provenance=by_operator(service, reason)
+        )
+        return PrincipalView.of(changed)
+
+    _print(with_service(work), as_json=as_json)
+
+
+def _print(view: PrincipalView, *, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+    else:
+        print_fields({name: value(view) for name, value in _COLUMNS.items()})

@@ -1,0 +1,146 @@
+"""`grantledger projections ...`: look after the read models, or build them in a process apart."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+
+import rich_click as click
+
+from api.cli.options import data_dir_option, examples, json_option, settings_in_force
+from api.cli.outcomes import REFUSED
+from api.cli.progress import counting
+from api.cli.running import opened_database
+from api.cli.tables import print_rows
+from api.logging_setup import configure_logging
+from api.parent_process import when_parent_ends
+from projections.projection import Projection
+from projections.rebuild import Rebuilt, rebuild
+from projections.registry import PROJECTIONS, projection_named
+from projections.runner import run as run_projections
+from projections.session import open_session
+from projections.status import ProjectionStatus, projection_status
+from projections.verify import DriftReport, verify
+
+_NAMES = tuple(projection.name for projection in PROJECTIONS)
+
+_STATUS: Mapping[str, Callable[[ProjectionStatus], object]] = {
+    "projection": lambda status: status.projection,
+    "build": lambda status: status.build,
+    "position": lambda status: status.position,
+    "of": lambda status: status.head,
+    "lag, events": lambda status: status.lag_events,
+    "lag, seconds": lambda status: f"{status.lag_seconds:.3f}",
+}
+_REBUILT: Mapping[str, Callable[[Rebuilt], object]] = {
+    "projection": lambda rebuilt: rebuilt.projection,
+    "build": lambda rebuilt: rebuilt.build,
+    "position": lambda rebuilt: rebuilt.position,
+}
+_DRIFT: Mapping[str, Callable[[DriftReport], object]] = {
+    "projection": lambda report: report.projection,
+    "build": lambda report: report.build,
+    "position": lambda report: report.position,
+    "clean": lambda report: report.clean,
+    "missing": lambda report: report.missing,
+    "unexpected": lambda report: report.unexpected,
+    "differing": lambda report: report.differing,
+    "examples": lambda report: report.examples,
+}
+
+
+@click.group()
+def projections() -> None:
+    """Look after the read models that the audit trail and the reports are made of."""
+
+
+@projections.command(
+    epilog=examples("grantledger projections status", "grantledger projections status --json")
+)
+@json_option
+@data_dir_option
+def status(*, as_json: bool) -> None:
+    """Show how far each read model is behind the log."""
+    with (
+        opened_database(settings_in_force()) as url,
+        closing(open_session(url, name="cli")) as connection,
+    ):
+        found = projection_status().fetch(connection)
+    print_rows(found, _STATUS, as_json=as_json)
+
+
+@projections.command(
+    "rebuild",
+    epilog=examples(
+        "grantledger projections rebuild", "grantledger projections rebuild audit_trail"
+    ),
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=click.Choice(_NAMES))
+@json_option
+@data_dir_option
+def rebuild_them(*, names: tuple[str, ...], as_json: bool) -> None:
+    """Build read models anew from the log, all if none is named. Readers notice nothing."""
+    rebuilt = []
+    with opened_database(settings_in_force()) as url:
+        for projection in _chosen(names):
+            with counting(f"Rebuilding {projection.name}") as progress:
+                rebuilt.append(rebuild(url, projection, progress=progress))
+    print_rows(rebuilt, _REBUILT, as_json=as_json)
+
+
+@projections.command(
+    "verify",
+    epilog=examples(
+        "grantledger projections verify",
+        "grantledger projections verify client_last_used --json || echo drift",
+    ),
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=click.Choice(_NAMES))
+@json_option
+@data_dir_option
+def verify_them(*, names: tuple[str, ...], as_json: bool) -> None:
+    """Replay the log beside read models and compare; exit code 1 where they differ."""
+    reports = []
+    with opened_database(settings_in_force()) as url:
+        for projection in _chosen(names):
+            with counting(f"Verifying {projection.name}") as progress:
+                reports.append(verify(url, projection, progress=progress))
+    print_rows(reports, _DRIFT, as_json=as_json)
+    if not all(report.clean for report in reports):
+        sys.exit(REFUSED)
+
+
+@projections.command(epilog=examples("DATABASE_URL=... grantledger projections run"))
+@click.option("--parent", type=int, hidden=True, help="Stop when this process has ended")
+@data_dir_option
+def run(*, parent: int | None) -> None:
+    """Build the read models until SIGTERM or Ctrl-C. `serve` does this by itself.
+
+    Any number of these may run: one leads, the others take over when it dies.
+    """
+    settings = settings_in_force()
+    configure_logging(settings.log_level)
+    with opened_database(settings) as url, _until_told(parent) as stop:
+        run_projections(url, stop)
+
+
+def _chosen(names: Sequence[str]) -> Sequence[Projection]:
+    return [projection_named(name) for name in names] if names else PROJECTIONS
+
+
+@contextmanager
+def _until_told(parent: int | None) -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM, Ctrl-C or the end of the process `parent` sets."""
+    stop = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    if parent is not None:
+        when_parent_ends(parent, stop.set)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

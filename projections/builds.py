@@ -1,0 +1,183 @@
+"""Builds: the numbered tables of a projection, the view that shows the live one, and the tracking
+row that says which that is and up to which position it is complete.
+
+The tracking row is locked before anything is written, so that even two processes that both take
+themselves for the leader, or a rebuild beside the leader, write one after the other and each from
+the position the other left.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.errors import InvalidTableDefinition
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Identifier
+
+from application.ledger.schema import MIGRATION_LOCK
+from projections.log_reader import Batch
+from projections.projection import READ_SCHEMA, Projection
+
+TABLES_LOCK = MIGRATION_LOCK + 1
+
+_LOCK_TRACKED = "SELECT build, position FROM grantledger.projections WHERE name = %s FOR UPDATE"
+_TRACK = (
+    "UPDATE grantledger.projections"
+    " SET build = %s, position = %s, updated_at = clock_timestamp() WHERE name = %s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """The live build of a projection and the position up to which it is complete."""
+
+    build: int
+    position: int
+
+
+def ensure_tables(connection: Connection[TupleRow], projections: Iterable[Projection]) -> None:
+    """Make what is missing of tracking rows, tables, indexes and views.
+
+    Safe to call at any time and from many processes; existing builds are left as they are.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (TABLES_LOCK,))
+        for projection in projections:
+            connection.execute(
+                "INSERT INTO grantledger.projections (name, build) VALUES (%s, 1)"
+                " ON CONFLICT (name) DO NOTHING",
+                (projection.name,),
+            )
+            tracked = tracked_position(connection, projection)
+            # A look before CREATE: even IF NOT EXISTS takes locks that wait for readers.
+            known = connection.execute(
+                "SELECT to_regclass(%s) IS NOT NULL", (f"{READ_SCHEMA}.{projection.name}",)
+            ).fetchone()
+            if known != (True,):
+                create_build(connection, projection, tracked.build)
+                create_indexes(connection, projection, tracked.build)
+                show_build(connection, projection, tracked.build)
+
+
+def create_build(connection: Connection[TupleRow], projection: Projection, build: int) -> None:
+    """Create the table of `build`, empty and without its secondary indexes."""
+    create_table(connection, projection, projection.table(build))
+
+
+def create_table(
+    connection: Connection[TupleRow],
+    projection: Projection,
+    table: Composed,
+    *,
+    temporary: bool = False,
+) -> None:
+    """Create an empty table with the columns of the projection."""
+    connection.execute(
+        SQL("CREATE {temporary} TABLE {table} {columns}").format(
+            temporary=SQL("TEMPORARY" if temporary else ""),
+            table=table,
+            columns=SQL(projection.columns),
+        )
+    )
+
+
+def create_indexes(connection: Connection[TupleRow], projection: Projection, build: int) -> None:
+    """Create the secondary indexes of `build`."""
+    for suffix, definition in projection.indexes:
+        connection.execute(
+            SQL("CREATE INDEX {name} ON {table} {definition}").format(
+                name=Identifier(f"{projection.table_name(build)}_{suffix}_idx"),
+                table=projection.table(build),
+                definition=SQL(definition),
+            )
+        )
+
+
+def show_build(connection: Connection[TupleRow], projection: Projection, build: int) -> None:
+    """Let the view show `build`.
+
+    Replaced rather than dropped wherever its columns allow: an operator's grants on it and views
+    over it stay. Raises psycopg.errors.DependentObjectsStillExist where they cannot.
+    """
+    names = {"view": projection.view, "table": projection.table(build)}
+    try:
+        with connection.transaction():
+            connection.execute(
+                SQL("CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}").format(**names)
+            )
+    except InvalidTableDefinition:
+        connection.execute(SQL("DROP VIEW {view}").format(**names))
+        connection.execute(SQL("CREATE VIEW {view} AS SELECT * FROM {table}").format(**names))
+
+
+def drop_build(connection: Connection[TupleRow], projection: Projection, build: int) -> None:
+    """Drop the table of `build`, if it is there."""
+    connection.execute(SQL("DROP TABLE IF EXISTS {}").format(projection.table(build)))
+
+
+def other_builds(connection: Connection[TupleRow], projection: Projection) -> list[int]:
+    """Return the builds that exist beside the live one: what a broken-off rebuild left."""
+    live = tracked_position(connection, projection).build
+    rows = connection.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = %s", (READ_SCHEMA,)
+    ).fetchall()
+    pattern = re.compile(re.escape(projection.name) + r"_b(\d+)")
+    found = [pattern.fullmatch(str(name)) for (name,) in rows]
+    return sorted(int(match[1]) for match in found if match and int(match[1]) != live)
+
+
+def tracked_position(connection: Connection[TupleRow], projection: Projection) -> Tracked:
+    """Return the live build and its position. Raises LookupError before ensure_tables ran."""
+    row = connection.execute(
+        "SELECT build, position FROM grantledger.projections WHERE name = %s", (projection.name,)
+    ).fetchone()
+    return _tracked(row, projection)
+
+
+def lock_tracked(connection: Connection[TupleRow], projection: Projection) -> Tracked:
+    """Return the same, locked until the transaction ends. Raises LookupError likewise."""
+    row = connection.execute(_LOCK_TRACKED, (projection.name,), prepare=True).fetchone()
+    return _tracked(row, projection)
+
+
+def track(connection: Connection[TupleRow], projection: Projection, tracked: Tracked) -> None:
+    """Write the tracking row, in the transaction that writes the rows it tells about."""
+    connection.execute(_TRACK, (tracked.build, tracked.position, projection.name), prepare=True)
+
+
+def project(connection: Connection[TupleRow], projection: Projection, batch: Batch) -> int:
+    """Write what the live build lacks of `batch` and return the position it is complete to.
+
+    Rows and position go into one transaction. Nothing is written where the build is not inside
+    the batch, because another process moved it: the caller reads on from the answer.
+    """
+    with connection.transaction():
+        tracked = lock_tracked(connection, projection)
+        if not batch.after <= tracked.position < batch.last:
+            return tracked.position
+        fill(connection, projection, projection.table(tracked.build), batch, tracked.position)
+        track(connection, projection, Tracked(tracked.build, batch.last))
+    return batch.last
+
+
+def fill(
+    connection: Connection[TupleRow],
+    projection: Projection,
+    table: Composed,
+    batch: Batch,
+    position: int,
+) -> None:
+    """Write the rows of the events of `batch` above `position` into `table`."""
+    events = batch.since(position)
+    if projection.topics is not None:
+        events = [event for event in events if event.topic in projection.topics]
+    if events:
+        with connection.cursor() as cursor:
+            projection.write(cursor, table, events)
+
+
+def _tracked(row: TupleRow | None, projection: Projection) -> Tracked:
+    if row is None:
+        raise LookupError(f"{projection.name} has no tracking row: ensure_tables comes first")
+    return Tracked(int(row[0]), int(row[1]))

@@ -1,0 +1,82 @@
+"""Reads the log in batches; each state is decoded once for all projections.
+
+A query of our own beside the recorder's select_notifications: that one knows no recorded_at,
+builds a frozen object an event, and takes its connection from a pool; here the reader and the
+writer share the session that holds the leader's lock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from application.ledger.mapper import LedgerMapper
+from projections.projection import LoggedEvent
+
+BATCH_EVENTS = 4000
+
+_READ = (
+    "SELECT notification_id, recorded_at, topic, originator_id::text, state"
+    " FROM grantledger.ledger_events WHERE notification_id > %b"
+    " ORDER BY notification_id LIMIT %b"
+)
+_HEAD = "SELECT coalesce(max(notification_id), 0) FROM grantledger.ledger_events"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events from `after`, exclusive, up to and with position `last`.
+
+    `full` says that the log probably holds more. Topics nobody asked for are left out of `events`.
+    """
+
+    after: int
+    last: int
+    full: bool
+    events: Sequence[LoggedEvent]
+
+    def since(self, position: int) -> Sequence[LoggedEvent]:
+        """Return the events above `position`."""
+        if position == self.after:
+            return self.events
+        return [event for event in self.events if event.position > position]
+
+
+class LogReader:
+    """Reads events of `topics`, None for every one."""
+
+    def __init__(
+        self, mapper: LedgerMapper, *, topics: frozenset[str] | None, limit: int = BATCH_EVENTS
+    ) -> None:
+        self._mapper = mapper
+        self._topics = topics
+        self._limit = limit
+
+    def read(
+        self, connection: Connection[TupleRow], *, after: int, up_to: int | None = None
+    ) -> Batch:
+        """Return the next batch above `after`, of which none is above `up_to`.
+
+        Raises MapperDeserialisationError for an event that cannot be read: it is never skipped.
+        """
+        cursor = connection.execute(_READ, (after, self._limit), prepare=True, binary=True)
+        rows = cursor.fetchall()
+        full = len(rows) == self._limit
+        if up_to is not None:
+            rows = [row for row in rows if row[0] <= up_to]
+        if not rows:
+            return Batch(after, after, False, ())
+        to_facts, topics = self._mapper.to_facts, self._topics
+        events = [
+            LoggedEvent(position, recorded_at, topic, stream_id, to_facts(topic, state))
+            for position, recorded_at, topic, stream_id, state in rows
+            if topics is None or topic in topics
+        ]
+        return Batch(after, rows[-1][0], full, events)
+
+
+def log_head(connection: Connection[TupleRow]) -> int:
+    """Return the position of the newest event, 0 for an empty log."""
+    row = connection.execute(_HEAD).fetchone()
+    return int(row[0]) if row else 0

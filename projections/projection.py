@@ -1,0 +1,60 @@
+"""What a read model consists of, and the events it is made from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Identifier
+
+READ_SCHEMA = "read"
+
+
+class LoggedEvent(NamedTuple):
+    """One event of the log, its facts upcast to the present version.
+
+    `stream_id` is the id as PostgreSQL writes it: it goes back there unread. `facts` are shared
+    between the projections: no projection may change them.
+    """
+
+    position: int
+    recorded_at: datetime
+    topic: str
+    stream_id: str
+    facts: dict[str, Any]
+
+
+Write = Callable[[Cursor[TupleRow], Composed, Sequence[LoggedEvent]], None]
+"""Writes the rows of a batch, oldest event first, into the table it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A read model `read.<name>`, kept in numbered builds `read.<name>_b<build>`.
+
+    `columns` is the body of CREATE TABLE, primary key included. `indexes` are (suffix, definition)
+    and are made once a build is filled. `topics` are the topics that `write` is given, None for
+    every one. `key` is the primary key.
+    """
+
+    name: str
+    columns: str
+    key: tuple[str, ...]
+    topics: frozenset[str] | None
+    write: Write
+    indexes: tuple[tuple[str, str], ...] = ()
+
+    def table(self, build: int) -> Composed:
+        """Return the qualified name of the table of `build`."""
+        return SQL("{}").format(Identifier(READ_SCHEMA, self.table_name(build)))
+
+    def table_name(self, build: int) -> str:
+        """Return the bare name of the table of `build`."""
+        return f"{self.name}_b{build}"
+
+    @property
+    def view(self) -> Composed:
+        """The qualified name of the view that shows the live build."""
+        return SQL("{}").format(Identifier(READ_SCHEMA, self.name))

@@ -1,0 +1,164 @@
+"""Keeps the read models up with the log: one thread, one session, every projection.
+
+1. A projection has one leader: the session that holds its advisory lock. Others stand by and take
+   over when that session ends, whatever it ends of.
+2. The rows of a batch and its position are one transaction (projections.builds.project).
+3. Projections at the same place of the log share a batch, which is decoded once. One thread,
+   because decoding is what costs, and sharing it saves more than threads under one interpreter
+   lock could give.
+4. One projection that fails is tried again each second and does not stop the others. An event
+   that cannot be read stops all: none may be skipped, and the lag shows it.
+5. At the head of the log it is asked again after POLL_SECONDS; while many events come, after
+   GATHER_SECONDS: batches grow then instead of transactions, and hot rows are written less often.
+"""
+
+import gc
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+
+import psycopg
+from eventsourcing.persistence import MapperDeserialisationError
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from application.ledger.mapper import LedgerMapper
+from projections.builds import ensure_tables, project, tracked_position
+from projections.log_reader import BATCH_EVENTS, Batch, LogReader
+from projections.projection import Projection
+from projections.registry import PROJECTIONS
+from projections.session import open_session, take_leadership
+
+POLL_SECONDS = 0.1
+GATHER_SECONDS = 0.25
+MANY_EVENTS = 100
+LEADERSHIP_SECONDS = 0.5
+RETRY_SECONDS = 1.0
+RECONNECT_SECONDS = (0.1, 1.0)
+"""The first pause before connecting again, and the longest; each is twice the last."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Led:
+    """A projection this process leads; `position` is what it knew last, the row decides."""
+
+    projection: Projection
+    position: int
+    retry_at: float = 0.0
+
+
+class Projector:
+    """Runs projections until told to stop."""
+
+    def __init__(
+        self,
+        database_url: str,
+        projections: Sequence[Projection] = PROJECTIONS,
+        *,
+        mapper: LedgerMapper | None = None,
+        batch_events: int = BATCH_EVENTS,
+    ) -> None:
+        self._database_url = database_url
+        self._projections = projections
+        self._reader = LogReader(
+            mapper or LedgerMapper(), topics=handled_topics(projections), limit=batch_events
+        )
+        self._led: dict[str, _Led] = {}
+        self._ask_leadership_at = 0.0
+
+    @property
+    def leading(self) -> frozenset[str]:
+        """The names of the projections this process writes at present."""
+        return frozenset(self._led)
+
+    def run(self, stop: Event) -> None:
+        """Work until `stop` is set; sit out PostgreSQL's absence."""
+        first, longest = RECONNECT_SECONDS
+        pause = first
+        while not stop.is_set():
+            try:
+                with closing(open_session(self._database_url, name="projector")) as connection:
+                    ensure_tables(connection, self._projections)
+                    pause = first
+                    self._serve(connection, stop)
+            except psycopg.Error as error:
+                _log.warning("the projections wait for PostgreSQL: %s", type(error).__name__)
+                stop.wait(pause)
+                pause = min(2 * pause, longest)
+            finally:
+                self._led = {}
+                self._ask_leadership_at = 0.0
+
+    def _serve(self, connection: Connection[TupleRow], stop: Event) -> None:
+        while not stop.is_set():
+            self._ask_leadership(connection)
+            try:
+                pause = self._advance_all(connection)
+            except MapperDeserialisationError:
+                _log.exception("the projections cannot go on")
+                stop.wait(RETRY_SECONDS)
+                continue
+            if pause:
+                stop.wait(pause)
+
+    def _ask_leadership(self, connection: Connection[TupleRow]) -> None:
+        if len(self._led) == len(self._projections) or monotonic() < self._ask_leadership_at:
+            return
+        self._ask_leadership_at = monotonic() + LEADERSHIP_SECONDS
+        for projection in self._projections:
+            name = projection.name
+            if name not in self._led and take_leadership(connection, name):
+                position = tracked_position(connection, projection).position
+                self._led[name] = _Led(projection, position)
+                _log.info("leading %s from position %d", name, position)
+
+    def _advance_all(self, connection: Connection[TupleRow]) -> float:
+        """Give each projection one batch. Return the seconds to wait before the next."""
+        now = monotonic()
+        ready = (led for led in self._led.values() if led.retry_at <= now)
+        waiting = sorted(ready, key=lambda led: led.position)
+        full, many = False, False
+        while waiting:
+            batch = self._reader.read(connection, after=waiting[0].position)
+            reached = [led for led in waiting if led.position <= batch.last]
+            waiting = waiting[len(reached) :]
+            for led in reached:
+                self._advance(connection, led, batch)
+            full = full or batch.full
+            many = many or batch.last - batch.after > MANY_EVENTS
+        if full:
+            return 0.0
+        return GATHER_SECONDS if many else POLL_SECONDS
+
+    def _advance(self, connection: Connection[TupleRow], led: _Led, batch: Batch) -> None:
+        if led.position >= batch.last:
+            return
+        try:
+            led.position = project(connection, led.projection, batch)
+        except Exception:
+            if connection.closed:
+                raise
+            _log.exception("%s cannot go on from %d", led.projection.name, led.position)
+            led.retry_at = monotonic() + RETRY_SECONDS
+
+
+def run(database_url: str, stop: Event) -> None:
+    """Run all projections in this thread until `stop` is set. Made for a process of its own."""
+    # Batches hold no reference cycles, and the collector would walk them over and over.
+    gc.set_threshold(200_000)
+    Projector(database_url).run(stop)
+
+
+def handled_topics(projections: Sequence[Projection]) -> frozenset[str] | None:
+    """Return the topics that `projections` need together, None for every one."""
+    topics: frozenset[str] = frozenset()
+    for projection in projections:
+        if projection.topics is None:
+            return None
+        topics |= projection.topics
+    return topics

@@ -1,0 +1,1 @@
+"""`make bench`: how fast the service is, beside the ceiling that signing alone sets."""

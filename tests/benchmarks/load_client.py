@@ -1,0 +1,94 @@
+"""The bundled load client: reads an order as JSON from standard input, writes what it measured.
+
+One process and one thread; every connection sends its next request when it has its answer.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvloop
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, request: bytes, ends_at: float) -> None:
+        self._request = request
+        self._ends_at = ends_at
+        self._buffer = b""
+        self._sent_at = 0.0
+        self.latencies: list[float] = []
+        self.failures = 0
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator or len(body) < _content_length(head):
+            return
+        self._buffer = b""
+        self.latencies.append(perf_counter() - self._sent_at)
+        self.failures += not head.startswith(b"HTTP/1.1 200")
+        if perf_counter() < self._ends_at:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.failures += exc is not None
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    def _send(self) -> None:
+        self._sent_at = perf_counter()
+        self._transport.write(self._request)
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            return int(line.split(b":")[1])
+    return 0
+
+
+async def _run(order: dict[str, Any]) -> dict[str, float]:
+    address = urlsplit(order["url"])
+    body = order["body"].encode()
+    request = (
+        f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        f"Authorization: {order['authorization']}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    loop = asyncio.get_running_loop()
+    began = perf_counter()
+    ends_at = began + float(order["seconds"])
+    connections = [
+        (
+            await loop.create_connection(
+                lambda: _Connection(request, ends_at), address.hostname, address.port
+            )
+        )[1]
+        for _ in range(order["connections"])
+    ]
+    await asyncio.gather(*(connection.finished for connection in connections))
+    latencies = sorted(latency for one in connections for latency in one.latencies)
+    cuts = statistics.quantiles(latencies, n=100)
+    return {
+        "seconds": perf_counter() - began,
+        "requests": len(latencies),
+        "failures": sum(connection.failures for connection in connections),
+        "p50": cuts[49] * 1e3,
+        "p99": cuts[98] * 1e3,
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(uvloop.run(_run(json.load(sys.stdin)))))

@@ -1,0 +1,19 @@
+"""Child process of the benchmark: `grantledger serve` with the sign-only route beside the rest."""
+
+import sys
+from pathlib import Path
+
+from api.logging_setup import configure_logging
+from api.server import serve
+from application.settings import load_settings
+
+if __name__ == "__main__":
+    folder, port, workers = sys.argv[1:]
+    configure_logging("warning")
+    serve(
+        load_settings(
+            data_dir=Path(folder), port=int(port), workers=int(workers), log_level="warning"
+        ),
+        announce=lambda _: None,
+        target="tests.benchmarks.sign_only:application",
+    )
