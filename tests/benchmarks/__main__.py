@@ -5,7 +5,6 @@ else the machine does falls on both alike.
 """
 
 import argparse
-import base64
 import json
 import statistics
 import sys
@@ -17,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from tests.benchmarks.load import Measurement, Target, generator, measure
-from tests.benchmarks.service import RunningService, running_service
+from tests.benchmarks.service import RunningService, running_service, token_request
 from tests.benchmarks.sign_only import SIGN_ONLY_PATH
 
 _PATHS = {"sign_only": SIGN_ONLY_PATH, "client_credentials": "/oauth/token"}
@@ -79,12 +78,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _all_rounds(
     service: RunningService, options: argparse.Namespace
 ) -> tuple[list[Row], list[float]]:
-    client = service.credentials("demo")
-    basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
-    targets = {
-        name: Target(f"{service.url}{path}", f"Basic {basic}", "grant_type=client_credentials")
-        for name, path in _PATHS.items()
-    }
+    targets = {name: token_request(service, path) for name, path in _PATHS.items()}
     for target in targets.values():
         measure(target, connections=16, seconds=2)  # caches and connections warm
     rows, lags = [], []

@@ -61,7 +61,14 @@ def measure(target: Target, *, connections: int, seconds: float) -> Measurement:
     return _measurement(json.loads(done.stdout.split("RESULT ", 1)[1]), connections)
 
 
-def _bundled(target: Target, *, connections: int, seconds: float) -> Measurement:
+def send(target: Target, *, requests: int, connections: int) -> Measurement:
+    """Send `target` exactly so often and wait for every answer."""
+    return _bundled(target, connections=connections, seconds=3600, requests=requests)
+
+
+def _bundled(
+    target: Target, *, connections: int, seconds: float, requests: int | None = None
+) -> Measurement:
     command = [sys.executable, "-m", "tests.benchmarks.load_client"]
     order = {
         "url": target.url,
@@ -69,6 +76,7 @@ def _bundled(target: Target, *, connections: int, seconds: float) -> Measurement
         "body": target.body,
         "connections": connections,
         "seconds": seconds,
+        "requests": requests,
     }
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, input=json.dumps(order)

@@ -1,12 +1,15 @@
 """The bundled load client: reads an order as JSON from standard input, writes what it measured.
 
-One process and one thread; every connection sends its next request when it has its answer.
+One process and one thread; every connection sends its next request when it has its answer, until
+the time is up or its share of the requests is done.
 """
 
 import asyncio
 import json
+import math
 import statistics
 import sys
+from functools import partial
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +18,10 @@ import uvloop
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, ends_at: float) -> None:
+    def __init__(self, request: bytes, *, ends_at: float, share: float) -> None:
         self._request = request
         self._ends_at = ends_at
+        self._share = share
         self._buffer = b""
         self._sent_at = 0.0
         self.latencies: list[float] = []
@@ -36,7 +40,7 @@ class _Connection(asyncio.Protocol):
         self._buffer = b""
         self.latencies.append(perf_counter() - self._sent_at)
         self.failures += not head.startswith(b"HTTP/1.1 200")
-        if perf_counter() < self._ends_at:
+        if perf_counter() < self._ends_at and len(self.latencies) < self._share:
             self._send()
         else:
             self._transport.close()
@@ -58,6 +62,16 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
+def _same(connection: _Connection) -> _Connection:
+    return connection
+
+
+def _shares(requests: int | None, connections: int) -> list[float]:
+    if requests is None:
+        return [math.inf] * connections
+    return [requests // connections + (n < requests % connections) for n in range(connections)]
+
+
 async def _run(order: dict[str, Any]) -> dict[str, float]:
     address = urlsplit(order["url"])
     body = order["body"].encode()
@@ -70,14 +84,12 @@ async def _run(order: dict[str, Any]) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     began = perf_counter()
     ends_at = began + float(order["seconds"])
-    connections = [
-        (
-            await loop.create_connection(
-                lambda: _Connection(request, ends_at), address.hostname, address.port
-            )
-        )[1]
-        for _ in range(order["connections"])
-    ]
+    shares = _shares(order.get("requests"), order["connections"])
+    connections = []
+    for share in shares:
+        connection = _Connection(request, ends_at=ends_at, share=share)
+        await loop.create_connection(partial(_same, connection), address.hostname, address.port)
+        connections.append(connection)
     await asyncio.gather(*(connection.finished for connection in connections))
     latencies = sorted(latency for one in connections for latency in one.latencies)
     cuts = statistics.quantiles(latencies, n=100)

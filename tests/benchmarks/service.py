@@ -1,5 +1,6 @@
 """The service under measurement: started for real, with its processes' CPU time told apart."""
 
+import base64
 import json
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 
 import httpx
 import psutil
+
+from tests.benchmarks.load import Target
 
 START_SECONDS = 90.0
 _STOP_SECONDS = 30
@@ -55,10 +58,22 @@ class RunningService:
         answer: dict[str, Any] = httpx.get(f"{self.url}/readyz").json()
         return answer
 
+    @property
+    def socket_dir(self) -> str:
+        """The directory of the embedded server's Unix socket."""
+        return (self.data_dir / "postgres" / "postmaster.pid").read_text().split("\n")[4]
+
     def _postgres(self) -> list[psutil.Process]:
         pid = int((self.data_dir / "postgres" / "postmaster.pid").read_text().split("\n")[0])
         postmaster = psutil.Process(pid)
         return [postmaster, *postmaster.children(recursive=True)]
+
+
+def token_request(service: RunningService, path: str = "/oauth/token") -> Target:
+    """Return the demo client's request for a token."""
+    client = service.credentials("demo")
+    basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
+    return Target(f"{service.url}{path}", f"Basic {basic}", "grant_type=client_credentials")
 
 
 def _kind(process: psutil.Process) -> str:
