@@ -59,8 +59,12 @@ class Service:
     async def __aenter__(self) -> "Service":
         await self.log.__aenter__()
         self.directory.on_keys = self._keys_changed.set
-        await self.directory.start()
-        await self.load_keys()
+        try:
+            await self.directory.start()
+            await self.load_keys()
+        except BaseException:
+            await self._close()
+            raise
         self._keys_changed.clear()
         self._tasks = [
             asyncio.create_task(work, name=name)
@@ -80,6 +84,9 @@ class Service:
                 await task
         await self.denials.flush(everything=True)
         await self.usage.flush()
+        await self._close()
+
+    async def _close(self) -> None:
         await self.read_models.close()
         await self.directory.close()
         await self.key_store.close()

@@ -200,10 +200,7 @@ class Client(Administered):
         self, *, secret_id: str, pepper_id: str, verifier: str, provenance: Provenance
     ) -> None:
         """Add a credential. Raises InvalidConfiguration for a public client or too many secrets."""
-        if self.client_type is ClientType.PUBLIC:
-            raise InvalidConfiguration("a public client has no secret")
-        if len(self.usable_secrets(provenance.occurred_at)) >= MAX_SECRETS:
-            raise InvalidConfiguration(f"the client already has {MAX_SECRETS} usable secrets")
+        self._require_room(len(self.usable_secrets(provenance.occurred_at)))
         self._record(
             self.SecretAdded,
             provenance,
@@ -228,6 +225,10 @@ class Client(Administered):
         """
         end = provenance.occurred_at + overlap
         present = self.usable_secrets(provenance.occurred_at)
+        # Before anything is recorded: a refused command leaves no trace.
+        self._require_room(
+            sum(secret.retired(end).usable(provenance.occurred_at) for secret in present)
+        )
         for secret in present:
             if secret.retired(end) is not secret:
                 self._record(
@@ -240,6 +241,12 @@ class Client(Administered):
         self.add_secret(
             secret_id=secret_id, pepper_id=pepper_id, verifier=verifier, provenance=provenance
         )
+
+    def _require_room(self, usable: int) -> None:
+        if self.client_type is ClientType.PUBLIC:
+            raise InvalidConfiguration("a public client has no secret")
+        if usable >= MAX_SECRETS:
+            raise InvalidConfiguration(f"the client already has {MAX_SECRETS} usable secrets")
 
     def usable_secrets(self, now: datetime) -> Sequence[ClientSecret]:
         """Return the credentials that authenticate at `now` (aware, UTC)."""

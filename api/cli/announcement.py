@@ -25,47 +25,45 @@ def announcement(kept: Mapping[str, Any] | None, *, path: Path, issuer: str, fir
             f"{ready}\nThe log has clients already, but {path} is not here: register one with\n"
             "  grantledger client create my-client --scope service\n"
         )
-    parts = [ready, _first_secrets(kept, path) if first else f"Secrets: {path}"]
-    credentials = {name: _user(kept[name], name, path, first) for name in _CLIENTS}
-    parts.append(_lines(issuer, **credentials))
-    return "\n\n".join(parts) + "\n"
-
-
-_CLIENTS = ("demo", "administration")
+    secrets = _first_secrets(kept, path) if first else f"Secrets: {path}"
+    return f"{ready}\n\n{secrets}\n\n{_lines(kept, path=path, issuer=issuer, first=first)}\n"
 
 
 def _first_secrets(kept: Mapping[str, Any], path: Path) -> str:
-    shown = (f"  {kept[name]['client_id']:<16}{kept[name]['client_secret']}" for name in _CLIENTS)
-    return "\n".join(
-        (
-            "FIRST RUN: the secrets of the first two clients, shown this once",
-            *shown,
-            f"  kept, readable by you alone, in {path}",
-        )
+    clients = (kept["demo"], kept["administration"])
+    shown = "\n".join(f"  {one['client_id']:<16}{one['client_secret']}" for one in clients)
+    return (
+        "FIRST RUN: the secrets of the first two clients, shown this once\n"
+        f"{shown}\n  kept, readable by you alone, in {path}"
     )
 
 
-def _user(client: Mapping[str, str], name: str, path: Path, first: bool) -> str:
+def _lines(kept: Mapping[str, Any], *, path: Path, issuer: str, first: bool) -> str:
     if first:
-        return f"{client['client_id']}:{client['client_secret']}"
-    return f'"$({_READ} {shlex.quote(str(path))} {name})"'
-
-
-def _lines(issuer: str, *, demo: str, administration: str) -> str:
-    token = f"{issuer}/oauth/token"
+        demo, administration = (_user(kept[name]) for name in ("demo", "administration"))
+        read_demo = read_administration = ""
+    else:
+        demo, administration = '"$DEMO"', '"$ADMINISTRATION"'
+        read_demo = f"DEMO=$({_READ} {shlex.quote(str(path))} demo)\n"
+        read_administration = f"ADMINISTRATION=$({_READ} {shlex.quote(str(path))} administration)\n"
     form = "-d grant_type=client_credentials"
-    take_token = _TAKE.format(name="access_token")
+    ask = f"curl -sS -u {demo} {form} {issuer}/oauth/token"
+    ask_auditor = f"curl -sS -u {administration} {form} -d scope=audit:read {issuer}/oauth/token"
     introspect = f'curl -sS -u {demo} -d "token=$TOKEN" {issuer}/oauth/introspect'
-    ask_auditor = f"curl -sS -u {administration} {form} -d scope=audit:read {token}"
     read = f'curl -sS -H "Authorization: Bearer $AUDITOR" "{issuer}/audit/tokens/$JTI"'
+    take_token = _TAKE.format(name="access_token")
     return f"""\
 # 1. a token
-TOKEN=$(curl -sS -u {demo} {form} {token} | {take_token}); echo "$TOKEN"
+{read_demo}TOKEN=$({ask} | {take_token}); echo "$TOKEN"
 
 # 2. its introspection
 {introspect} | {_PRETTY}
 
 # 3. its audit entry, read by the administration client
 JTI=$({introspect} | {_TAKE.format(name="jti")})
-AUDITOR=$({ask_auditor} | {take_token})
+{read_administration}AUDITOR=$({ask_auditor} | {take_token})
 {read} | {_PRETTY}"""
+
+
+def _user(client: Mapping[str, str]) -> str:
+    return f"{client['client_id']}:{client['client_secret']}"

@@ -1,6 +1,7 @@
 """Grouped reads: the streams that were asked for while the last query ran come in one query."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
@@ -22,6 +23,8 @@ _READ_STREAMS = Statement(
     " ORDER BY originator_id, originator_version",
 )
 BATCH_STREAMS = 256
+
+_log = logging.getLogger(__name__)
 
 
 def stored_event(row: Row) -> StoredEvent:
@@ -72,8 +75,16 @@ class GroupedReader:
             batch, self._wanted = self._wanted[:BATCH_STREAMS], self._wanted[BATCH_STREAMS:]
             try:
                 found = await self._fetch(sorted({stream_id for stream_id, _ in batch}))
+            except asyncio.CancelledError:
+                self._answer_all(batch, LedgerUnavailable("shutting down"))
+                raise
             except (psycopg.Error, TimeoutError, LedgerUnavailable):
                 self._answer_all(batch, LedgerUnavailable("PostgreSQL cannot be read"))
+                continue
+            except Exception:
+                # The reader must outlive whatever one batch does to it, or all reads hang.
+                _log.exception("a read failed in an unforeseen way")
+                self._answer_all(batch, LedgerUnavailable("the streams could not be read"))
                 continue
             for stream_id, answer in batch:
                 if not answer.done():

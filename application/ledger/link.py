@@ -15,15 +15,13 @@ from application.ledger.wire import Row, Statement, Wire
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 5
 
-_SESSION = (
-    # Off is never acceptable: a token may be handed out only once its event is durable. A stricter
-    # setting of the operator (remote_apply) stays.
-    (
-        "SELECT set_config('synchronous_commit', 'on', false)"
-        " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-    ),
-    f"SET statement_timeout = '{ANSWER_SECONDS}s'",
+# Off is never acceptable: a token may be handed out only once its event is durable. A stricter
+# setting of the operator (remote_apply) stays.
+DURABLE_SESSION = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
 )
+_SESSION = (DURABLE_SESSION, f"SET statement_timeout = '{ANSWER_SECONDS}s'")
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +73,7 @@ class Link:
         except (Error, OSError, TimeoutError) as error:
             raise LedgerUnavailable(f"no connection to PostgreSQL ({self._name})") from error
         self._wire = Wire(connection)
-        _log.info("connected to PostgreSQL (%s)", self._name)
+        _log.debug("connected to PostgreSQL (%s)", self._name)
         return self._wire
 
     async def drop(self) -> None:

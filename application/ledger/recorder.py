@@ -6,7 +6,7 @@ insert whose answer was lost is read back before it is tried again, so that it i
 nor reported as a conflict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import sleep
 from typing import Any
 from uuid import UUID
@@ -17,10 +17,11 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from psycopg import Cursor
+from psycopg import Connection, Cursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
+from application.ledger.link import ANSWER_SECONDS, DURABLE_SESSION
 from application.ledger.schema import EVENTS_TABLE, SCHEMA
 
 APPEND = "SELECT grantledger.append_events(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[])"
@@ -58,16 +59,29 @@ def recorded_positions(
     return positions
 
 
+class _LedgerDatastore(PostgresDatastore):
+    def after_connect_func(self) -> Callable[[Connection[Any]], None]:
+        library = super().after_connect_func()
+
+        def after_connect(connection: Connection[Any]) -> None:
+            library(connection)
+            connection.execute(DURABLE_SESSION)
+
+        return after_connect
+
+
 def open_datastore(database_url: str, *, pool_size: int = 2) -> PostgresDatastore:
     """Return the library's datastore for a libpq URL or conninfo string, all its options kept."""
     parameters = conninfo_to_dict(database_url)
-    datastore = PostgresDatastore(
+    datastore = _LedgerDatastore(
         dbname="",
         host="",
         port="",
         user="",
         password="",
         schema=SCHEMA,
+        # A client that hangs inside a transaction holds the lock that every writer needs.
+        idle_in_transaction_session_timeout=ANSWER_SECONDS,
         pool_size=pool_size,
         max_overflow=10,
     )

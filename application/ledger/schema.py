@@ -5,7 +5,7 @@
   find a new event at or below n.
 - Partitions: `directory` holds the ids whose first byte is 00; one partition a month holds the
   UUIDv7 made in it. Attached, not created in place: that would lock out writers.
-- Append-only: a trigger refuses UPDATE and DELETE. Old months are detached, never deleted.
+- Append-only: triggers refuse UPDATE, DELETE and TRUNCATE. Old months are detached, never deleted.
 """
 
 import logging
@@ -92,6 +92,9 @@ END $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON grantledger.ledger_events
     FOR EACH ROW EXECUTE FUNCTION grantledger.refuse_change();
 CREATE TRIGGER never_truncated BEFORE TRUNCATE ON grantledger.ledger_events
+    FOR EACH STATEMENT EXECUTE FUNCTION grantledger.refuse_change();
+-- Partitions inherit triggers for rows, not this one: each gets its own.
+CREATE TRIGGER never_truncated BEFORE TRUNCATE ON grantledger.ledger_events_directory
     FOR EACH STATEMENT EXECUTE FUNCTION grantledger.refuse_change();
 
 CREATE VIEW grantledger.events AS
@@ -189,6 +192,12 @@ def ensure_partitions(
         table, parent = Identifier(SCHEMA, name), Identifier(SCHEMA, EVENTS_TABLE)
         with connection.transaction():
             connection.execute(SQL("CREATE TABLE {} (LIKE {})").format(table, parent))
+            connection.execute(
+                SQL(
+                    "CREATE TRIGGER never_truncated BEFORE TRUNCATE ON {}"
+                    " FOR EACH STATEMENT EXECUTE FUNCTION grantledger.refuse_change()"
+                ).format(table)
+            )
             connection.execute(
                 SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
                     parent, table, Literal(str(lower)), Literal(str(upper))

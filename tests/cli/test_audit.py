@@ -1,0 +1,107 @@
+"""`grantledger audit ...` shows the audit trail, and says where it is behind the log."""
+
+import json
+import os
+import signal
+import subprocess
+from threading import Event, Thread
+
+import pytest
+
+from projections.audit_trail import AUDIT_TRAIL
+from projections.runner import Projector
+from tests.cli.in_process import CommandLine
+from tests.cli.running_service import COMMAND, clean_environment
+from tests.waiting import eventually
+
+EVENTS_OF_FIRST_RUN = 8
+
+
+@pytest.fixture
+def projected(cli: CommandLine, database_url: str) -> CommandLine:
+    """The command line on a database whose audit trail is up to date."""
+    stop = Event()
+    projector = Thread(target=Projector(database_url, [AUDIT_TRAIL]).run, args=(stop,))
+    projector.start()
+    try:
+        eventually(lambda: len(cli.succeed("audit", "tail", "--json").splitlines()) == 8)
+    finally:
+        stop.set()
+        projector.join()
+    return cli
+
+
+def test_tail(projected: CommandLine) -> None:
+    """The newest entries are shown, oldest first, as a table."""
+    table = projected.succeed("audit", "tail", "-n", "3")
+
+    assert "client.registered" not in table
+    assert table.index("key.generated") < table.index("key.activated")
+
+
+def test_tail_filters(projected: CommandLine) -> None:
+    """Client, subject and topic narrow the entries; JSON comes one object a line."""
+    lines = projected.succeed(
+        *("audit", "tail", "--client", "demo", "--topic", "client.registered", "--json")
+    ).splitlines()
+
+    (entry,) = [json.loads(line) for line in lines]
+    assert (entry["client_id"], entry["topic"]) == ("demo", "client.registered")
+    assert projected.succeed("audit", "tail", "--subject", "nobody") == ""
+
+
+def test_show_by_position(projected: CommandLine) -> None:
+    """One entry is shown in full by its position, verifiers of secrets left out."""
+    (entry,) = projected.json("audit", "show", "3")
+
+    assert entry["topic"] == "client.secret_added"
+    assert "verifier" not in json.dumps(entry)
+    assert "client.secret_added" in projected.succeed("audit", "show", "3")
+
+
+@pytest.mark.parametrize("what", ["0197a2b4-6c1e-7d3f-8a55-0f3e2d1c4b6a", "100000"])
+def test_show_nothing(projected: CommandLine, what: str) -> None:
+    """A token or a position that is not there is refused with one line."""
+    assert f"nothing is recorded as {what}" in projected.refused("audit", "show", what, code=1)
+
+
+def test_show_something_else(projected: CommandLine) -> None:
+    """What is neither a jti nor a position is wrong usage."""
+    assert projected.run("audit", "show", "yesterday").exit_code == 2
+
+
+def test_lag_is_said(cli: CommandLine) -> None:
+    """Where the read model is behind the log a note says by how much, and the exit code is 0."""
+    result = cli.run("audit", "tail")
+
+    assert result.exit_code == 0
+    assert f"the audit trail is {EVENTS_OF_FIRST_RUN} events behind" in result.stderr
+
+
+def test_follow_until_ctrl_c(projected: CommandLine, database_url: str) -> None:
+    """--follow prints what is recorded from then on, and Ctrl-C ends it quietly with 130."""
+    following = subprocess.Popen(
+        [*COMMAND, "audit", "tail", "-n", "1", "--follow", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=clean_environment(**projected.environment),
+    )
+    assert following.stdout is not None
+    stop = Event()
+    projector = Thread(target=Projector(database_url, [AUDIT_TRAIL]).run, args=(stop,))
+    projector.start()
+    try:
+        first = json.loads(following.stdout.readline())
+        projected.succeed("client", "disable", "demo")
+        second = json.loads(following.stdout.readline())
+    finally:
+        stop.set()
+        projector.join()
+        os.killpg(following.pid, signal.SIGINT)
+        _, errors = following.communicate(timeout=10)
+
+    assert first["position"] == EVENTS_OF_FIRST_RUN
+    assert second["topic"] == "client.disabled"
+    assert (following.returncode, errors) == (130, "")

@@ -1,0 +1,127 @@
+"""`grantledger client ...` does what the administration API does, and says who did it."""
+
+import getpass
+
+import psycopg
+import pytest
+
+from tests.cli.in_process import CommandLine
+
+RECORDED = (
+    "SELECT topic, state->>'by', state->>'why' FROM grantledger.events"
+    " WHERE state->>'client_id' = %s ORDER BY position"
+)
+
+
+def test_create_prints_secret_once(cli: CommandLine) -> None:
+    """The secret of a new client is printed where it is made, marked, and nowhere afterwards."""
+    created = cli.succeed("client", "create", "batch", "--scope", "service mcp", "--owner", "owner")
+    shown = cli.succeed("client", "show", "batch")
+
+    assert created.count("gls_") == 1
+    assert "client_secret: gls_" in created
+    assert "shown this once" in created
+    assert "gls_" not in shown
+
+
+def test_create_json(cli: CommandLine) -> None:
+    """--json has the whole client with its secret, in the shape of the administration API."""
+    created = cli.json(
+        *("client", "create", "orders", "--scope", "mcp", "--scope", "service"),
+        *("--default-audience", "https://orders.example", "--serves", "https://orders.example"),
+        *("--lifetime", "600", "--algorithm", "EdDSA", "--name", "Orders"),
+    )
+
+    assert created["client_secret"].startswith("gls_")
+    assert created["scopes"] == ["service", "mcp"]
+    assert created["audiences"]["allowed"] == ["https://orders.example"]
+    assert created["tokens"]["lifetime"] == 600
+
+
+def test_create_public(cli: CommandLine) -> None:
+    """A public client gets no secret and cannot use client_credentials."""
+    created = cli.json("client", "create", "app", "--public")
+
+    assert created["client_secret"] is None
+    assert created["grant_types"] == []
+
+
+def test_acts_are_recorded_with_user_and_reason(cli: CommandLine, database_url: str) -> None:
+    """Every act names the user of the system behind it, and the reason that was given."""
+    cli.succeed("client", "create", "batch", "--scope", "mcp", "--reason", "OPS-17")
+    cli.succeed("client", "set-scopes", "batch", "service", "--reason", "OPS-18")
+    cli.succeed("client", "disable", "batch")
+
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(RECORDED, ("batch",)).fetchall()
+    by = f"cli:{getpass.getuser()}"
+    assert found == [
+        ("client.registered", by, "OPS-17"),
+        ("client.secret_added", by, "OPS-17"),
+        ("client.scopes_changed", by, "OPS-18"),
+        ("client.disabled", by, ""),
+    ]
+
+
+def test_list(unchanged: CommandLine) -> None:
+    """The table has a line for every client, and the JSON an object."""
+    table = unchanged.succeed("client", "list")
+    listed = unchanged.json("client", "list")
+
+    assert "clients:manage audit:read reports:read" in table
+    assert [client["client_id"] for client in listed] == ["administration", "demo"]
+
+
+def test_list_of_nothing(fresh: CommandLine) -> None:
+    """Without a client the table gives way to a remark, and the JSON is an empty array."""
+    assert "there are no clients yet" in fresh.run("client", "list").stderr
+    assert fresh.json("client", "list") == []
+
+
+def test_control_characters_are_not_shown(cli: CommandLine) -> None:
+    """A name cannot drive the terminal of whoever lists the clients."""
+    cli.succeed("client", "create", "evil", "--name", "\x1b[2J[red]gone")
+
+    assert "?[2J[red]gone" in cli.succeed("client", "list")
+
+
+def test_disable_and_enable(cli: CommandLine) -> None:
+    """A client is disabled and enabled again."""
+    disabled = cli.json("client", "disable", "demo")
+    enabled = cli.json("client", "enable", "demo")
+
+    assert (disabled["enabled"], enabled["enabled"]) == (False, True)
+
+
+def test_set_scopes_to_none(cli: CommandLine) -> None:
+    """All scopes go only where that is said."""
+    assert cli.json("client", "set-scopes", "demo", "--none")["scopes"] == []
+    assert cli.run("client", "set-scopes", "demo").exit_code == 2
+
+
+def test_rotate_secret(cli: CommandLine) -> None:
+    """A rotation prints a new secret; the present one ends after the overlap that was given."""
+    rotated = cli.json("client", "rotate-secret", "demo", "--overlap", "0")
+    shown = cli.succeed("client", "rotate-secret", "demo", "--overlap", "60")
+
+    assert rotated["secrets"][0]["usable_until"] is not None
+    assert rotated["secrets"][1]["usable_until"] is None
+    assert "client_secret: gls_" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (("show", "nobody"), 1, "no such client: nobody"),
+        (("disable", "nobody"), 1, "no such client: nobody"),
+        (("rotate-secret", "nobody"), 1, "no such client: nobody"),
+        (("create", "demo"), 1, "the client demo is registered already"),
+        (("create", "batch", "--scope", "everything"), 1, "unknown scope: everything"),
+        (("create", "batch", "--owner", "nobody"), 1, "no such principal: nobody"),
+        (("create", "a batch"), 2, "client_id: String should match pattern"),
+        (("create", "batch", "--lifetime", "0"), 2, "lifetime: Input should be greater"),
+    ],
+)
+def test_refusals(unchanged: CommandLine, arguments: tuple[str, ...], code: int, line: str) -> None:
+    """A refusal is one line with its cause; 1 where a rule says no, 2 where the usage is wrong."""
+    assert unchanged.refused("client", *arguments, code=code).startswith(f"grantledger: {line}")

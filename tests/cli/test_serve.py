@@ -1,0 +1,169 @@
+"""`grantledger serve` from the first start to the last: what a newcomer does, in real processes."""
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.cli.running_service import (
+    RunningService,
+    gone,
+    paste,
+    run_command,
+    running_service,
+)
+from tests.waiting import eventually
+
+
+def _pasted(service: RunningService) -> str:
+    """Return the lines to paste out of an announcement."""
+    _, _, lines = service.output.partition("# 1. a token")
+    return f"# 1. a token{lines}"
+
+
+def _audit_entry_pasted(service: RunningService) -> dict[str, Any]:
+    """Paste all lines until the audit trail has the token, and return the last answer."""
+    answers: list[dict[str, Any]] = []
+
+    def entry_is_there() -> bool:
+        _, _, last = paste(_pasted(service)).rpartition("\n}\n{")
+        answers.append(json.loads("{" + last))
+        return "entries" in answers[-1]
+
+    eventually(entry_is_there, seconds=10)
+    return answers[-1]
+
+
+def test_first_lines_work_as_they_are(service: RunningService) -> None:
+    """The lines of the first run, pasted into sh, give a token, its introspection, its entry."""
+    answer = _audit_entry_pasted(service)
+
+    entry = answer["entries"][0]
+    assert entry["topic"] == "token.issued"
+    assert entry["client_id"] == "demo"
+
+
+def test_first_token_line_stands_alone(service: RunningService) -> None:
+    """The first curl line alone, without anything before it, prints a token."""
+    line = next(line for line in service.output.splitlines() if line.startswith("TOKEN="))
+
+    assert paste(line).count(".") == 2
+
+
+def test_first_run_shows_and_keeps_secrets(service: RunningService) -> None:
+    """The first run shows both secrets, and bootstrap.json keeps them for its owner alone."""
+    path = service.data_dir / "bootstrap.json"
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for name in ("demo", "administration"):
+        assert service.bootstrap[name]["client_secret"] in service.output
+
+
+def test_log_of_first_run_has_no_secret(service: RunningService) -> None:
+    """What goes to the log, unlike the terminal, holds no secret."""
+    assert "gls_" not in service.log
+
+
+def test_commands_beside_running_service(service: RunningService) -> None:
+    """A client registered on the command line gets a token from the running service."""
+    place = ("--data-dir", str(service.data_dir))
+    created = run_command("client", "create", "batch", "--scope", "mcp", "--json", *place)
+    secret = json.loads(created.stdout)["client_secret"]
+
+    def issued() -> bool:
+        result = run_command(
+            *("token", "issue", "--client-id", "batch", "--json", *place),
+            GRANTLEDGER_CLIENT_SECRET=secret,
+        )
+        return result.returncode == 0 and json.loads(result.stdout)["scope"] == "mcp"
+
+    eventually(issued, seconds=10)
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
+
+
+def test_status_finds_running_service(service: RunningService) -> None:
+    """`status` finds the service by its data directory, whatever its port."""
+    result = run_command("status", "--json", "--data-dir", str(service.data_dir))
+
+    status = json.loads(result.stdout)
+    assert status["ready"] is True
+    assert status["issuer"] == service.url
+
+
+def test_port_in_use(service: RunningService, data_dir: Path) -> None:
+    """A port in use ends the start with one line and exit code 2, before a database is made."""
+    result = run_command("serve", "--port", str(service.port), "--data-dir", str(data_dir))
+
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1:{service.port}" in result.stderr
+    assert not (data_dir / "postgres").exists()
+
+
+def test_two_side_by_side(service: RunningService, data_dir: Path) -> None:
+    """A second service with its own port and directory knows nothing of the first one's tokens."""
+    with running_service(data_dir, "--workers", "2") as second:
+        answers = [
+            httpx.post(
+                f"{one.url}/oauth/token",
+                auth=("demo", one.bootstrap["demo"]["client_secret"]),
+                data={"grant_type": "client_credentials"},
+            ).json()
+            for one in (service, second)
+        ]
+        seen = httpx.post(
+            f"{second.url}/oauth/introspect",
+            auth=("demo", second.bootstrap["demo"]["client_secret"]),
+            data={"token": answers[0]["access_token"]},
+        ).json()
+
+    assert "access_token" in answers[1]
+    assert seen == {"active": False}
+
+
+def test_ctrl_c_leaves_nothing_and_restart_keeps_everything(data_dir: Path) -> None:
+    """Ctrl-C ends every process; the next start has the same secrets, and does not show them."""
+    with running_service(data_dir) as first:
+        processes = first.processes()
+        kept = first.bootstrap
+        code = first.interrupt()
+        eventually(lambda: gone(processes))
+    with running_service(data_dir) as again:
+        answer = _audit_entry_pasted(again)
+
+        assert code == 0
+        assert again.bootstrap["demo"]["client_secret"] == kept["demo"]["client_secret"]
+        assert "gls_" not in again.output
+        assert "entries" in answer
+
+
+def test_killed_service_leaves_port_and_database_usable(data_dir: Path) -> None:
+    """After SIGKILL workers and projections end by themselves; the next Ctrl-C ends the rest."""
+    with running_service(data_dir) as killed:
+        helpers = killed.processes()[1:]
+        own = [process for process in helpers if "postgres" not in process.name()]
+        os.kill(killed.process.pid, signal.SIGKILL)
+        killed.process.wait()
+        eventually(lambda: gone(own), seconds=10)
+    with running_service(data_dir) as again:
+        processes = again.processes()
+        again.interrupt()
+
+        assert len(own) >= 2
+        eventually(lambda: gone(processes))
+
+
+def test_wrong_setting(data_dir: Path) -> None:
+    """A wrong setting is one line that names it, and exit code 2; nothing is made."""
+    result = run_command("serve", "--data-dir", str(data_dir), "--port", "http")
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(
+        "grantledger: GRANTLEDGER_PORT: Input should be a valid integer"
+    )
+    assert result.stderr.count("\n") == 1

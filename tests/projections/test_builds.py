@@ -1,0 +1,135 @@
+"""Tables, views and rights of the read models."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege
+
+from application.ledger.schema import AUDITOR_ROLE
+from projections.audit_trail import AUDIT_TRAIL
+from projections.builds import ensure_tables, tracked_position
+from projections.rebuild import rebuild
+from projections.registry import PROJECTIONS, projection_named
+from projections.session import open_session
+from projections.status import projection_status
+from tests.projections.projecting import catch_up
+from tests.projections.recording import Recording
+
+
+@pytest.fixture
+def auditor(database_url: str, session: Connection[Any]) -> Iterator[Connection[Any]]:
+    """A session of somebody who is a member of the auditors' role and nothing else."""
+    name = f"auditor_{os.getpid()}"
+    session.execute(f"CREATE ROLE {name} LOGIN IN ROLE {AUDITOR_ROLE}")
+    try:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"SET SESSION AUTHORIZATION {name}")
+            yield connection
+    finally:
+        session.execute(f"DROP ROLE {name}")
+
+
+def test_ensures_tables_from_many_processes_at_once(database_url: str) -> None:
+    """Starting together, and starting again, makes each table once and disturbs nobody."""
+
+    def start() -> None:
+        with closing(open_session(database_url, name="test")) as connection:
+            ensure_tables(connection, PROJECTIONS)
+
+    with ThreadPoolExecutor(8) as pool:
+        for started in [pool.submit(start) for _ in range(16)]:
+            started.result()
+    with closing(open_session(database_url, name="test")) as session:
+        found = projection_status().fetch(session)
+
+    assert [(one.build, one.position) for one in found] == [(1, 0), (1, 0)]
+
+
+def test_ensures_nothing_over_the_live_build(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """A start after a rebuild leaves build, position and rows as they are."""
+    recording.issue(2)
+    rebuild(recording.database_url, AUDIT_TRAIL)
+    ensure_tables(session, PROJECTIONS)
+
+    assert tracked_position(session, AUDIT_TRAIL).build == 2
+    assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["first build", "rebuilt"])
+def test_lets_auditors_read(recording: Recording, auditor: Connection[Any], rebuilt: bool) -> None:
+    """A member of the auditors' role reads every view, after a rebuild too."""
+    recording.issue(2)
+    catch_up(recording.database_url)
+    if rebuilt:
+        for projection in PROJECTIONS:
+            rebuild(recording.database_url, projection)
+    counts = [
+        auditor.execute(f"SELECT count(*) FROM read.{projection.name}").fetchone()
+        for projection in PROJECTIONS
+    ]
+
+    assert counts == [(2,), (4,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM read.audit_trail",
+        "UPDATE read.audit_trail SET subject = 'x'",
+        "INSERT INTO read.client_last_used VALUES ('a', 'client', '', now(), 1)",
+        "DELETE FROM read.audit_trail_b1",
+        "CREATE TABLE read.mine (n integer)",
+        "SELECT * FROM grantledger.ledger_events",
+        "SELECT * FROM grantledger.events",
+        "SELECT * FROM grantledger.wrapped_keys",
+        "SELECT * FROM grantledger.projections",
+        "SELECT grantledger.append_events('{}', '{}', '{}', '{}')",
+    ],
+)
+def test_lets_auditors_do_nothing_else(
+    recording: Recording, auditor: Connection[Any], statement: str
+) -> None:
+    """Auditors change nothing in the read models and see nothing of the ledger's own schema."""
+    catch_up(recording.database_url)
+
+    with pytest.raises(InsufficientPrivilege):
+        auditor.execute(statement.encode())
+
+
+def test_gives_auditors_no_right_on_any_table_of_the_ledger(
+    auditor: Connection[Any], session: Connection[Any]
+) -> None:
+    """Whatever tables come later: PostgreSQL itself lists none that auditors could use."""
+    ensure_tables(session, PROJECTIONS)
+    usable = auditor.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'grantledger'::regnamespace"
+        " AND relkind IN ('r', 'p', 'v', 'm')"
+        " AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')"
+    ).fetchall()
+    schema = auditor.execute(
+        "SELECT has_schema_privilege('grantledger', 'USAGE, CREATE')"
+    ).fetchone()
+
+    assert usable == []
+    assert schema == (False,)
+
+
+def test_knows_projections_by_name() -> None:
+    """A name gives the projection; a wrong one is told what there is."""
+    assert projection_named("audit_trail") is AUDIT_TRAIL
+    with pytest.raises(KeyError, match="there are audit_trail, client_last_used"):
+        projection_named("audit")
+
+
+def test_is_told_to_ensure_tables_first(session: Connection[Any]) -> None:
+    """Work on a projection without a tracking row is refused with the way out."""
+    with pytest.raises(LookupError, match="ensure_tables comes first"):
+        tracked_position(session, AUDIT_TRAIL)
