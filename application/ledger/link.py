@@ -5,12 +5,13 @@ Every wait has an end, so that a database that hangs looks like one that is gone
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from psycopg import AsyncConnection, Error
 
 from application.ledger.errors import LedgerUnavailable
-from application.ledger.wire import Row, Statement, Wire
+from application.ledger.wire import Answer, Row, Statement, Wire
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 5
@@ -48,8 +49,26 @@ class Link:
         `up` tells which of the last two.
         """
         wire = await self.connected()
-        try:
+        async with self._dropped_when_lost(wire):
             return await wire.run(statement, parameters, seconds=ANSWER_SECONDS + 1)
+
+    def start(self, statement: Statement, parameters: Sequence[bytes]) -> Answer | None:
+        """Send a statement at once, without waiting for anything; None where that cannot be."""
+        wire = self._wire
+        if wire is None or not wire.ready_for(statement):
+            return None
+        return wire.start(statement, parameters, seconds=ANSWER_SECONDS + 1)
+
+    async def finish(self, answer: Answer) -> list[Row]:
+        """Return the rows of what `start` sent; raises as `fetch` does for what was sent."""
+        assert self._wire is not None
+        async with self._dropped_when_lost(self._wire):
+            return await self._wire.rows(answer)
+
+    @asynccontextmanager
+    async def _dropped_when_lost(self, wire: Wire) -> AsyncIterator[None]:
+        try:
+            yield
         except BaseException as error:
             if not wire.open or _ends_session(error):
                 await self.drop()

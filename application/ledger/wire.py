@@ -20,6 +20,7 @@ _BINARY = 1
 
 
 Row = tuple[bytes | None, ...]
+Answer = asyncio.Future[pq.abc.PGresult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._socket = self._pgconn.socket
         self._prepared: set[str] = set()
-        self._waiter: asyncio.Future[pq.abc.PGresult] | None = None
+        self._waiter: Answer | None = None
         self._last: pq.abc.PGresult | None = None
         self._loop.add_reader(self._socket, self._readable)
 
@@ -47,6 +48,10 @@ class Wire:
     def open(self) -> bool:
         """Whether the connection was whole when it was last looked at."""
         return not self._connection.closed
+
+    def ready_for(self, statement: Statement) -> bool:
+        """Tell whether `start` may be called: it is prepared and nothing else is under way."""
+        return self.open and self._waiter is None and statement.name in self._prepared
 
     async def run(
         self, statement: Statement, parameters: Sequence[bytes], *, seconds: float
@@ -56,15 +61,37 @@ class Wire:
         Raises the psycopg error of its SQLSTATE; OperationalError where the connection is lost;
         TimeoutError after `seconds`, and then the connection must be closed.
         """
-        name = statement.name.encode()
         if statement.name not in self._prepared:
-            self._pgconn.send_prepare(name, statement.query.encode())
-            await self._answer(seconds)
+            self._pgconn.send_prepare(statement.name.encode(), statement.query.encode())
+            await self.rows(self._expect(seconds))
             self._prepared.add(statement.name)
-        self._pgconn.send_query_prepared(
-            name, parameters, [_BINARY] * len(parameters), result_format=_BINARY
-        )
-        result = await self._answer(seconds)
+        return await self.rows(self.start(statement, parameters, seconds=seconds))
+
+    def start(self, statement: Statement, parameters: Sequence[bytes], *, seconds: float) -> Answer:
+        """Send a prepared statement; its rows are had by `rows`. Nothing else until then."""
+        try:
+            self._pgconn.send_query_prepared(
+                statement.name.encode(),
+                parameters,
+                [_BINARY] * len(parameters),
+                result_format=_BINARY,
+            )
+            return self._expect(seconds)
+        except psycopg.OperationalError as error:
+            # How much of it was sent is not known: the answer counts as lost.
+            lost: Answer = self._loop.create_future()
+            lost.set_exception(error)
+            self._waiter = None
+            return lost
+
+    async def rows(self, answer: Answer) -> list[Row]:
+        """Return the rows of what `start` sent; raises as `run` does."""
+        try:
+            result = await answer
+        finally:
+            self._waiter = None
+        if result.status not in _SUCCESS:
+            raise _error(result)
         columns = range(result.nfields)
         return [
             tuple(result.get_value(row, column) for column in columns)
@@ -79,19 +106,14 @@ class Wire:
             self._socket = -1
         await self._connection.close()
 
-    async def _answer(self, seconds: float) -> pq.abc.PGresult:
-        waiter = self._waiter = self._loop.create_future()
+    def _expect(self, seconds: float) -> Answer:
+        waiter: Answer = self._loop.create_future()
         expiry = self._loop.call_later(seconds, self._fail, TimeoutError())
-        try:
-            if self._pgconn.flush():
-                self._loop.add_writer(self._socket, self._writable)
-            result: pq.abc.PGresult = await waiter
-        finally:
-            expiry.cancel()
-            self._waiter = None
-        if result.status not in _SUCCESS:
-            raise _error(result)
-        return result
+        waiter.add_done_callback(lambda _: expiry.cancel())
+        self._waiter = waiter
+        if self._pgconn.flush():
+            self._loop.add_writer(self._socket, self._writable)
+        return waiter
 
     def _readable(self) -> None:
         try:
