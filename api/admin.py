@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Request, Router, get, patch, post, put
+from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter
 
 from api.admin_requests import (
@@ -39,6 +40,7 @@ def admin_router(service: Service) -> Router:
         route_handlers=[*_clients(service), *_principals(service), *_keys(service)],
         guards=[requires("clients:manage", service)],
         security=[{"bearer": ["clients:manage"]}],
+        cache_control=CacheControlHeader(no_store=True),
     )
 
 

@@ -34,6 +34,7 @@ from api.token_endpoint import (
 from api.well_known import well_known_routes
 from application.errors import (
     InvalidRequest,
+    NotFound,
     OAuthError,
     ServerError,
     TemporarilyUnavailable,
@@ -105,7 +106,12 @@ class _Errors:
             error_body(error, issuer=self._service.settings.issuer_url, request_id=request_id),
             status_code=int(error.status),
             media_type=MediaType.JSON,
-            headers={**headers, "X-Request-Id": request_id, "Cache-Control": "no-store"},
+            headers={
+                **_allowed(raised),
+                **headers,
+                "X-Request-Id": request_id,
+                "Cache-Control": "no-store",
+            },
         )
 
     def _record(self, request: Request[Any, Any, Any], error: OAuthError, request_id: str) -> None:
@@ -120,7 +126,7 @@ class _Errors:
 
 
 class _Refusal(InvalidRequest):
-    """A request that the framework refused: no such path, wrong method, too large."""
+    """A request that the framework refused: wrong method, malformed, too large."""
 
     def __init__(self, description: str, status: HTTPStatus) -> None:
         super().__init__(description)
@@ -134,9 +140,17 @@ def _as_oauth(raised: Exception) -> OAuthError:
         return TemporarilyUnavailable(reason=str(raised))
     if isinstance(raised, ValidationException):
         return InvalidRequest(_problems(raised))
+    if isinstance(raised, HTTPException) and raised.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound("there is nothing at this path")
     if isinstance(raised, HTTPException) and raised.status_code < 500:
         return _Refusal(raised.detail.split("\n")[0], HTTPStatus(raised.status_code))
     return ServerError()
+
+
+def _allowed(raised: Exception) -> dict[str, str]:
+    """Return the Allow header of a wrong method (RFC 9110, Section 15.5.6)."""
+    headers = (raised.headers or {}) if isinstance(raised, HTTPException) else {}
+    return {name: value for name, value in headers.items() if name.lower() == "allow"}
 
 
 def _problems(raised: ValidationException) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Router, get
+from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,4 +77,5 @@ def audit_router(service: Service) -> Router:
         route_handlers=handlers,
         guards=[requires("audit:read", service)],
         security=[{"bearer": ["audit:read"]}],
+        cache_control=CacheControlHeader(no_store=True),
     )
