@@ -151,7 +151,7 @@ class TokenKeys:
             raise UnverifiableToken("oversized token")
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:
             raise UnverifiableToken("not a JWT") from error
         verifier = self._verifiers.get(str(header.get("kid", "")))  # 2
         if verifier is None:

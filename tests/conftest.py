@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import Postgres, running_postgres
+
+# No deadline for a single example: on a busy machine it would fail tests that prove nothing slow.
+settings.register_profile("grantledger", deadline=None)
+settings.load_profile("grantledger")
 
 
 @pytest.fixture(scope="session")

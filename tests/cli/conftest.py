@@ -1,6 +1,7 @@
 """Fixtures of the command line's tests."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,15 +15,16 @@ from tests.cli.in_process import CommandLine
 from tests.cli.running_service import RunningService, running_service
 from tests.postgres import Postgres
 
-SETTINGS = ("DATABASE_URL", "GRANTLEDGER_CLIENT_SECRET", "GRANTLEDGER_ISSUER", "GRANTLEDGER_PORT")
 
-
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_this_machine() -> Iterator[None]:
     """Take away what the environment of whoever runs the tests would decide."""
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.MonkeyPatch.context() as patched:
+        for name in os.environ:
+            if name.startswith("GRANTLEDGER_") or name == "DATABASE_URL":
+                patched.delenv(name)
+        patched.setenv("COLUMNS", "200")
+        yield
 
 
 @pytest.fixture
@@ -44,6 +46,17 @@ def unchanged(
     """The same, shared by all tests that change nothing."""
     with postgres.database() as url:
         yield _after_first_run(_command_line(url, tmp_path_factory.mktemp("unchanged")))
+
+
+@pytest.fixture(scope="session")
+def projected(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CommandLine]:
+    """The same with an audit trail that is up to date; shared likewise."""
+    with postgres.database() as url:
+        cli = _after_first_run(_command_line(url, tmp_path_factory.mktemp("projected")))
+        cli.succeed("projections", "rebuild", "audit_trail")
+        yield cli
 
 
 def _command_line(database_url: str, directory: Path) -> CommandLine:

@@ -125,35 +125,26 @@ def test_two_side_by_side(service: RunningService, data_dir: Path) -> None:
     assert seen == {"active": False}
 
 
-def test_ctrl_c_leaves_nothing_and_restart_keeps_everything(data_dir: Path) -> None:
-    """Ctrl-C ends every process; the next start has the same secrets, and does not show them."""
-    with running_service(data_dir) as first:
-        processes = first.processes()
-        kept = first.bootstrap
-        code = first.interrupt()
-        eventually(lambda: gone(processes))
+def test_kill_restart_and_ctrl_c(data_dir: Path) -> None:
+    """After SIGKILL workers and projections end by themselves; the next start works on the same
+    database with the same secrets, which it does not show; and Ctrl-C ends every process.
+    """
+    with running_service(data_dir) as killed:
+        kept = killed.bootstrap
+        helpers = [one for one in killed.processes()[1:] if "postgres" not in one.name()]
+        os.kill(killed.process.pid, signal.SIGKILL)
+        killed.process.wait()
+        eventually(lambda: gone(helpers), seconds=10)
     with running_service(data_dir) as again:
         answer = _audit_entry_pasted(again)
+        processes = again.processes()
+        code = again.interrupt()
 
-        assert code == 0
+        assert len(helpers) >= 2
         assert again.bootstrap["demo"]["client_secret"] == kept["demo"]["client_secret"]
         assert "gls_" not in again.output
         assert "entries" in answer
-
-
-def test_killed_service_leaves_port_and_database_usable(data_dir: Path) -> None:
-    """After SIGKILL workers and projections end by themselves; the next Ctrl-C ends the rest."""
-    with running_service(data_dir) as killed:
-        helpers = killed.processes()[1:]
-        own = [process for process in helpers if "postgres" not in process.name()]
-        os.kill(killed.process.pid, signal.SIGKILL)
-        killed.process.wait()
-        eventually(lambda: gone(own), seconds=10)
-    with running_service(data_dir) as again:
-        processes = again.processes()
-        again.interrupt()
-
-        assert len(own) >= 2
+        assert code == 0
         eventually(lambda: gone(processes))
 
 

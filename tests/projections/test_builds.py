@@ -11,9 +11,12 @@ import pytest
 from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
+from application.ledger.mapper import LedgerMapper
 from application.ledger.schema import AUDITOR_ROLE
 from projections.audit_trail import AUDIT_TRAIL
-from projections.builds import ensure_tables, tracked_position
+from projections.builds import ensure_tables, project, tracked_position
+from projections.client_last_used import CLIENT_LAST_USED, of_client
+from projections.log_reader import LogReader
 from projections.rebuild import rebuild
 from projections.registry import PROJECTIONS, projection_named
 from projections.session import open_session
@@ -120,6 +123,21 @@ def test_gives_auditors_no_right_on_any_table_of_the_ledger(
 
     assert usable == []
     assert schema == (False,)
+
+
+def test_writes_only_what_the_build_lacks_of_a_batch(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """A batch that begins below the position counts from there; one that ends below it not."""
+    recording.issue(10)
+    ensure_tables(session, PROJECTIONS)
+    mapper = LedgerMapper()
+    few = LogReader(mapper, topics=None, limit=4).read(session, after=0)
+    all_ten = LogReader(mapper, topics=None).read(session, after=0)
+    ends = [project(session, CLIENT_LAST_USED, batch) for batch in (few, all_ten, few, all_ten)]
+
+    assert ends == [4, 10, 10, 10]
+    assert of_client("reporter").fetch(session)[0].uses == 10
 
 
 def test_knows_projections_by_name() -> None:

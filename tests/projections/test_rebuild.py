@@ -53,6 +53,26 @@ def test_rebuilds_while_events_arrive(recording: Recording, projection: Projecti
     assert {report.position for report in reports} == {units[-1]}
 
 
+def test_takes_over_where_the_leader_is(recording: Recording, session: Connection[Any]) -> None:
+    """What was projected since the new build was filled comes in while the leader is held."""
+    held: list[bool] = []
+
+    def progress(done: int, _total: int) -> None:
+        if done < 15:  # twice, until the build is ready to take over: the leader runs ahead
+            recording.issue(5)
+            catch_up(recording.database_url)
+        else:
+            held.append(_tracking_row_is_locked(session))
+
+    recording.issue(5)
+    catch_up(recording.database_url)
+    rebuilt = rebuild(recording.database_url, AUDIT_TRAIL, progress=progress)
+
+    assert rebuilt == Rebuilt("audit_trail", 2, 15)
+    assert held == [True]
+    assert verify(recording.database_url, AUDIT_TRAIL).clean
+
+
 def test_repairs_what_was_tampered_with(recording: Recording, session: Connection[Any]) -> None:
     """The new build is what the log says, and the old one is gone."""
     recording.issue(9)
@@ -217,6 +237,14 @@ def _reading(database_url: str) -> Iterator[Sequence[tuple[int, int, int]]]:
 
         with _repeating(look) as seen:
             yield seen
+
+
+def _tracking_row_is_locked(session: Connection[Any]) -> bool:
+    try:
+        session.execute("SELECT 1 FROM grantledger.projections FOR UPDATE NOWAIT")
+    except LockNotAvailable:
+        return True
+    return False
 
 
 def _builds(session: Connection[Any], projection: Projection) -> list[str]:

@@ -74,11 +74,14 @@ def test_hands_over_when_the_leader_stops(recording: Recording) -> None:
             with closing(open_session(recording.database_url, name="test")) as session:
                 _end_leader(session)
             recording.issue(5)
-            eventually(lambda: bool(first.leading or second.leading))
             eventually_caught_up(recording.database_url)
-
-            assert not first.leading & second.leading
+            eventually(
+                lambda: (
+                    first.leading | second.leading == NAMES and not first.leading & second.leading
+                )
+            )
         eventually(lambda: second.leading == NAMES)
+
     assert counts(recording.database_url) == (5, 5)
 
 

@@ -1,0 +1,38 @@
+"""An access token after it was issued: it may be revoked, once."""
+
+from domain.access_token import AccessToken
+from tests.builders import a_token, later
+from tests.domain.given import events_of, fact, given
+
+LATER = later(1)
+
+
+def revoke(token: AccessToken) -> None:
+    """Revoke as the client itself."""
+    token.revoke(by="reporter", reason="client request", provenance=LATER)
+
+
+def test_revocation_names_what_it_is_about() -> None:
+    """Revocation records who did it and why, with client, subject and session."""
+    token = (
+        given(*events_of(a_token()))
+        .when(revoke)
+        .then(
+            fact(
+                AccessToken.Revoked,
+                client_id="reporter",
+                subject="reporter",
+                session_id="sess_00000000000000000000000000000001",
+                by="reporter",
+                reason="client request",
+            ),
+            at=LATER,
+        )
+    )
+
+    assert token.revoked
+
+
+def test_a_second_revocation_is_no_fact() -> None:
+    """Revoking again succeeds (RFC 7009, Section 2.2) and records nothing."""
+    given(*events_of(a_token(), revoke)).when(revoke).then_nothing()
