@@ -6,6 +6,7 @@ The parent prepares and supervises; it answers no request. Ctrl-C or SIGTERM sto
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -135,6 +136,9 @@ def _export(settings: Settings, url: str) -> None:
 
 
 def _run_workers(settings: Settings, target: str) -> None:
+    # Not fork: this process has threads and has read its metrics' environment already; a worker
+    # must start without the locks of the one and with an eye for the other.
+    multiprocessing.set_start_method("spawn", force=True)
     Server(
         target,
         factory=True,

@@ -5,13 +5,13 @@ The log is kept for good and read by many: a secret in it would be out.
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
-from application.ledger.topics import AGGREGATES
-from domain.recorded import Administered, Recorded
+from domain.recorded import Administered
+from tests.event_classes import event_classes
 
 SECRET = re.compile(r"secret|token|password|passphrase|private|cookie|bearer|jwt|(^|_)code($|_)")
 # Names that read like a secret and are none, each with what it is.
@@ -21,30 +21,19 @@ HARMLESS = {
     ("Client.Registered", "tokens"): "how tokens are made: lifetime, algorithm",
     ("Client.TokenPolicyChanged", "tokens"): "how tokens are made: lifetime, algorithm",
 }
-EVENTS = [
-    event
-    for aggregate in AGGREGATES
-    for event in dict.fromkeys(vars(aggregate).values())
-    if isinstance(event, type) and issubclass(event, Recorded.Event) and event.__name__ != "Event"
-]
+EVENTS = event_classes()
 
 
 def field_names(of: type[Any]) -> list[str]:
     """Return the names of the fields of an event, and those inside of its value objects."""
+    types = get_type_hints(of)
     names = []
     for field in dataclasses.fields(of):
         names.append(field.name)
-        value = _resolved(of, field)
+        value = types[field.name]
         if isinstance(value, type) and issubclass(value, BaseModel):
             names += [f"{field.name}.{inner}" for inner in value.model_fields]
     return names
-
-
-def _resolved(of: type[Any], field: "dataclasses.Field[Any]") -> object:
-    if not isinstance(field.type, str):
-        return field.type
-    module = __import__(of.__module__, fromlist=["*"])
-    return getattr(module, field.type, None)
 
 
 def suspicious(of: type[Any]) -> list[str]:

@@ -19,6 +19,7 @@ import domain
 from application.ledger.mapper import LedgerMapper
 from application.ledger.topics import AGGREGATES
 from domain.recorded import Recorded
+from tests.event_classes import event_classes
 from tests.golden.examples import examples
 
 HERE = Path(__file__).parent
@@ -28,16 +29,6 @@ HOW = (
     "If the event is new, or has a new class_version with an upcaster, add the file with the text"
     " below. If the file exists, restore the event: files are never edited.\n"
 )
-
-
-def event_classes() -> list[type[Any]]:
-    """Return every event class of every aggregate that the ledger knows."""
-    found: dict[type[Any], None] = {}
-    for aggregate in AGGREGATES:
-        for value in vars(aggregate).values():
-            if isinstance(value, type) and issubclass(value, Recorded.Event):
-                found[value] = None
-    return [found_class for found_class in found if found_class.__name__ != "Event"]
 
 
 def golden(stored: StoredEvent) -> str:
