@@ -63,12 +63,14 @@ class DenialRecorder:
             return
         now = self._clock.now()
         self._refill(now)
+        # The budget is overdrawn after a flush of everything.
         room = len(self._waiting) if everything else min(len(self._waiting), int(self._budget))
-        if room == 0:
+        if room <= 0:
             return
         taken = {key: self._waiting.pop(key) for key in list(self._waiting)[:room]}
         provenance = Provenance(now, self._ids.request_id())
-        stream = self._stream_of(now, provenance)
+        # Put back only once it is recorded: nothing may build on an uncertain stream.
+        stream, self._stream = self._stream_of(now, provenance), None
         for denial, waiting in taken.items():
             stream.deny(
                 denial,
@@ -79,10 +81,10 @@ class DenialRecorder:
             )
         try:
             await self._log.save(stream)
+            self._stream = stream
             self._budget -= room
         except LedgerError:
             self._unsettled.add(stream, taken)
-            self._stream = None
             _log.warning("%d causes of refusal wait for PostgreSQL", room + len(self._waiting))
 
     async def _settle(self) -> bool:

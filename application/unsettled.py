@@ -26,10 +26,10 @@ class Unsettled(Generic[T]):
     async def settle(self, log: EventLog) -> list[T]:
         """Return what certainly was not recorded, and forget what was. Raises LedgerUnavailable."""
         lost = []
-        while self._entries:
-            stream_id, version, carried = self._entries[0]
+        for stream_id, version, carried in self._entries:
             recorded = await log.load(stream_id)
             if recorded is None or recorded.version < version:
                 lost.append(carried)
-            del self._entries[0]
+        # Only now: a look that fails half-way must forget nothing of what came before it.
+        self._entries.clear()
         return lost

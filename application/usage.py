@@ -48,11 +48,13 @@ class UsageRecorder:
         except LedgerError:
             return
         now = self._clock.now()
-        taken, self._waiting = self._waiting, {}
         self._new_day(now)
-        for client_id, uses in taken.items():
+        for client_id in list(self._waiting):
+            # Taken one by one, and each stream put back only once it is recorded: whoever cancels
+            # a flush, at shutdown, loses none of the others and continues no uncertain stream.
+            uses = self._waiting.pop(client_id)
             provenance = Provenance(now, self._ids.request_id())
-            stream = self._streams.get(client_id) or ClientUsage.start(
+            stream = self._streams.pop(client_id, None) or ClientUsage.start(
                 self._ids.stream_id(now),
                 client_id=client_id,
                 process=self._process,
@@ -66,7 +68,6 @@ class UsageRecorder:
                 await self._log.save(stream)
                 self._streams[client_id] = stream
             except LedgerError:
-                self._streams.pop(client_id, None)
                 self._unsettled.add(stream, (client_id, uses))
 
     def _new_day(self, now: datetime) -> None:

@@ -40,6 +40,8 @@ from application.ledger.recorder import recorded_positions
 from application.ledger.wire import Answer, Statement
 
 BATCH_UNITS = 256
+EARLY_UNITS = 16
+"""Fewer than these are worth no commit of their own: its cost is that of some ten tokens."""
 RECONNECT_SECONDS = 0.1
 DOUBT_SECONDS = 3.0
 """How long a lost answer may stay in doubt before its requests are answered 503."""
@@ -133,7 +135,7 @@ class GroupCommit:
         done = asyncio.get_running_loop().create_future()
         self._queue.append(_Unit(events, done))
         if self._idle:
-            if 2 * len(self._queue) >= self._in_flight:
+            if len(self._queue) >= max(EARLY_UNITS, self._in_flight // 2):
                 self._start_at_once()  # 4
             self._wake.set()
         return done
