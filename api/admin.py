@@ -23,7 +23,7 @@ from api.bearer import requires
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView
 from application.administration import clients, principals, signing_keys
-from application.errors import NotFound
+from application.errors import InvalidRequest, NotFound
 from domain.client_configuration import ClientConfiguration
 
 AnyRequest = Request[Any, Any, Any]
@@ -170,9 +170,12 @@ def _keys(service: Service) -> list[Any]:
 
     @post("/keys/rotate", tags=["Keys"], summary="Let the next key sign", status_code=200)
     async def rotate_key(request: AnyRequest, data: KeyRotation, reason: Reason = None) -> KeyView:
+        offered = service.settings.signing_algorithms
+        if data.algorithm not in (None, *offered):
+            raise InvalidRequest(f"algorithm: this deployment signs with {', '.join(offered)}")
         await service.directory.refresh()
         key = await signing_keys.rotate(
-            data.algorithm,
+            data.algorithm or offered[0],
             service.directory.keys(),
             force=data.force,
             service=service,

@@ -54,7 +54,9 @@ class Roles(Body):
 class KeyRotation(Body):
     """Which key to rotate; `force` skips the wait until consumers know the next key."""
 
-    algorithm: str = Field(default="ES256", examples=["ES256"])
+    algorithm: str | None = Field(
+        default=None, description="The deployment's first if left out", examples=["ES256"]
+    )
     force: bool = False
 
 
@@ -70,5 +72,13 @@ def administrative(
         request_id=service.ids.request_id(),
         traceparent=trace_of(request.headers.get("traceparent", "").encode()),
         by=by,
-        why=reason or "",
+        why=_as_typed(reason or ""),
     )
+
+
+def _as_typed(header: str) -> str:
+    """Return a header's text as it was typed: clients send UTF-8, frameworks read Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header

@@ -8,7 +8,11 @@ from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response
 from litestar.config.app import AppConfig
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    ValidationException,
+)
 from litestar.handlers import asgi
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -22,7 +26,9 @@ from api.error_page import error_page
 from api.health import health_routes
 from api.oauth_endpoint import OAuthEndpoint
 from api.oauth_errors import error_body, error_headers
+from api.openapi_errors import describe_errors
 from api.openapi_paths import add_oauth_paths
+from api.request_reading import client_address
 from api.token_endpoint import (
     INTROSPECTION_PATH,
     REVOCATION_PATH,
@@ -73,10 +79,12 @@ def create_app(service: Service) -> Litestar:
             Exception: _Errors(service),
         },
         openapi_config=_openapi(),
+        request_class=_JsonRequest,
         request_max_body_size=64 * 1024,
         on_app_init=[_quiet],
     )
     add_oauth_paths(app)
+    describe_errors(app)
     return app
 
 
@@ -86,6 +94,22 @@ def _mounted(path: str, endpoint: OAuthEndpoint) -> Any:
         await endpoint(scope, receive, send)
 
     return mounted
+
+
+class _JsonRequest(Request[Any, Any, Any]):
+    """A request whose body, where it cannot be read, is its sender's mistake in every case."""
+
+    async def body(self) -> bytes:
+        try:
+            return await super().body()
+        except InternalServerException:
+            raise InvalidRequest("the request was cut off") from None
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except (UnicodeDecodeError, RecursionError):
+            raise InvalidRequest("the body is not JSON in UTF-8, or nested too deeply") from None
 
 
 class _Errors:
@@ -115,8 +139,13 @@ class _Errors:
         )
 
     def _record(self, request: Request[Any, Any, Any], error: OAuthError, request_id: str) -> None:
-        address = request.client.host if request.client else ""
-        if not self._service.settings.keep_network_data:
+        settings = self._service.settings
+        address = client_address(
+            request.scope,
+            forwarded_for=request.headers.get("x-forwarded-for", "").encode("latin-1"),
+            trusted=settings.trusted_proxies,
+        )
+        if not settings.keep_network_data:
             address = self._service.peppers.pseudonym(address)
         area = request.url.path.split("/")[1]
         self._service.denials.note(
@@ -155,12 +184,14 @@ def _allowed(raised: Exception) -> dict[str, str]:
 
 def _problems(raised: ValidationException) -> str:
     extra = raised.extra if isinstance(raised.extra, list) else []
-    found = [
-        f"{item.get('key', 'body')}: {item.get('message', '')}"
-        for item in extra
-        if isinstance(item, dict)
-    ]
+    found = [_problem(item) for item in extra if isinstance(item, dict)]
     return "; ".join(found) or "the request is not valid"
+
+
+def _problem(item: dict[str, Any]) -> str:
+    key = item.get("key", "body")
+    # The framework knows a body that is not there by the name of its own parameter only.
+    return "a JSON body is required" if key == "data" else f"{key}: {item.get('message', '')}"
 
 
 def _openapi() -> OpenAPIConfig:

@@ -16,6 +16,9 @@ from projections.audit_trail import AuditEntry
 from projections.client_last_used import LastUsed
 
 MAX_ENTRIES = 1000
+# No name of ours holds anything else, and PostgreSQL fails on U+0000: the asker's mistake.
+_NAME = Parameter(pattern=r"^[\x20-\x7E]*$", max_length=512)
+_Filter = Annotated[str | None, _NAME]
 
 
 class AuditPage(BaseModel):
@@ -43,9 +46,9 @@ def audit_router(service: Service) -> Router:
 
     @get("/events", tags=["Audit"], summary="The audit trail, filtered; pages by position")
     async def events(
-        client_id: str | None = None,
-        subject: str | None = None,
-        topic: str | None = None,
+        client_id: _Filter = None,
+        subject: _Filter = None,
+        topic: _Filter = None,
         after: Annotated[int, Parameter(ge=0, le=2**62)] = 0,
         limit: Annotated[int, Parameter(ge=1, le=MAX_ENTRIES)] = 100,
         newest_first: bool = False,
@@ -68,7 +71,7 @@ def audit_router(service: Service) -> Router:
         tags=["Audit"],
         summary="When a client, its credentials and its scopes were last used, and how often",
     )
-    async def last_used(client_id: str) -> list[LastUsed]:
+    async def last_used(client_id: Annotated[str, _NAME]) -> list[LastUsed]:
         return await service.read_models.fetch(client_last_used.of_client(client_id))
 
     handlers: list[Any] = [token_history, events, last_used]

@@ -11,6 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
 from api.composition import Service
+from api.oauth_errors import MissingToken
 from application.errors import InsufficientScope, InvalidToken
 from application.introspection import is_live
 from application.token_keys import UnverifiableToken, VerifiedClaims
@@ -34,7 +35,7 @@ def requires(scope: str, service: Service) -> Guard:
 async def _verified(headers: list[str], service: Service) -> VerifiedClaims:
     scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token:  # 1
-        raise InvalidToken("a Bearer token is required", reason="no bearer token")
+        raise MissingToken
     try:
         verified = service.verifier.verify(token.strip())  # 2
     except UnverifiableToken as error:

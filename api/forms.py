@@ -19,6 +19,7 @@ MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
 _TOO_SLOW = "body too slow"
 _MAX_PARAMETERS = 64
+_UTF_8 = (b"utf-8", b"utf8")
 _MEDIA_TYPE = b"application/x-www-form-urlencoded"
 _REPEATABLE = frozenset({"resource", "audience"})
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -71,9 +72,9 @@ def parse_form(body: bytes) -> Form:
     values: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         if name in values and name not in _REPEATABLE:  # 6
-            raise InvalidRequest(f"{_shown(name)} is repeated")
+            raise InvalidRequest(f"{_shown(name)} is repeated", reason="repeated parameter")
         if not value:  # 7
-            raise InvalidRequest(f"{_shown(name)} is empty")
+            raise InvalidRequest(f"{_shown(name)} is empty", reason="empty parameter")
         values[name] = (*values.get(name, ()), value)
     return Form(values)
 
@@ -83,12 +84,10 @@ def require_form_type(content_type: bytes) -> None:
     media_type, _, parameters = content_type.partition(b";")
     if media_type.strip().lower() != _MEDIA_TYPE:
         raise InvalidRequest("the body must be application/x-www-form-urlencoded")
-    name, _, value = parameters.strip().partition(b"=")
-    if name.strip().lower() == b"charset" and value.strip(b' "').lower() not in (
-        b"utf-8",
-        b"utf8",
-    ):
-        raise InvalidRequest("the body must be in UTF-8")
+    for parameter in parameters.split(b";") if parameters else ():
+        name, _, value = parameter.partition(b"=")
+        if name.strip().lower() == b"charset" and value.strip(b' "').lower() not in _UTF_8:
+            raise InvalidRequest("the body must be in UTF-8")
 
 
 async def read_body(receive: Receive, *, announced: bytes) -> bytes:

@@ -21,6 +21,13 @@ _OUTSIDE = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 Headers = list[tuple[bytes, bytes]]
 
 
+class MissingToken(InvalidToken):
+    """A protected endpoint was asked without a Bearer token."""
+
+    def __init__(self) -> None:
+        super().__init__("a Bearer token is required", reason="no bearer token")
+
+
 def error_body(error: OAuthError, *, issuer: str, request_id: str) -> bytes:
     """Return the JSON body of an error. The private reason is not in it."""
     return msgspec.json.encode(
@@ -37,6 +44,10 @@ def error_headers(error: OAuthError) -> Headers:
     """Return the headers that an error adds: the challenge, or when to try again."""
     if isinstance(error, InvalidClient):
         return [(b"www-authenticate", f'Basic realm="{REALM}", charset="UTF-8"'.encode())]
+    if isinstance(error, MissingToken):
+        # RFC 6750, Section 3.1: "If the request lacks any authentication information [...], the
+        # resource server SHOULD NOT include an error code or other error information."
+        return [(b"www-authenticate", f'Bearer realm="{REALM}"'.encode())]
     if isinstance(error, InvalidToken | InsufficientScope):
         description = public_text(error.description)
         challenge = f'Bearer realm="{REALM}", error="{error.code}"'

@@ -15,10 +15,10 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from api.openapi_errors import JSON, OAUTH_STATUSES, error_responses
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 
 _FORM = "application/x-www-form-urlencoded"
-_JSON = "application/json"
 _TAG = "OAuth"
 
 
@@ -78,16 +78,6 @@ _INTROSPECTION_ANSWER = Schema(
         "plugin_id": _text("Where the client has one"),
     },
 )
-_ERROR = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["error", "error_description", "error_uri", "request_id"],
-    properties={
-        "error": _text("RFC 6749, Section 5.2", "invalid_scope"),
-        "error_description": _text("For the developer", "not in the client's grant: admin"),
-        "error_uri": _text("What it means and what to do", format="uri"),
-        "request_id": _text("Leads to the cause in the record", "req_1f0c6a0e9b7d4c2a8e5f3b1d"),
-    },
-)
 
 
 def add_oauth_paths(app: Litestar) -> None:
@@ -117,18 +107,11 @@ def _operation(
     answer: Schema | None,
 ) -> PathItem:
     body = Schema(type=OpenAPIType.OBJECT, properties=dict(form), required=required)
-    content = None if answer is None else {_JSON: OpenAPIMediaType(schema=answer)}
+    content = None if answer is None else {JSON: OpenAPIMediaType(schema=answer)}
     responses: dict[str, OpenAPIResponse | Reference] = {
-        "200": OpenAPIResponse(description="Done", content=content)
+        "200": OpenAPIResponse(description="Done", content=content),
+        **error_responses(OAUTH_STATUSES),
     }
-    for status, description in (
-        ("400", "The request is refused"),
-        ("401", "The client is not authenticated"),
-        ("413", "The body is over 64 KiB"),
-        ("503", "Nothing can be recorded at the moment; see Retry-After"),
-    ):
-        content = {_JSON: OpenAPIMediaType(schema=_ERROR)}
-        responses[status] = OpenAPIResponse(description=description, content=content)
     return PathItem(
         post=Operation(
             tags=[_TAG],

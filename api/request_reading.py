@@ -64,7 +64,9 @@ def request_context(
     scope: Scope, headers: RequestHeaders, provenance: Provenance, service: Service
 ) -> RequestContext:
     """Return the context of a request; network data is hashed unless the settings keep it."""
-    address = _address(scope, headers, service.settings.trusted_proxies)
+    address = client_address(
+        scope, forwarded_for=headers.forwarded_for, trusted=service.settings.trusted_proxies
+    )
     agent = headers.user_agent[:_MAX_USER_AGENT].decode("ascii", "replace")
     if service.settings.keep_network_data:
         return RequestContext(provenance, Origin(address, _printable(agent)))
@@ -77,13 +79,14 @@ def trace_of(traceparent: bytes) -> str:
     return traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else ""
 
 
-def _address(scope: Scope, headers: RequestHeaders, trusted: Collection[str]) -> str:
+def client_address(scope: Scope, *, forwarded_for: bytes, trusted: Collection[str]) -> str:
+    """Return the address that the request came from, as far as `trusted` proxies vouch for it."""
     client = scope["client"]
     peer = client[0] if client else ""
     if peer not in trusted:
         return peer
     # From the right: what stands further left was written by somebody we do not know.
-    for hop in reversed(headers.forwarded_for.decode("ascii", "replace").split(",")):
+    for hop in reversed(forwarded_for.decode("ascii", "replace").split(",")):
         candidate = hop.strip()
         if candidate and candidate not in trusted:
             return _printable(candidate[:64])

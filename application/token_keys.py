@@ -70,6 +70,11 @@ class TokenKeys:
         self._encode = msgspec.json.Encoder().encode
 
     @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms that this deployment signs with, the default first."""
+        return self._algorithms
+
+    @property
     def ready(self) -> bool:
         """Whether a key of every algorithm of the deployment can sign."""
         return all(algorithm in self._active for algorithm in self._algorithms)

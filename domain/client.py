@@ -17,6 +17,7 @@ from uuid import UUID
 
 from domain.access_token import AccessToken
 from domain.client_configuration import (
+    GRANT_TYPES,
     Audiences,
     ClientConfiguration,
     ClientType,
@@ -262,6 +263,9 @@ class Client(Administered):
 
     def set_grant_types(self, grant_types: Sequence[str], *, provenance: Provenance) -> None:
         """Replace the grant types. Raises InvalidConfiguration for what the client cannot use."""
+        unknown = set(grant_types) - set(GRANT_TYPES)
+        if unknown:
+            raise InvalidConfiguration(f"unknown grant type: {' '.join(sorted(unknown))}")
         if self.client_type is ClientType.PUBLIC and "client_credentials" in grant_types:
             raise InvalidConfiguration("a public client cannot use client_credentials")
         if tuple(grant_types) != self.grant_types:

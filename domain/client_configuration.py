@@ -12,8 +12,11 @@ MAX_LIFETIME = timedelta(hours=24)
 
 # RFC 6749, Appendix A.1: client-id = *VSCHAR; a narrower set keeps ids readable in paths and logs.
 CLIENT_ID = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
-SUBJECT = r"^[\x21-\x7E]{1,200}$"
+# No "/": a subject is one segment of a path, and one that no path reaches cannot be deactivated.
+SUBJECT = r"^[\x21-\x2E\x30-\x7E]{1,200}$"
 AUDIENCE = r"^[\x21-\x7E]{1,512}$"
+# PostgreSQL's jsonb cannot hold U+0000: one such event would stop the audit trail for good.
+NAME = r"^[^\x00-\x1F\x7F-\x9F]*$"
 
 AudienceName = Annotated[str, Field(pattern=AUDIENCE)]
 
@@ -69,7 +72,7 @@ class ClientConfiguration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     client_id: str = Field(pattern=CLIENT_ID, examples=["billing-agent"])
-    name: str = Field(default="", max_length=200, examples=["Billing agent"])
+    name: str = Field(default="", max_length=200, pattern=NAME, examples=["Billing agent"])
     client_type: ClientType = ClientType.CONFIDENTIAL
     grant_types: tuple[str, ...] = GRANT_TYPES
     scopes: tuple[str, ...] = Field(default=(), examples=[["service", "mcp"]])

@@ -34,12 +34,6 @@ class Postgres:
         # The socket stays where it is when the server is restarted.
         self._uri = server.get_uri()
 
-    @property
-    def version(self) -> int:
-        """The major version of the running server."""
-        with psycopg.connect(self._uri) as connection:
-            return connection.info.server_version // 10_000
-
     def make_template(self) -> None:
         """Make the migrated database that `database` copies."""
         self._execute("CREATE DATABASE {}", _TEMPLATE)

@@ -34,6 +34,14 @@ class NewSecret:
     value: str = field(repr=False)
 
 
+class SigningAlgorithms(Protocol):
+    """Which algorithms the deployment signs with."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The names, the default first."""
+
+
 class _Service(Protocol):
     @property
     def log(self) -> EventLog: ...
@@ -44,6 +52,9 @@ class _Service(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
+    @property
+    def keys(self) -> SigningAlgorithms: ...
+
 
 async def register(
     configuration: ClientConfiguration, *, service: _Service, provenance: Provenance
@@ -51,8 +62,10 @@ async def register(
     """Register a client; a confidential one gets its first secret in the same unit.
 
     Raises ConflictingState for a name that is taken, InvalidScope for an unknown scope,
-    InvalidRequest for an unknown owner, LedgerUnavailable.
+    InvalidRequest for an unknown owner or an algorithm that the deployment does not sign with,
+    LedgerUnavailable.
     """
+    _require_offered(configuration.tokens, service)
     await _owner_exists(configuration.owner, service)
     try:
         client = Client.register(configuration, catalogue=service.catalogue, provenance=provenance)
@@ -118,6 +131,7 @@ async def change(
 
     Raises NotFound, InvalidScope, InvalidRequest, ConflictingState, LedgerUnavailable.
     """
+    _require_offered(changes.tokens, service)
     await _owner_exists(changes.owner, service)
 
     def apply(client: Client) -> None:
@@ -137,6 +151,13 @@ async def change(
             client.disable(provenance)
 
     return await decide(service.log, Client.stream(client_id), Client, apply, name=client_id)
+
+
+def _require_offered(tokens: TokenPolicy | None, service: _Service) -> None:
+    # Accepted, it would answer every token request of the client with 503.
+    offered = service.keys.algorithms
+    if tokens is not None and tokens.signing_algorithm not in (None, *offered):
+        raise InvalidRequest(f"signing_algorithm: this deployment has {', '.join(offered)}")
 
 
 async def _owner_exists(owner: str | None, service: _Service) -> None:

@@ -16,6 +16,7 @@ from application.ledger.errors import Conflict
 from application.ports import EventLog
 from application.secret_keys import MasterKeys, WrappedKey
 from domain.client_configuration import MAX_LIFETIME
+from domain.errors import KeyStateError
 from domain.provenance import Provenance
 from domain.signing_key import KeyState, SigningKey
 
@@ -81,14 +82,13 @@ async def rotate(
     if not force:
         _require_published(successor, service.jwks_max_age, provenance.occurred_at)
     retiring = [await _reload(key, service.log) for key in mine if key.state is KeyState.ACTIVE]
-    successor.activate(provenance)
-    for key in retiring:
-        key.retire(
-            verify_until=provenance.occurred_at + MAX_LIFETIME + CLOCK_SKEW, provenance=provenance
-        )
+    verify_until = provenance.occurred_at + MAX_LIFETIME + CLOCK_SKEW
     try:
+        successor.activate(provenance)
+        for key in retiring:
+            key.retire(verify_until=verify_until, provenance=provenance)
         await service.log.save(successor, *retiring)
-    except Conflict:
+    except (KeyStateError, Conflict):
         raise ConflictingState("the keys are being rotated by somebody else") from None
     await _generate(algorithm, active=False, service=service, by=provenance)
     return successor

@@ -29,7 +29,7 @@ def test_create_json(cli: CommandLine) -> None:
     created = cli.json(
         *("client", "create", "orders", "--scope", "mcp", "--scope", "service"),
         *("--default-audience", "https://orders.example", "--serves", "https://orders.example"),
-        *("--lifetime", "600", "--algorithm", "EdDSA", "--name", "Orders"),
+        *("--lifetime", "600", "--algorithm", "ES256", "--name", "Orders"),
     )
 
     assert created["client_secret"].startswith("gls_")
@@ -79,10 +79,12 @@ def test_list_of_nothing(fresh: CommandLine) -> None:
 
 
 def test_control_characters_are_not_shown(cli: CommandLine) -> None:
-    """A name cannot drive the terminal of whoever lists the clients."""
-    cli.succeed("client", "create", "evil", "--name", "\x1b[2J[red]gone")
+    """A name cannot drive the terminal of whoever lists the clients, nor style the table."""
+    refused = cli.run("client", "create", "evil", "--name", "\x1b[2Jgone")
+    cli.succeed("client", "create", "styled", "--name", "[red]gone")
 
-    assert "?[2J[red]gone" in cli.succeed("client", "list")
+    assert refused.exit_code != 0
+    assert "[red]gone" in cli.succeed("client", "list")
 
 
 def test_disable_and_enable(cli: CommandLine) -> None:

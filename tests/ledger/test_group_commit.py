@@ -21,13 +21,15 @@ from tests.ledger.log_table import keys, keys_of, positions, rows, writer_waits
 from tests.waiting import eventually_async
 
 TAKEN = stream_id()
+ANSWER_SECONDS = 10  # a unit that is never answered is a failure, not a hanging test
 
 
 async def answers(ledger: Ledger, units: list[list[StoredEvent]]) -> list[int | BaseException]:
     """Submit `units` at once and return each one's position or error."""
-    return await asyncio.gather(
-        *[ledger.writer.submit(unit) for unit in units], return_exceptions=True
-    )
+    async with asyncio.timeout(ANSWER_SECONDS):
+        return await asyncio.gather(
+            *[ledger.writer.submit(unit) for unit in units], return_exceptions=True
+        )
 
 
 async def test_one_commit_records_all_that_was_queued(ledger: Ledger, database_url: str) -> None:

@@ -73,18 +73,30 @@ def tables(connection: Connection) -> set[object]:
     return {row[0] for row in found}
 
 
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [
+        pytest.param("SELECT 1 / 0", psycopg.errors.DivisionByZero, id="in its statements"),
+        pytest.param(
+            "INSERT INTO grantledger.schema_migrations (number, name) SELECT max(number) + 1, 'x'"
+            " FROM grantledger.schema_migrations",
+            psycopg.errors.UniqueViolation,
+            id="where it is noted as done",
+        ),
+    ],
+)
 def test_a_failed_migration_leaves_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch, failing: str, error: type[Exception]
 ) -> None:
-    """A migration that fails in its second statement leaves no trace of its first, and the
-    database works on at the schema that it had.
+    """A migration that fails late leaves no trace of what it did before, and the database works on
+    at the schema that it had.
     """
-    broken = ("broken", "CREATE TABLE grantledger.half (x int); SELECT 1 / 0;")
+    broken = ("broken", f"CREATE TABLE grantledger.half (x int); {failing};")
     with psycopg.connect(database_url, autocommit=True) as connection:
         before = tables(connection)
         with monkeypatch.context() as patch:
             patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, broken))
-            with pytest.raises(psycopg.errors.DivisionByZero):
+            with pytest.raises(error):
                 migrate(connection, now=now())
         after = tables(connection)
         repeated = migrate(connection, now=now())

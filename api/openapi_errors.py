@@ -1,0 +1,101 @@
+"""Which errors each route may answer, in the OpenAPI document.
+
+The framework assumes errors of its own shape and knows nothing of what guards and handlers raise:
+here every operation gets the one shape of this service, and the statuses that its path implies.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from litestar import Litestar
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    PathItem,
+    Schema,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+JSON = "application/json"
+_DESCRIPTIONS: Mapping[str, str] = {
+    "400": "The request is refused",
+    "401": "The caller is not authenticated; see WWW-Authenticate",
+    "403": "The access token lacks the scope that the endpoint needs",
+    "404": "There is no such object",
+    "405": "The endpoint takes POST",
+    "409": "The act does not fit the present state: taken, too early, or somebody was faster",
+    "413": "The body is over 64 KiB",
+    "500": "Failed unexpectedly; report it with the request id",
+    "503": "PostgreSQL is away: nothing can be recorded or read; see Retry-After",
+}
+OAUTH_STATUSES = ("400", "401", "405", "413", "500", "503")
+_GUARDED_STATUSES = ("400", "401", "403", "500", "503")
+
+
+def _text(description: str, example: str) -> Schema:
+    return Schema(type=OpenAPIType.STRING, description=description, examples=[example])
+
+
+_ERROR = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["error", "error_description", "error_uri", "request_id"],
+    properties={
+        "error": _text("RFC 6749, Section 5.2", "invalid_scope"),
+        "error_description": _text("For the developer", "not in the client's grant: admin"),
+        "error_uri": _text(
+            "What it means, what to do", "https://auth.example/errors#invalid_scope"
+        ),
+        "request_id": _text("Leads to the cause in the record", "req_1f0c6a0e9b7d4c2a8e5f3b1d"),
+    },
+)
+
+
+def error_responses(statuses: Iterable[str]) -> dict[str, OpenAPIResponse]:
+    """Return the description of an error answer for each of `statuses`."""
+    return {
+        status: OpenAPIResponse(
+            description=_DESCRIPTIONS[status],
+            content={JSON: OpenAPIMediaType(schema=_ERROR)},
+        )
+        for status in statuses
+    }
+
+
+def describe_errors(app: Litestar) -> None:
+    """Give each route of `app` below /admin and /audit its errors; and the rest their statuses."""
+    paths = app.openapi_schema.paths
+    assert paths is not None
+    for path, item in paths.items():
+        for method, operation in _operations(item):
+            if path.startswith(("/admin", "/audit")):
+                statuses = _guarded(path, method, has_body=operation.request_body is not None)
+                _add(operation, error_responses(statuses))
+    for path, status, description in (
+        ("/readyz", "503", "Requests may not be sent here at the moment; the parts say why"),
+        ("/oauth/jwks.json", "304", "The key set is still the one named by If-None-Match"),
+    ):
+        asked = paths[path].get
+        assert asked is not None
+        _add(asked, {status: OpenAPIResponse(description=description)})
+
+
+def _guarded(path: str, method: str, *, has_body: bool) -> list[str]:
+    statuses = [*_GUARDED_STATUSES]
+    if "{" in path and not path.endswith("/last-used"):  # of an unknown client: never used
+        statuses.append("404")
+    if method != "get":
+        statuses.append("409")
+    if has_body:
+        statuses.append("413")
+    return sorted(statuses)
+
+
+def _operations(item: PathItem) -> Iterator[tuple[str, Operation]]:
+    for method in ("get", "post", "put", "patch"):
+        operation = getattr(item, method)
+        if operation is not None:
+            yield method, operation
+
+
+def _add(operation: Operation, responses: Mapping[str, OpenAPIResponse]) -> None:
+    operation.responses = {**(operation.responses or {}), **responses}
