@@ -27,6 +27,14 @@ def _text(description: str, example: Any = None, **more: Any) -> Schema:
     return Schema(type=OpenAPIType.STRING, description=description, examples=examples, **more)
 
 
+def _texts(description: str, example: str) -> Schema:
+    # As OpenAPI 3.1 encodes an array in a form: the name once for each value.
+    items = Schema(type=OpenAPIType.STRING)
+    return Schema(
+        type=OpenAPIType.ARRAY, items=items, description=description, examples=[[example]]
+    )
+
+
 _CREDENTIALS = {
     "client_id": _text("With client_secret, instead of the Authorization header", "demo"),
     "client_secret": _text("Of the client", format="password"),
@@ -34,8 +42,8 @@ _CREDENTIALS = {
 _TOKEN_FORM = {
     "grant_type": _text("RFC 6749, Section 4.4", "client_credentials", enum=["client_credentials"]),
     "scope": _text("Separated by spaces; all scopes of the client if left out", "service mcp"),
-    "audience": _text("Where the token will be used; may be repeated", "https://api.example"),
-    "resource": _text("The same as a URI (RFC 8707); may be repeated", "https://api.example"),
+    "audience": _texts("Where the token will be used; may be repeated", "https://api.example"),
+    "resource": _texts("The same as a URI (RFC 8707); may be repeated", "https://api.example"),
     **_CREDENTIALS,
 }
 _TOKEN_ANSWER = Schema(

@@ -1,9 +1,10 @@
 """`grantledger audit ...`: read the audit trail at the terminal."""
 
-import time
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -80,13 +81,30 @@ def tail(
             _print_lines(shown_first, as_json=as_json)
         else:
             print_rows(shown_first, _COLUMNS, as_json=False)
-        while follow:
-            entries = search_these(after=position, limit=_PAGE).fetch(connection)
-            _print_lines(entries, as_json=as_json)
-            if entries:
-                position = entries[-1].position
-            else:
-                time.sleep(_POLL_SECONDS)
+        if not follow:
+            return
+        # A flag and no KeyboardInterrupt: raised where Python ignores exceptions (a finaliser), it
+        # would be lost, and the command would go on for ever.
+        with _interrupted() as stop:
+            while not stop.is_set():
+                entries = search_these(after=position, limit=_PAGE).fetch(connection)
+                _print_lines(entries, as_json=as_json)
+                if entries:
+                    position = entries[-1].position
+                else:
+                    stop.wait(_POLL_SECONDS)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupted() -> Iterator[Event]:
+    """Yield an event that Ctrl-C sets instead of raising KeyboardInterrupt."""
+    stop = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @audit.command(
