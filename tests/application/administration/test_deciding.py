@@ -1,0 +1,110 @@
+"""Load, decide, save: the loser of a race decides again on what the winner recorded."""
+
+import pytest
+
+from application.administration.deciding import begin, decide
+from application.errors import ConflictingState, InvalidScope, NotFound
+from application.ledger.errors import LedgerUnavailable
+from domain.client import Client
+from domain.principal import Principal
+from tests.application.fakes import Fault, MemoryLog
+from tests.builders import AT_NOON, CATALOGUE, a_client, a_principal, later
+
+STREAM = Client.stream("reporter")
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """A log with the client "reporter"."""
+    log = MemoryLog()
+    log.record(a_client(scopes=("service", "mcp")))
+    return log
+
+
+def drop(client: Client, scope: str) -> None:
+    """Take one scope away: a decision that depends on what the client has."""
+    kept = [name for name in client.scopes if name != scope]
+    client.set_scopes(kept, catalogue=CATALOGUE, provenance=later(1))
+
+
+def other_drops(log: MemoryLog, scope: str) -> None:
+    """Take one scope away as another process would."""
+    client = log.folded(STREAM)
+    drop(client, scope)
+    log.record(client)
+
+
+async def test_the_loser_decides_again(log: MemoryLog) -> None:
+    """Where another writer is first, the decision is made anew on what that one left: neither of
+    two changes undoes the other.
+    """
+    log.meanwhile = lambda: other_drops(log, "mcp")
+
+    client = await decide(log, STREAM, Client, lambda c: drop(c, "service"), name="reporter")
+
+    assert client.scopes == log.folded(STREAM).scopes == ()
+    assert log.loads == 2
+    assert len(log.of(Client.ScopesChanged)) == 2
+
+
+async def test_gives_up_after_five_lost_races(log: MemoryLog) -> None:
+    """Somebody who is always faster does not keep a request for ever; nothing of it is recorded."""
+    rounds = 0
+
+    def faster() -> None:
+        nonlocal rounds
+        rounds += 1
+        client = log.folded(STREAM)
+        client.set_owner(f"owner-{rounds}", provenance=AT_NOON)
+        log.record(client)
+        log.meanwhile = faster
+
+    log.meanwhile = faster
+    with pytest.raises(ConflictingState, match=r"^reporter is being changed by others; try again$"):
+        await decide(log, STREAM, Client, lambda c: c.disable(later(1)), name="reporter")
+
+    assert rounds == 5
+    assert log.of(Client.Disabled) == []
+
+
+async def test_a_broken_rule_is_told(log: MemoryLog) -> None:
+    """What the domain refuses comes out as its OAuth error, and nothing is saved."""
+    with pytest.raises(InvalidScope, match=r"^unknown scope: root$"):
+        await decide(
+            log,
+            STREAM,
+            Client,
+            lambda c: c.set_scopes(["root"], catalogue=CATALOGUE, provenance=AT_NOON),
+            name="reporter",
+        )
+
+    assert len(log.units) == 1
+
+
+@pytest.mark.parametrize("stream", [Client.stream("nobody"), Principal.stream("owner-1")])
+async def test_decides_on_nothing_else(log: MemoryLog, stream: object) -> None:
+    """A stream that does not exist or belongs to something else is not found."""
+    log.record(a_principal())
+    with pytest.raises(NotFound, match=r"^no such client: nobody$"):
+        await decide(log, stream, Client, lambda c: c.disable(AT_NOON), name="nobody")  # type: ignore[arg-type]
+
+
+async def test_an_outage_is_not_a_lost_race(log: MemoryLog) -> None:
+    """LedgerUnavailable is passed on at once: trying again could record the decision twice."""
+    log.save_faults.append(Fault.IN_DOUBT)
+    with pytest.raises(LedgerUnavailable):
+        await decide(log, STREAM, Client, lambda c: c.disable(AT_NOON), name="reporter")
+
+    assert log.loads == 1
+
+
+async def test_a_stream_begins_once(log: MemoryLog) -> None:
+    """A name that is taken is told by what it names."""
+    fresh = a_client(client_id="fresh")
+
+    assert await begin(log, fresh, name="fresh") is fresh
+    with pytest.raises(ConflictingState, match=r"^the client reporter is registered already$"):
+        await begin(log, a_client(), name="reporter")
+    await begin(log, a_principal(subject="twice"), name="twice")
+    with pytest.raises(ConflictingState, match=r"^the principal twice is registered already$"):
+        await begin(log, a_principal(subject="twice"), name="twice")

@@ -1,0 +1,250 @@
+"""Signing keys: always an active and a next one, rotated without a token that does not verify."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import jwt
+import pytest
+from jwt.types import Options
+
+from application.administration.signing_keys import CLOCK_SKEW, ensure, rotate
+from application.errors import ConflictingState
+from application.key_material import load_private_key
+from application.ledger.errors import LedgerUnavailable
+from application.token_keys import TokenKeys
+from domain.client_configuration import MAX_LIFETIME, SIGNING_ALGORITHMS
+from domain.provenance import Provenance
+from domain.signing_key import KeyState, SigningKey
+from tests.application.fakes import Fault
+from tests.application.service import ISSUER, FakeService
+from tests.application.test_token_keys import CLAIMS
+from tests.builders import AT_NOON, NOON, later
+
+ALGORITHM = "ES256"
+STATES = {KeyState.ACTIVE: 1, KeyState.GENERATED: 1}
+PUBLISHED_MINUTES = 5
+"""After so long, `jwks_max_age` of the service, consumers know a key."""
+
+
+def known(service: FakeService) -> list[SigningKey]:
+    """Return every key by now."""
+    return list(service.directory.keys())
+
+
+def states(service: FakeService) -> dict[KeyState, int]:
+    """Return how many keys there are in each state."""
+    found = [key.state for key in known(service)]
+    return {state: found.count(state) for state in found}
+
+
+async def made(service: FakeService, algorithm: str = ALGORITHM) -> list[SigningKey]:
+    """Make the first two keys at noon."""
+    return await ensure(algorithm, known(service), service=service, provenance=AT_NOON)
+
+
+async def rotated(
+    service: FakeService,
+    *,
+    minutes: float = PUBLISHED_MINUTES,
+    force: bool = False,
+    knowing: Sequence[SigningKey] | None = None,
+) -> SigningKey:
+    """Rotate `minutes` after noon, with the keys that the caller knows of."""
+    keys = known(service) if knowing is None else knowing
+    return await rotate(ALGORITHM, keys, force=force, service=service, provenance=later(minutes))
+
+
+def process(service: FakeService) -> TokenKeys:
+    """Return the keys as a process holds them that unwraps everything there is."""
+    keys = TokenKeys(issuer=ISSUER, algorithms=(ALGORITHM,))
+    private = {
+        wrapped.kid: load_private_key(service.master_keys.unwrap(wrapped))
+        for wrapped in service.key_store.kept.values()
+    }
+    keys.update(known(service), private, now=service.clock.now())
+    return keys
+
+
+@pytest.mark.parametrize("algorithm", SIGNING_ALGORITHMS)
+async def test_makes_an_active_and_a_next_key(service: FakeService, algorithm: str) -> None:
+    """The first start makes two keys, each with its private half wrapped and its public half
+    published, named by its thumbprint; a second start makes none.
+    """
+    active, following = await made(service, algorithm)
+
+    assert (active.state, following.state) == (KeyState.ACTIVE, KeyState.GENERATED)
+    assert {active.algorithm, following.algorithm} == {algorithm}
+    assert list(service.key_store.kept) == [active.kid, following.kid]
+    assert active.public_jwk["kid"] == active.kid != following.kid
+    assert active.public_jwk.keys().isdisjoint({"d", "p", "q", "dp", "dq", "qi", "k"})
+    assert await made(service, algorithm) == []
+
+
+async def test_makes_only_what_is_missing(service: FakeService) -> None:
+    """Keys of another algorithm do not count, and an active key alone gets its next one."""
+    await made(service, "EdDSA")
+    await made(service)
+    active = [key for key in known(service) if key.state is KeyState.ACTIVE]
+
+    (following,) = await ensure(ALGORITHM, active, service=service, provenance=AT_NOON)
+
+    assert following.state is KeyState.GENERATED
+    assert {key.algorithm for key in active} == {"EdDSA", ALGORITHM}
+
+
+async def test_no_key_is_recorded_before_its_private_half_is_kept(service: FakeService) -> None:
+    """A key in the log can always sign: where the store is away no key comes to be."""
+    service.key_store.away = True
+    with pytest.raises(LedgerUnavailable):
+        await made(service)
+
+    assert service.log.units == []
+
+
+async def test_a_rotation_moves_every_key_on(service: FakeService) -> None:
+    """The next key signs, the active one retires in the same unit and verifies for the longest
+    lifetime of a token and a clock's skew, and there is a new next one.
+    """
+    old, following = await made(service)
+
+    active = await rotated(service)
+    retired = service.log.folded(SigningKey.stream(old.kid))
+
+    assert active.kid == following.kid
+    assert active.state is KeyState.ACTIVE
+    assert [event.kid for event in service.log.units[-2]] == [active.kid, old.kid]
+    assert retired.state is KeyState.RETIRED
+    assert retired.verify_until == later(5).occurred_at + MAX_LIFETIME + CLOCK_SKEW
+    assert states(service) == {**STATES, KeyState.RETIRED: 1}
+
+
+async def test_tokens_survive_a_rotation(service: FakeService) -> None:
+    """What the old key signed just before verifies after the rotation, and what the new one signs
+    verifies for consumers that have not fetched the key set since before it.
+    """
+    await made(service)
+    before = process(service)
+    published = {key.kid: jwt.PyJWK(dict(key.public_jwk)) for key in known(service)}
+    old_token = before.sign(CLAIMS, before.choose(None))
+    await rotated(service)
+
+    after = process(service)
+    token = after.sign(CLAIMS, after.choose(None))
+    kid = jwt.get_unverified_header(token)["kid"]
+    unchecked = Options(verify_aud=False, verify_exp=False, verify_nbf=False, verify_iat=False)
+
+    assert after.verify(old_token).claims == CLAIMS
+    assert kid != jwt.get_unverified_header(old_token)["kid"]
+    assert jwt.decode(token, published[kid], algorithms=[ALGORITHM], options=unchecked) == CLAIMS
+
+
+async def test_refuses_a_next_key_that_consumers_may_not_know(service: FakeService) -> None:
+    """Until the key set has been out of date everywhere a rotation says how long to wait; the
+    moment after it goes.
+    """
+    await made(service)
+    with pytest.raises(ConflictingState) as refusal:
+        await rotated(service, minutes=4)
+
+    assert refusal.value.description == (
+        "the next key was published 240 s ago and consumers cache the key set for 300 s: "
+        "wait 60 s, or force it for a leaked key"
+    )
+    assert states(service) == STATES
+
+    await rotated(service, minutes=5)
+
+    assert states(service)[KeyState.RETIRED] == 1
+
+
+async def test_force_skips_the_wait(service: FakeService) -> None:
+    """A leaked key must not sign for another five minutes."""
+    leaked, _ = await made(service)
+
+    active = await rotated(service, minutes=0, force=True)
+
+    assert active.kid != leaked.kid
+    assert service.log.folded(SigningKey.stream(leaked.kid)).state is KeyState.RETIRED
+
+
+async def test_a_second_rotation_waits_for_its_own_next_key(service: FakeService) -> None:
+    """The key that a rotation has just published is too new for the next rotation."""
+    await made(service)
+    await rotated(service)
+    with pytest.raises(ConflictingState, match=r"^the next key was published 60 s ago"):
+        await rotated(service, minutes=6)
+
+    assert states(service) == {**STATES, KeyState.RETIRED: 1}
+
+
+async def test_retires_every_active_key(service: FakeService) -> None:
+    """Two replicas that started together made two active keys; one rotation leaves one."""
+    await ensure(ALGORITHM, [], service=service, provenance=AT_NOON)
+    await ensure(ALGORITHM, [], service=service, provenance=AT_NOON)
+
+    await rotated(service)
+
+    assert states(service)[KeyState.ACTIVE] == 1
+    assert states(service)[KeyState.RETIRED] == 2
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_needs_a_next_key(service: FakeService, force: bool) -> None:
+    """Without a next key of that algorithm nothing is retired, by force neither."""
+    await made(service, "EdDSA")
+    recorded = len(service.log.units)
+    with pytest.raises(ConflictingState, match=r"^there is no next ES256 key"):
+        await rotated(service, force=force)
+
+    assert len(service.log.units) == recorded
+
+
+async def test_loses_a_race_at_the_record(service: FakeService) -> None:
+    """Where somebody else's rotation is recorded between our look and our record, ours is refused
+    and changes nothing.
+    """
+    await made(service)
+    stale = known(service)
+
+    def other_rotates() -> None:
+        active, following = (service.log.folded(SigningKey.stream(key.kid)) for key in stale)
+        following.activate(AT_NOON)
+        active.retire(verify_until=NOON + timedelta(days=1), provenance=AT_NOON)
+        service.log.record(following, active)
+
+    service.log.meanwhile = other_rotates
+    with pytest.raises(ConflictingState, match=r"^the keys are being rotated by somebody else$"):
+        await rotated(service, knowing=stale)
+
+    assert states(service) == {KeyState.RETIRED: 1, KeyState.ACTIVE: 1}
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_loses_a_race_before_the_look(service: FakeService, force: bool) -> None:
+    """Where somebody else has rotated and our directory does not know yet, the act is refused as
+    any lost race is.
+    """
+    await made(service)
+    stale = known(service)
+    await rotated(service)
+    before = states(service)
+    with pytest.raises(ConflictingState, match=r"^the keys are being rotated by somebody else$"):
+        await rotated(service, knowing=stale, force=force)
+
+    assert states(service) == before
+
+
+async def test_an_outage_in_the_middle_leaves_a_key_that_signs(service: FakeService) -> None:
+    """Where the log goes away before the new next key is recorded, the rotation itself stands and
+    the next start makes up for it.
+    """
+    await made(service)
+    service.log.save_faults.extend([None, Fault.LOST])
+    with pytest.raises(LedgerUnavailable):
+        await rotated(service)
+
+    assert states(service) == {KeyState.RETIRED: 1, KeyState.ACTIVE: 1}
+
+    await ensure(ALGORITHM, known(service), service=service, provenance=Provenance(NOON, "req_9"))
+
+    assert states(service) == {**STATES, KeyState.RETIRED: 1}

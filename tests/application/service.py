@@ -1,0 +1,105 @@
+"""The parts that use cases are handed, put together from fakes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+from application.client_authentication import AuthenticatedClient
+from application.key_material import public_jwk
+from application.request_context import RequestContext
+from application.secret_keys import MasterKeys, Peppers, SecretKey
+from application.token_keys import TokenKeys
+from domain.client import Client
+from domain.issuance import DeploymentPolicy
+from domain.permissions import Catalogue
+from domain.provenance import Origin, Provenance
+from domain.signing_key import SigningKey
+from tests.application.fakes import (
+    FakeClock,
+    MemoryDirectory,
+    MemoryKeyStore,
+    MemoryLog,
+    SequentialIds,
+)
+from tests.builders import CATALOGUE, NOON, POLICY
+
+ISSUER = "https://auth.example"
+OLD_PEPPER = SecretKey("pepper-0", b"o" * 32)
+PEPPER = SecretKey("pepper-1", b"p" * 32)
+MASTER_KEY = SecretKey("master-1", b"m" * 32)
+ORIGIN = Origin(address="address-hash", user_agent="agent-hash")
+
+
+@dataclass
+class FakeService:
+    """Everything that a use case may ask of its service."""
+
+    log: MemoryLog = field(default_factory=MemoryLog)
+    clock: FakeClock = field(default_factory=FakeClock)
+    ids: SequentialIds = field(default_factory=SequentialIds)
+    key_store: MemoryKeyStore = field(default_factory=MemoryKeyStore)
+    keys: TokenKeys = field(default_factory=lambda: TokenKeys(issuer=ISSUER, algorithms=("ES256",)))
+    peppers: Peppers = field(default_factory=lambda: Peppers([PEPPER, OLD_PEPPER]))
+    master_keys: MasterKeys = field(default_factory=lambda: MasterKeys([MASTER_KEY]))
+    policy: DeploymentPolicy = POLICY
+    jwks_max_age: int = 300
+    catalogue: Catalogue = CATALOGUE
+
+    def __post_init__(self) -> None:
+        self.directory = MemoryDirectory(self.log)
+
+    @property
+    def minter(self) -> TokenKeys:
+        """What signs."""
+        return self.keys
+
+    @property
+    def verifier(self) -> TokenKeys:
+        """What tells our tokens from others."""
+        return self.keys
+
+    def with_policy(self, **settings: Any) -> None:
+        """Change the policy of the deployment."""
+        self.policy = replace(self.policy, **settings)
+
+
+def a_signing_key(
+    private: PrivateKeyTypes,
+    algorithm: str,
+    *,
+    generated_at: datetime = NOON,
+    activated_at: datetime | None = NOON,
+) -> SigningKey:
+    """Return the key whose private half is `private`; it signs unless `activated_at` is None."""
+    kid, jwk = public_jwk(private, algorithm)
+    key = SigningKey.generate(
+        kid=kid, algorithm=algorithm, public_jwk=jwk, provenance=Provenance(generated_at, "req_1")
+    )
+    if activated_at is not None:
+        key.activate(Provenance(activated_at, "req_1"))
+    return key
+
+
+def token_keys(private_keys: Mapping[str, PrivateKeyTypes], *algorithms: str) -> TokenKeys:
+    """Return keys that sign with `private_keys`, given by algorithm; `algorithms` are offered."""
+    known = {
+        algorithm: a_signing_key(private_keys[algorithm], algorithm) for algorithm in algorithms
+    }
+    keys = TokenKeys(issuer=ISSUER, algorithms=algorithms)
+    keys.update(
+        known.values(), {key.kid: private_keys[name] for name, key in known.items()}, now=NOON
+    )
+    return keys
+
+
+def authenticated(client: Client) -> AuthenticatedClient:
+    """Return `client` as one that proved who it is."""
+    return AuthenticatedClient(client, "client_secret_basic", "secret-1")
+
+
+def context(moment: datetime = NOON) -> RequestContext:
+    """Return the circumstances of a request at `moment`."""
+    return RequestContext(Provenance(moment, "req_7", "00-trace"), ORIGIN)

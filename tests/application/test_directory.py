@@ -1,0 +1,214 @@
+"""The directory on a real log: what others change is seen, and who cannot read does not decide."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+
+import psycopg
+import pytest
+
+from application.directory import REFRESH_SECONDS, STALE_SECONDS, LogDirectory
+from application.ledger.errors import LedgerUnavailable
+from application.ledger.ledger import Ledger
+from application.ledger.link import Link
+from application.ledger.mapper import LedgerMapper
+from application.ledger.wire import Row, Statement
+from domain.client import Client
+from domain.signing_key import SigningKey
+from tests.builders import AT_NOON, a_client, a_key, a_principal, a_token, later
+from tests.waiting import eventually_async
+
+
+class BreakableLink(Link):
+    """A link that can be told to fail."""
+
+    fault: Exception | None = None
+
+    async def fetch(self, statement: Statement, parameters: Sequence[bytes] = ()) -> list[Row]:
+        if self.fault is not None:
+            raise self.fault
+        return await super().fetch(statement, parameters)
+
+
+@pytest.fixture
+async def other(database_url: str) -> AsyncIterator[Ledger]:
+    """The ledger of another process on the same database."""
+    async with Ledger(database_url) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def link(database_url: str) -> BreakableLink:
+    """The link of the directory."""
+    return BreakableLink(database_url, name="directory")
+
+
+@pytest.fixture
+async def directory(link: BreakableLink) -> AsyncIterator[LogDirectory]:
+    """A directory that reads only when a test refreshes it."""
+    directory = LogDirectory(link, LedgerMapper())
+    yield directory
+    await directory.close()
+
+
+async def test_starts_with_everything(other: Ledger, directory: LogDirectory) -> None:
+    """What is in the log before the start is known after it, by name, sorted, in its last state."""
+    changed = a_client(client_id="b")
+    changed.disable(AT_NOON)
+    await other.save(a_principal("owner-2"), a_principal("owner-1"))
+    await other.save(changed)
+    await other.save(a_client(client_id="a"), a_key("key-2"), a_key("key-1"))
+
+    await directory.start()
+
+    assert [client.client_id for client in directory.clients()] == ["a", "b"]
+    assert [principal.subject for principal in directory.principals()] == ["owner-1", "owner-2"]
+    assert [key.kid for key in directory.keys()] == ["key-2", "key-1"]
+    assert directory.client("b") == await other.load(Client.stream("b"))
+    assert directory.client("nobody") is None
+    assert directory.principal("nobody") is None
+    assert directory.position == 7
+    directory.require_fresh()
+
+
+async def test_sees_what_another_process_changes(other: Ledger, directory: LogDirectory) -> None:
+    """A change that another ledger recorded is seen here within a second, by itself."""
+    client = a_client()
+    await other.save(client, a_principal())
+    await directory.start()
+    client.disable(later(1))
+    await other.save(client)
+    recorded_at = monotonic()
+
+    def is_disabled() -> bool:
+        seen = directory.client("reporter")
+        return seen is not None and not seen.enabled
+
+    await eventually_async(is_disabled)
+
+    assert monotonic() - recorded_at < 1
+
+
+async def test_leaves_out_what_is_not_of_the_directory(
+    other: Ledger, directory: LogDirectory
+) -> None:
+    """Tokens are passed over, and what comes after them is seen."""
+    await other.save(a_client())
+    await directory.refresh()
+    await other.save(a_token(datetime.now(UTC)))
+    await other.save(a_principal())
+
+    await directory.refresh()
+
+    assert directory.principal("owner-1") is not None
+    assert directory.position == 3
+
+
+async def test_reads_page_after_page(other: Ledger, directory: LogDirectory) -> None:
+    """A directory of more events than a page holds is read whole in one refresh."""
+    client = a_client()
+    for number in range(5_001):
+        client.set_owner(f"owner-{number}", provenance=AT_NOON)
+    await other.save(client)
+
+    await directory.refresh()
+
+    assert directory.client("reporter") == await other.load(Client.stream("reporter"))
+
+
+async def test_says_when_a_key_changed(other: Ledger, directory: LogDirectory) -> None:
+    """`on_keys` is called once for a refresh that brought a new key or a change of one, and not
+    for anything else.
+    """
+    calls: list[list[str]] = []
+    directory.on_keys = lambda: calls.append([key.state for key in directory.keys()])
+    await other.save(a_client())
+    await directory.refresh()
+    key = a_key()
+    await other.save(key)
+    await directory.refresh()
+    key.activate(later(1))
+    await other.save(key, a_principal())
+    await directory.refresh()
+    await directory.refresh()
+
+    assert calls == [["generated"], ["active"]]
+
+
+async def test_refuses_to_decide_before_it_has_read(directory: LogDirectory) -> None:
+    """A directory that never read the log knows nothing, and says so."""
+    with pytest.raises(LedgerUnavailable):
+        directory.require_fresh()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [LedgerUnavailable("no connection"), psycopg.OperationalError("gone"), TimeoutError()],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_does_not_start_without_the_log(
+    directory: LogDirectory, link: BreakableLink, fault: Exception
+) -> None:
+    """However the log fails, a start without it is LedgerUnavailable."""
+    link.fault = fault
+    with pytest.raises(LedgerUnavailable):
+        await directory.start()
+
+
+async def test_refuses_to_decide_when_stale(
+    other: Ledger, directory: LogDirectory, link: BreakableLink
+) -> None:
+    """While the log cannot be read the directory grows old, and past STALE_SECONDS it refuses;
+    what it knew is still there to look at, and the next refresh makes it fresh again.
+    """
+    await other.save(a_client())
+    await directory.start()
+    link.fault = psycopg.OperationalError("gone")
+    await eventually_async(lambda: directory.age > 2 * REFRESH_SECONDS)
+    directory.require_fresh()
+    directory._read_at -= STALE_SECONDS  # as if that much time had gone by
+    with pytest.raises(LedgerUnavailable, match=r"^the directory is \d+ s old$"):
+        directory.require_fresh()
+
+    assert directory.client("reporter") is not None
+
+    link.fault = None
+    await eventually_async(lambda: directory.age < STALE_SECONDS)
+    directory.require_fresh()
+
+
+async def test_comes_back_after_its_connection_was_killed(
+    other: Ledger, directory: LogDirectory, database_url: str
+) -> None:
+    """A connection that is ended by the server is opened again, and the tail goes on."""
+    await directory.start()
+    with psycopg.connect(database_url) as session:
+        killed = session.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'grantledger directory'"
+        ).fetchall()
+    await other.save(a_client())
+
+    await eventually_async(lambda: directory.client("reporter") is not None)
+
+    assert killed == [(True,)]
+
+
+async def test_does_not_decide_on_what_it_cannot_follow(
+    other: Ledger, directory: LogDirectory, database_url: str
+) -> None:
+    """An event that this version cannot read stops the directory: it grows old instead of deciding
+    without it.
+    """
+    await directory.start()
+    stream = SigningKey.stream("key-1")
+    with psycopg.connect(database_url, autocommit=True) as session:
+        session.execute(
+            "SELECT grantledger.append_events(%s::uuid[], '{1}', '{key.forgotten}', %s::bytea[])",
+            ([stream], [b"{}"]),
+        )
+
+    await eventually_async(lambda: directory.age > 3 * REFRESH_SECONDS)
+
+    assert directory.position == 0
+    assert list(directory.keys()) == []
