@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import secrets
 from hashlib import sha256
 from ipaddress import ip_address
@@ -21,6 +22,9 @@ from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
 
 SECRETS_FILE = "secrets.json"
+# Neither user, query, fragment, white space nor anything that a log line could break on.
+_PLAIN_URL = re.compile(r"[A-Za-z0-9:/._~%\[\]-]+")
+_ISSUER_RULE = "must have a host and neither query, fragment nor trailing slash"
 
 
 class SettingsError(Exception):
@@ -114,13 +118,18 @@ class Settings(BaseSettings):
     def _issuer(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+            port_is_one = parts.port is None or parts.port > 0
+        except ValueError:
+            raise ValueError(_ISSUER_RULE) from None
         # RFC 8414, Section 2: https, no query, no fragment; http only where nobody else listens.
         loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
             raise ValueError("must be an https URL (http only on the loopback interface)")
-        if parts.query or parts.fragment or value.endswith("/") or not parts.hostname:
-            raise ValueError("must have a host and neither query, fragment nor trailing slash")
+        plain = _PLAIN_URL.fullmatch(value) and not value.endswith("/")
+        if not plain or not parts.hostname or not port_is_one:
+            raise ValueError(_ISSUER_RULE)
         return value
 
     @property
@@ -147,7 +156,7 @@ class Settings(BaseSettings):
         except OSError as error:
             raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {error.strerror}") from None
         except ValidationError as error:
-            raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {_first_problem(error)}") from None
+            raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {_problem(error)[1]}") from None
 
 
 def load_settings(**given: Any) -> Settings:
@@ -178,7 +187,10 @@ def _keys(settings: Settings, name: Literal["peppers", "master_keys"]) -> list[S
     text = value.get_secret_value() if value else _secrets_file(settings.data_dir)[name]
     try:
         pairs = [word.strip().split(":", 1) for word in text.split(",")]
-        return [SecretKey(key_id, base64.b64decode(key, validate=True)) for key_id, key in pairs]
+        keys = [SecretKey(key_id, base64.b64decode(key, validate=True)) for key_id, key in pairs]
+        if len({key.key_id for key in keys if key.key_id}) < len(keys):
+            raise ValueError("an id is empty or given twice")
+        return keys
     except (ValueError, binascii.Error):
         raise SettingsError(
             f"GRANTLEDGER_{name.upper()}: must be id:base64, {KEY_BYTES} bytes each, by commas"
@@ -187,7 +199,10 @@ def _keys(settings: Settings, name: Literal["peppers", "master_keys"]) -> list[S
 
 def _secrets_file(data_dir: Path) -> dict[str, str]:
     path = data_dir / SECRETS_FILE
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"GRANTLEDGER_DATA_DIR: {data_dir}: {error.strerror}") from None
     fresh = {name: _fresh_key() for name in ("peppers", "master_keys")}
     try:
         write_private(path, json.dumps(fresh, indent=2), overwrite=False)
@@ -196,8 +211,10 @@ def _secrets_file(data_dir: Path) -> dict[str, str]:
         pass
     try:
         kept: dict[str, str] = json.loads(path.read_text())
+        if not all(isinstance(kept[name], str) for name in fresh):
+            raise TypeError("a key is no text")
         return {name: kept[name] for name in fresh}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{path} is unreadable: {type(error).__name__}") from None
 
 
@@ -227,8 +244,16 @@ def write_private(path: Path, text: str, *, overwrite: bool = True) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
+    """Return the first problem with the name of its variable in front."""
+    place, text = _problem(error)
+    name = place.upper().removeprefix("GRANTLEDGER_")
+    shown = name if name == "DATABASE_URL" else f"GRANTLEDGER_{name}"
+    return f"{shown}{text.removeprefix(place)}"
+
+
+def _problem(error: ValidationError) -> tuple[str, str]:
+    """Return where the first problem is, its outermost name, and "place: what"."""
     problem = error.errors(include_url=False, include_input=False)[0]
     place = [str(part) for part in problem["loc"]]
-    name = place[0].upper().removeprefix("GRANTLEDGER_") if place else "settings"
-    shown = name if name == "DATABASE_URL" else f"GRANTLEDGER_{name}"
-    return f"{'.'.join([shown, *place[1:]])}: {problem['msg']}"
+    text = ": ".join(part for part in (".".join(place), problem["msg"]) if part)
+    return (place[0] if place else ""), text

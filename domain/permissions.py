@@ -30,7 +30,7 @@ class Tier(StrEnum):
 class Permission(BaseModel):
     """One entry of the catalogue."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=SCOPE_TOKEN, max_length=128)
     level: int = Field(ge=0, le=1000, description="Order in the answer, highest first")
@@ -63,7 +63,7 @@ DEFAULT_ROLES: Mapping[str, tuple[str, ...]] = {
 class Catalogue(BaseModel):
     """All permissions of a deployment, and the roles by which people hold the user-tier ones."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     permissions: tuple[Permission, ...] = DEFAULT_PERMISSIONS
     roles: Mapping[str, tuple[str, ...]] = Field(default=DEFAULT_ROLES)

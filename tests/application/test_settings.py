@@ -1,0 +1,284 @@
+"""Settings: read from the environment once, checked as a whole, wrong ones named in one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from application.settings import Settings, SettingsError, load_settings
+from domain.permissions import Catalogue
+from tests.builders import CATALOGUE
+
+
+def test_needs_nothing() -> None:
+    """Without any setting there is a service on the loopback interface that believes nobody."""
+    settings = load_settings()
+
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.issuer_url == "http://127.0.0.1:8000"
+    assert settings.database_url is None
+    assert settings.signing_algorithms == ("ES256",)
+    assert settings.trusted_proxies == ()
+    assert not settings.keep_network_data
+    assert settings.catalogue() == CATALOGUE
+
+
+LISTS = (
+    ("SIGNING_ALGORITHMS", "EdDSA, ES256 ,,RS256", ("EdDSA", "ES256", "RS256")),
+    ("DEFAULT_AUDIENCE", "https://a.example,hook", ("https://a.example", "hook")),
+    ("TRUSTED_PROXIES", "192.0.2.1, 2001:DB8:0::1", ("192.0.2.1", "2001:db8::1")),
+    ("DEFAULT_AUDIENCE", "", ()),
+)
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), LISTS)
+def test_reads_lists(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: tuple[str, ...]
+) -> None:
+    """Words are separated by commas, space around them and empty ones do not count, and addresses
+    are brought into one form.
+    """
+    monkeypatch.setenv(f"GRANTLEDGER_{name}", value)
+
+    assert getattr(load_settings(), name.lower()) == expected
+
+
+def test_reads_every_kind_of_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers, switches, paths and names come out as what they are; variables that are not ours
+    are nobody's business.
+    """
+    for name, value in {
+        "GRANTLEDGER_PORT": "9000",
+        "GRANTLEDGER_KEEP_NETWORK_DATA": "true",
+        "GRANTLEDGER_DATA_DIR": "/var/lib/gl",
+        "GRANTLEDGER_LOG_LEVEL": "debug",
+        "GRANTLEDGER_UNHEARD_OF": "1",
+        "PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    settings = load_settings()
+
+    assert (settings.port, settings.keep_network_data) == (9000, True)
+    assert (settings.data_dir, settings.log_level) == (Path("/var/lib/gl"), "debug")
+
+
+def test_what_is_given_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option of the command line beats the environment, and one that is not given does not."""
+    monkeypatch.setenv("GRANTLEDGER_PORT", "9000")
+    monkeypatch.setenv("GRANTLEDGER_HOST", "127.0.0.2")
+
+    settings = load_settings(port=9001, host=None)
+
+    assert (settings.port, settings.host) == (9001, "127.0.0.2")
+
+
+def test_settings_do_not_change() -> None:
+    """Once checked, nothing can be set any more."""
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # what the test is about
+
+
+URL = "postgresql://gl:hidden@db/gl"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"DATABASE_URL": URL}, URL),
+        ({"GRANTLEDGER_DATABASE_URL": URL}, URL),
+        ({"GRANTLEDGER_DATABASE_URL": URL, "DATABASE_URL": "postgresql://other"}, URL),
+    ],
+)
+def test_reads_either_name_of_the_database(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
+    """DATABASE_URL works as elsewhere, our own name beats it, and neither shows when printed."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    settings = load_settings()
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == expected
+    assert "hidden" not in repr(settings)
+
+
+WRONG = (
+    ("PORT", "0", "greater than or equal to 1"),
+    ("PORT", "65536", "less than or equal to 65535"),
+    ("PORT", "http", "valid integer"),
+    ("PORT", "", "valid integer"),
+    ("WORKERS", "0", "greater than or equal to 1"),
+    ("WORKERS", "65", "less than or equal to 64"),
+    ("TOKEN_LIFETIME", "0", "greater than or equal to 1"),
+    ("TOKEN_LIFETIME", "86401", "less than or equal to 86400"),
+    ("JWKS_MAX_AGE", "-1", "greater than or equal to 0"),
+    ("JWKS_MAX_AGE", "86401", "less than or equal to 86400"),
+    ("SIGNING_ALGORITHMS", "ES256,HS256", "choose among ES256, RS256, PS256, EdDSA"),
+    ("SIGNING_ALGORITHMS", "none", "choose among ES256, RS256, PS256, EdDSA"),
+    ("SIGNING_ALGORITHMS", " , ", "choose among ES256, RS256, PS256, EdDSA"),
+    ("TRUSTED_PROXIES", "192.0.2.1,proxy", "'proxy' does not appear to be an IPv4 or IPv6 address"),
+    ("TRUSTED_PROXIES", "192.0.2.0/24", "does not appear to be an IPv4 or IPv6 address"),
+    ("CLIENT_CREDENTIALS_SUBJECT", "nobody", "'owner' or 'client'"),
+    ("KEEP_NETWORK_DATA", "perhaps", "valid boolean"),
+    ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ("ISSUER", "auth.example", "must be an https URL"),
+    ("ISSUER", "ftp://auth.example", "must be an https URL"),
+    ("ISSUER", "http://auth.example", "must be an https URL (http only on the loopback interface)"),
+    ("ISSUER", "http://127.0.0.1.example", "must be an https URL"),
+    ("ISSUER", "https://auth.example/", "nor trailing slash"),
+    ("ISSUER", "https://auth.example/?a=b", "neither query"),
+    ("ISSUER", "https://auth.example?", "neither query"),
+    ("ISSUER", "https://auth.example#a", "neither query, fragment"),
+    ("ISSUER", "https://auth.example#", "neither query, fragment"),
+    ("ISSUER", "https://:8000", "must have a host"),
+    ("ISSUER", "https://auth.example:port", "must have a host"),
+    ("ISSUER", "https://auth.example:70000", "must have a host"),
+    ("ISSUER", "https://gl:hidden@auth.example", "must have a host"),
+    ("ISSUER", "https://auth.example ", "must have a host"),
+    ("ISSUER", "https://auth .example", "must have a host"),
+    ("ISSUER", "https://auth.\nexample", "must have a host"),
+    ("ISSUER", "https://[::1", "must have a host"),
+)
+
+
+@pytest.mark.parametrize(("name", "value", "says"), WRONG)
+def test_a_wrong_setting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    """A value that cannot be used is refused in one line that names the variable and the rule."""
+    monkeypatch.setenv(f"GRANTLEDGER_{name}", value)
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+
+    message = str(refusal.value)
+    assert message.startswith(f"GRANTLEDGER_{name}: ")
+    assert says in message
+    assert "\n" not in message
+    assert "hidden" not in message
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://auth.example",
+        "https://auth.example:8443/tenants/one",
+        "https://[2001:db8::1]",
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "http://[::1]:8000",
+    ],
+)
+def test_takes_an_issuer(issuer: str) -> None:
+    """https anywhere, http on the loopback interface, with port and path (RFC 8414, Section 2)."""
+    assert load_settings(issuer=issuer).issuer_url == issuer
+
+
+@pytest.mark.parametrize(
+    ("host", "issuer"),
+    [("127.0.0.3", "http://127.0.0.3:8001"), ("::1", "http://[::1]:8001")],
+)
+def test_the_address_stands_in_for_the_issuer(host: str, issuer: str) -> None:
+    """Without an issuer the service is named by where it listens."""
+    assert load_settings(host=host, port=8001, issuer="").issuer_url == issuer
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (3600, ("https://auth.example",), True)),
+        ({"token_lifetime": 60}, (60, ("https://auth.example",), True)),
+        ({"default_audience": ("api",)}, (3600, ("api",), True)),
+        ({"client_credentials_subject": "client"}, (3600, ("https://auth.example",), False)),
+    ],
+)
+def test_decides_about_tokens(given: dict[str, Any], expected: tuple[object, ...]) -> None:
+    """The policy is the settings' part in a decision; the issuer stands in as the audience."""
+    policy = load_settings(issuer="https://auth.example", **given).policy(CATALOGUE)
+
+    assert (policy.lifetime, policy.default_audience, policy.subject_is_owner) == expected
+    assert policy.catalogue is CATALOGUE
+
+
+def written(path: Path, content: object) -> Settings:
+    """Return settings with the catalogue file `path` that holds `content` as JSON."""
+    path.write_text(json.dumps(content))
+    return load_settings(catalogue_file=path)
+
+
+def test_reads_a_catalogue(tmp_path: Path) -> None:
+    """A file replaces permissions and roles."""
+    settings = written(
+        tmp_path / "catalogue.json",
+        {
+            "permissions": [{"name": "boss", "level": 9, "tier": "user"}],
+            "roles": {"chief": ["boss"]},
+        },
+    )
+
+    catalogue: Catalogue = settings.catalogue()
+
+    assert list(catalogue.by_name) == ["boss"]
+    assert catalogue.held_through(("chief",)) == {"boss"}
+
+
+GOOD = {"name": "x", "level": 1, "tier": "service"}
+
+
+def with_entry(**members: object) -> dict[str, object]:
+    """Return a catalogue of one entry, the good one with `members` changed."""
+    return {"permissions": [{**GOOD, **members}], "roles": {}}
+
+
+WRONG_CATALOGUES: tuple[tuple[object, str], ...] = (
+    ({"permissions": [GOOD, GOOD], "roles": {}}, "a permission is listed twice"),
+    ({"permissions": [GOOD], "roles": {"r": ["x"]}}, "role r: x is not a user-tier permission"),
+    (with_entry(level=-1), "permissions.0.level: Input should be greater than"),
+    (with_entry(name="a b"), "permissions.0.name: String should match"),
+    (with_entry(tier="none"), "permissions.0.tier: Input should be 'user' or 'service'"),
+    (with_entry(required_audiance="hook"), "permissions.0.required_audiance: Extra inputs"),
+    ({"permission": []}, "permission: Extra inputs"),
+    ([], "Input should be an object"),
+)
+
+
+@pytest.mark.parametrize(("content", "says"), WRONG_CATALOGUES)
+def test_a_wrong_catalogue_is_one_line(tmp_path: Path, content: object, says: str) -> None:
+    """A catalogue that cannot be used is refused in one line that names the setting and the place
+    in the file.
+    """
+    settings = written(tmp_path / "catalogue.json", content)
+    with pytest.raises(SettingsError) as refusal:
+        settings.catalogue()
+
+    message = str(refusal.value)
+    assert message.startswith("GRANTLEDGER_CATALOGUE_FILE: ")
+    assert says in message.removeprefix("GRANTLEDGER_CATALOGUE_FILE: ")
+    assert message.count("GRANTLEDGER") == 1
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(lambda _: None, "No such file or directory", id="missing"),
+        pytest.param(Path.mkdir, "Is a directory", id="directory"),
+        pytest.param(lambda path: path.write_text("{"), "Invalid JSON", id="no JSON"),
+        pytest.param(lambda path: path.write_bytes(b"\xff"), "Invalid JSON", id="no text"),
+    ],
+)
+def test_an_unreadable_catalogue_is_one_line(
+    tmp_path: Path, make: Callable[[Path], object], says: str
+) -> None:
+    """A catalogue file that cannot be read is refused in one line that names the setting."""
+    path = tmp_path / "catalogue.json"
+    make(path)
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(catalogue_file=path).catalogue()
+
+    assert str(refusal.value).startswith(f"GRANTLEDGER_CATALOGUE_FILE: {says}")
+    assert "\n" not in str(refusal.value)
