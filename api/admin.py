@@ -15,16 +15,21 @@ from api.admin_requests import (
     ClientChanges,
     KeyRotation,
     NewPrincipal,
+    PersonLogin,
     Roles,
     SecretRotation,
     administrative,
 )
 from api.bearer import requires
 from api.composition import Service
-from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView
+from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
+from application import account
 from application.administration import clients, principals, signing_keys
+from application.ending import end_session
 from application.errors import InvalidRequest, NotFound
+from application.people.passwords import PresentedPassword
 from domain.client_configuration import ClientConfiguration
+from projections import sessions
 
 AnyRequest = Request[Any, Any, Any]
 Reason = Annotated[
@@ -37,7 +42,12 @@ def admin_router(service: Service) -> Router:
     """Return the routes below /admin."""
     return Router(
         "/admin",
-        route_handlers=[*_clients(service), *_principals(service), *_keys(service)],
+        route_handlers=[
+            *_clients(service),
+            *_principals(service),
+            *_people(service),
+            *_keys(service),
+        ],
         guards=[requires("clients:manage", service)],
         security=[{"bearer": ["clients:manage"]}],
         cache_control=CacheControlHeader(no_store=True),
@@ -160,6 +170,63 @@ def _principals(service: Service) -> list[Any]:
         return PrincipalView.of(principal)
 
     return [list_principals, register_principal, show_principal, assign_roles, set_active]
+
+
+def _people(service: Service) -> list[Any]:
+    @put(
+        "/principals/{subject:str}/login",
+        tags=["Principals"],
+        summary="Let a principal log in with a name and a password",
+    )
+    async def set_login(
+        request: AnyRequest, subject: str, data: PersonLogin, reason: Reason = None
+    ) -> PrincipalView:
+        principal = await account.set_login(
+            subject,
+            data.login,
+            PresentedPassword(data.password.get_secret_value()),
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        return PrincipalView.of(principal)
+
+    @get("/sessions", tags=["Sessions"], summary="Logins of people, newest first")
+    async def list_sessions(subject: str | None = None, alive: bool = True) -> list[SessionView]:
+        now = service.clock.now() if alive else None
+        query = sessions.of_subject(subject, now=now)
+        return [SessionView.of(entry) for entry in await service.read_models.fetch(query)]
+
+    @get(
+        "/sessions/{session_id:str}",
+        tags=["Sessions"],
+        summary="One session and the families of refresh tokens under it",
+    )
+    async def show_session(session_id: str) -> list[SessionView]:
+        found = await service.read_models.fetch(sessions.of_session(session_id))
+        if not found:
+            raise NotFound(f"no such session: {session_id}")
+        return [SessionView.of(entry) for entry in found]
+
+    @post(
+        "/sessions/{session_id:str}/end",
+        tags=["Sessions"],
+        summary="End a session, its families and their tokens",
+        status_code=200,
+    )
+    async def end(request: AnyRequest, session_id: str, reason: Reason = None) -> dict[str, str]:
+        provenance = administrative(request, service, reason)
+        ended = await end_session(
+            session_id,
+            service.log,
+            by=provenance.by,
+            reason=provenance.why or "ended by an administrator",
+            provenance=provenance,
+        )
+        if ended is None:
+            raise NotFound(f"no such session: {session_id}")
+        return {"session_id": session_id, "subject": ended.subject, "state": "ended"}
+
+    return [set_login, list_sessions, show_session, end]
 
 
 def _keys(service: Service) -> list[Any]:

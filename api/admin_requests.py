@@ -3,13 +3,19 @@
 from typing import Any
 
 from litestar import Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from api.bearer import CALLER
 from api.composition import Service
 from api.request_reading import trace_of
 from application.token_keys import VerifiedClaims
-from domain.client_configuration import SUBJECT, Audiences, TokenPolicy
+from domain.client_configuration import (
+    SUBJECT,
+    Audiences,
+    Redirects,
+    RefreshPolicy,
+    TokenPolicy,
+)
 from domain.provenance import Provenance
 
 REASON_HEADER = "x-change-reason"
@@ -29,6 +35,8 @@ class ClientChanges(Body):
     audiences: Audiences | None = None
     owner: str | None = Field(default=None, description="An empty string takes the owner away")
     tokens: TokenPolicy | None = None
+    redirects: Redirects | None = None
+    refresh: RefreshPolicy | None = None
     enabled: bool | None = None
 
 
@@ -49,6 +57,13 @@ class Roles(Body):
     """The roles a principal has from now on."""
 
     roles: tuple[str, ...] = Field(examples=[["admin"]])
+
+
+class PersonLogin(Body):
+    """By what a principal logs in; without `login` it keeps the names it has."""
+
+    login: str | None = Field(default=None, max_length=200, examples=["alice@example.com"])
+    password: SecretStr = Field(description="12 to 1024 characters")
 
 
 class KeyRotation(Body):

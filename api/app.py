@@ -19,15 +19,28 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import Receive, Scope, Send
 
+from api.account_pages import account_routes
 from api.admin import admin_router
 from api.audit import audit_router
+from api.authorize_pages import authorize_routes
 from api.composition import Service
+from api.device_pages import device_routes
 from api.error_page import error_page
 from api.health import health_routes
+from api.login_pages import login_routes
+from api.logout_pages import logout_routes
 from api.oauth_endpoint import OAuthEndpoint
 from api.oauth_errors import error_body, error_headers
 from api.openapi_errors import describe_errors
 from api.openapi_paths import add_oauth_paths
+from api.pages.rendering import Pages, static_routes
+from api.person_endpoints import (
+    DEVICE_AUTHORIZATION_PATH,
+    PAR_PATH,
+    device_authorization_endpoint,
+    par_endpoint,
+    userinfo_route,
+)
 from api.request_reading import client_address
 from api.token_endpoint import (
     INTROSPECTION_PATH,
@@ -37,6 +50,7 @@ from api.token_endpoint import (
     revocation_endpoint,
     token_endpoint,
 )
+from api.visit import PageFrame
 from api.well_known import well_known_routes
 from application.errors import (
     InvalidRequest,
@@ -60,11 +74,21 @@ def create_app(service: Service) -> Litestar:
         async with service:
             yield
 
+    frame = PageFrame(service, Pages())
     app = Litestar(
         [
             _mounted(TOKEN_PATH, token_endpoint(service)),
             _mounted(INTROSPECTION_PATH, introspection_endpoint(service)),
             _mounted(REVOCATION_PATH, revocation_endpoint(service)),
+            _mounted(PAR_PATH, par_endpoint(service)),
+            _mounted(DEVICE_AUTHORIZATION_PATH, device_authorization_endpoint(service)),
+            userinfo_route(service),
+            *authorize_routes(frame),
+            *login_routes(frame),
+            *logout_routes(frame),
+            *device_routes(frame),
+            *account_routes(frame),
+            *static_routes(),
             *well_known_routes(service),
             *health_routes(service),
             admin_router(service),

@@ -24,7 +24,7 @@ def requires(scope: str, service: Service) -> Guard:
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         headers = connection.headers.getall("authorization", [])
-        verified = await _verified(headers, service)
+        verified = await live_token(headers, service)
         if scope not in verified.scope:  # 5
             raise InsufficientScope(f"the token lacks the scope {scope}")
         connection.scope["state"][CALLER] = verified
@@ -32,7 +32,8 @@ def requires(scope: str, service: Service) -> Guard:
     return guard
 
 
-async def _verified(headers: list[str], service: Service) -> VerifiedClaims:
+async def live_token(headers: list[str], service: Service) -> VerifiedClaims:
+    """Return the token of the Authorization headers once 1 to 4 hold. Raises InvalidToken."""
     scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token:  # 1
         raise MissingToken

@@ -6,13 +6,17 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
+from urllib.parse import urlsplit
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from api.read_models import ReadModels
+from application.authorization.device import DevicePace
 from application.clock import RandomIds, SystemClock
 from application.denials import DenialRecorder
+from application.derived_tokens import DerivedTokens
 from application.directory import LogDirectory
 from application.key_material import load_private_key
 from application.ledger.errors import LedgerUnavailable
@@ -20,8 +24,17 @@ from application.ledger.key_store import WrappedKeys
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
 from application.ledger.schema import migrate
+from application.one_time_values import OneTimeValues
+from application.people.credentials import Credentials
+from application.people.passkeys import Passkeys
+from application.people.passwords import Passwords
+from application.people.throttle import LoginThrottle
+from application.people.upstream import UpstreamProvider, upstream_of
+from application.sealing import Sealing
 from application.settings import Settings, load_secret_keys
+from application.side_tables import SideTables
 from application.token_keys import TokenKeys
+from application.turns import Turns
 from application.usage import FLUSH_SECONDS, UsageRecorder
 
 _log = logging.getLogger(__name__)
@@ -29,6 +42,9 @@ _log = logging.getLogger(__name__)
 DENIAL_SECONDS = 1.0
 KEYS_SECONDS = 30.0
 PARTITIONS_SECONDS = 3600.0
+SWEEP_SECONDS = 300.0
+PENDING_SECONDS = 1800
+"""How long a login or consent page may stay open."""
 
 
 class Service:
@@ -49,6 +65,24 @@ class Service:
         self.read_models = ReadModels(database_url)
         self.keys = TokenKeys(issuer=settings.issuer_url, algorithms=settings.signing_algorithms)
         self.minter = self.verifier = self.keys
+        self.derived = DerivedTokens(self.peppers)
+        self.turns = Turns()
+        self.session_lifetime = timedelta(seconds=settings.session_lifetime)
+        self.side_tables = SideTables(database_url)
+        self.one_time = OneTimeValues(self.side_tables)
+        self.pace = DevicePace(self.one_time)
+        self.pending = Sealing(self.peppers, purpose="pending request", seconds=PENDING_SECONDS)
+        self.credentials = Credentials(self.side_tables)
+        self.passwords = Passwords(self.credentials, self.peppers)
+        self.throttle = LoginThrottle(self.side_tables, self.peppers)
+        self.passkeys = Passkeys(
+            self.credentials,
+            self.one_time,
+            rp_id=urlsplit(settings.issuer_url).hostname or "",
+            rp_name="Grantledger",
+            origin="{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer_url)),
+        )
+        self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
         process = f"{socket.gethostname()}:{os.getpid()}"
         self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
@@ -72,6 +106,7 @@ class Service:
                 ("denials", _every(DENIAL_SECONDS, self.denials.flush)),
                 ("usage", _every(FLUSH_SECONDS, self.usage.flush)),
                 ("keys", self._follow_keys()),
+                ("sweep", _every(SWEEP_SECONDS, self._sweep)),
                 ("partitions", _every(PARTITIONS_SECONDS, self._ensure_partitions)),
             )
         ]
@@ -88,6 +123,7 @@ class Service:
 
     async def _close(self) -> None:
         await self.read_models.close()
+        await self.side_tables.close()
         await self.directory.close()
         await self.key_store.close()
         await self.log.__aexit__()
@@ -117,6 +153,9 @@ class Service:
                 _log.error("the signing keys could not be loaded: %s", error)
                 await asyncio.sleep(1)
                 self._keys_changed.set()
+
+    async def _sweep(self) -> None:
+        await self.one_time.sweep(now=self.clock.now())
 
     async def _ensure_partitions(self) -> None:
         now = self.clock.now()

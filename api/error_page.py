@@ -25,8 +25,11 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "invalid_grant",
-        "What was presented is not this client's to use.",
-        "Use only tokens that were issued to this client.",
+        (
+            "A code, refresh token or device code is invalid, expired, revoked, used or another "
+            "client's. The cause is not told; it is in the record under the request id."
+        ),
+        "Use what was issued to this client, once. Where it keeps failing, let the person log in.",
     ),
     (
         "unauthorized_client",
@@ -50,6 +53,51 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "invalid_target",
         "The audience or resource is not one that this client may address.",
         "Ask for an allowed audience, or have it added to the client.",
+    ),
+    (
+        "authorization_pending",
+        "The person has not decided about the device yet.",
+        "Poll again after the interval.",
+    ),
+    (
+        "slow_down",
+        "The device polls too often.",
+        "Add 5 seconds to its interval, and poll again after that.",
+    ),
+    (
+        "expired_token",
+        "The device code has ended.",
+        "Ask for a new one.",
+    ),
+    (
+        "access_denied",
+        "The person, or the rules, said no.",
+        "Ask the person; do not ask again by yourself.",
+    ),
+    (
+        "unsupported_response_type",
+        "The authorization endpoint answers with codes alone.",
+        "Send response_type=code.",
+    ),
+    (
+        "login_required",
+        "The request forbids a login page, and nobody is logged in.",
+        "Send the request again without prompt=none.",
+    ),
+    (
+        "consent_required",
+        "The request forbids a consent page, and the person has not consented.",
+        "Send the request again without prompt=none.",
+    ),
+    (
+        "request_not_supported",
+        "Request objects are not supported.",
+        "Push the request instead (RFC 9126).",
+    ),
+    (
+        "invalid_request_uri",
+        "The pushed request is unknown, used, expired or another client's.",
+        "Push the request again; a request_uri is good for one use within 90 seconds.",
     ),
     (
         "invalid_token",

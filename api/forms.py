@@ -50,12 +50,19 @@ class Form:
         """Return all values of the repeatable parameters `names`."""
         return tuple(value for name in names for value in self._values.get(name, ()))
 
+    def single(self) -> Mapping[str, str]:
+        """Return the parameters that are not repeatable, by name."""
+        return {name: values[0] for name, values in self._values.items() if name not in _REPEATABLE}
+
     def __repr__(self) -> str:
         return f"Form({', '.join(sorted(self._values))})"
 
 
-def parse_form(body: bytes) -> Form:
-    """Return the parameters of a form body. Raises InvalidRequest."""
+def parse_form(body: bytes, *, of_a_page: bool = False) -> Form:
+    """Return the parameters of a form body. Raises InvalidRequest.
+
+    `of_a_page`: a browser sends the fields that a person left empty; they count as not sent.
+    """
     if b"%" in body and _BROKEN_ESCAPE.search(body):  # 4
         raise InvalidRequest("the body is not percent-encoded correctly")
     try:
@@ -73,6 +80,8 @@ def parse_form(body: bytes) -> Form:
     for name, value in pairs:
         if name in values and name not in _REPEATABLE:  # 6
             raise InvalidRequest(f"{_shown(name)} is repeated", reason="repeated parameter")
+        if not value and of_a_page:
+            continue
         if not value:  # 7
             raise InvalidRequest(f"{_shown(name)} is empty", reason="empty parameter")
         values[name] = (*values.get(name, ()), value)

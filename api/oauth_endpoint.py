@@ -33,7 +33,12 @@ UNREGISTERED = "?"
 """Recorded in place of a client id or grant type that is not one: it may be anything."""
 
 _log = logging.getLogger(__name__)
-_NO_STORE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_NO_STORE = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    # Clients that run in a page read the answer; no cookie counts here, so nobody borrows one.
+    (b"access-control-allow-origin", b"*"),
+)
 
 Answer = Mapping[str, Any] | None
 UseCase = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[Answer]]
@@ -49,11 +54,13 @@ class OAuthEndpoint:
         use_case: UseCase,
         *,
         grant_types: frozenset[str] = frozenset(),
+        status: int = 200,
     ) -> None:
         self._name = name
         self._service = service
         self._use_case = use_case
         self._grant_types = grant_types
+        self._status = status
         self._seconds = SECONDS.labels(name)
         self._ok = REQUESTS.labels(name, "ok")
 
@@ -81,7 +88,7 @@ class OAuthEndpoint:
             await refused.answer(ServerError(), send)
         else:
             body = msgspec.json.encode(answer) if answer is not None else b""
-            await _send(send, 200, body, request_id)
+            await _send(send, self._status, body, request_id)
             self._ok.inc()
         self._seconds.observe(perf_counter() - began)
 

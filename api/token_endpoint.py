@@ -1,29 +1,23 @@
 """POST /oauth/token, /oauth/introspect and /oauth/revoke: from form to use case to JSON."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from api.composition import Service
 from api.forms import Form
 from api.oauth_endpoint import Answer, OAuthEndpoint
+from application.authorization.request import scope_names, target_names
 from application.client_authentication import AuthenticatedClient
-from application.errors import InvalidScope, InvalidTarget, UnsupportedGrantType
-from application.grants import client_credentials
+from application.errors import UnsupportedGrantType
+from application.grants import authorization_code, client_credentials, device_code, refresh_token
 from application.introspection import introspect
 from application.request_context import RequestContext
 from application.revocation import revoke
 from application.token_response import TokenResponse
-from domain.client_configuration import AUDIENCE
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105  # a path
 INTROSPECTION_PATH = "/oauth/introspect"
 REVOCATION_PATH = "/oauth/revoke"
-
-_MAX_SCOPE_CHARACTERS = 2048
-# RFC 6749, Section 3.3: scope-token *( SP scope-token )
-_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*")
-_TARGET = re.compile(AUDIENCE)
 
 _Grant = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[TokenResponse]]
 
@@ -37,7 +31,37 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
         parameters = client_credentials.Parameters(requested_scope(form), requested_targets(form))
         return await client_credentials.handle(parameters, caller, context, service)
 
-    grants: Mapping[str, _Grant] = {client_credentials.GRANT_TYPE: machine}
+    async def code(
+        form: Form, caller: AuthenticatedClient, context: RequestContext
+    ) -> TokenResponse:
+        parameters = authorization_code.Parameters(
+            form.require("code"),
+            form.require("code_verifier"),
+            form.get("redirect_uri"),
+            requested_targets(form),
+        )
+        return await authorization_code.handle(parameters, caller, context, service)
+
+    async def refresh(
+        form: Form, caller: AuthenticatedClient, context: RequestContext
+    ) -> TokenResponse:
+        parameters = refresh_token.Parameters(
+            form.require("refresh_token"), requested_scope(form), requested_targets(form)
+        )
+        return await refresh_token.handle(parameters, caller, context, service)
+
+    async def device(
+        form: Form, caller: AuthenticatedClient, context: RequestContext
+    ) -> TokenResponse:
+        parameters = device_code.Parameters(form.require("device_code"))
+        return await device_code.handle(parameters, caller, context, service)
+
+    grants: Mapping[str, _Grant] = {
+        client_credentials.GRANT_TYPE: machine,
+        authorization_code.GRANT_TYPE: code,
+        refresh_token.GRANT_TYPE: refresh,
+        device_code.GRANT_TYPE: device,
+    }
 
     async def issue(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
         grant = grants.get(form.require("grant_type"))
@@ -71,22 +95,12 @@ def revocation_endpoint(service: Service) -> OAuthEndpoint:
 
 def requested_scope(form: Form) -> tuple[str, ...] | None:
     """Return the scope names of a request, None where it names none. Raises InvalidScope."""
-    value = form.get("scope")
-    if value is None:
-        return None
-    if len(value) > _MAX_SCOPE_CHARACTERS or not _SCOPE.fullmatch(value):
-        raise InvalidScope("the scope is malformed")
-    return tuple(value.split(" "))
+    return scope_names(form.get("scope"))
 
 
 def requested_targets(form: Form) -> tuple[str, ...]:
     """Return what `audience` and `resource` name. Raises InvalidTarget for a malformed one."""
-    targets = form.all("audience", "resource")
-    for target in targets:
-        # RFC 8707, Section 2: a resource "MUST NOT include a fragment component".
-        if not _TARGET.fullmatch(target) or "#" in target:
-            raise InvalidTarget("a target is malformed")
-    return targets
+    return target_names(form.all("audience", "resource"))
 
 
 def rendered(response: TokenResponse) -> dict[str, Any]:
@@ -96,4 +110,12 @@ def rendered(response: TokenResponse) -> dict[str, Any]:
         "token_type": response.token_type,
         "expires_in": response.expires_in,
         "scope": response.scope,
+        **{
+            name: value
+            for name, value in (
+                ("refresh_token", response.refresh_token),
+                ("id_token", response.id_token),
+            )
+            if value is not None
+        },
     }

@@ -1,14 +1,23 @@
 """How clients, principals and keys are shown to administrators: the API's and the CLI's shape."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.client import Client
-from domain.client_configuration import Audiences, ClientConfiguration, ClientType, TokenPolicy
+from domain.client_configuration import (
+    Audiences,
+    ClientConfiguration,
+    ClientType,
+    Redirects,
+    RefreshPolicy,
+    TokenPolicy,
+)
 from domain.principal import Principal
 from domain.signing_key import KeyState, SigningKey
+from projections.sessions import SessionEntry
 
 
 class View(BaseModel):
@@ -37,6 +46,8 @@ class ClientView(View):
     scopes: tuple[str, ...] = Field(examples=[["service", "mcp"]])
     audiences: Audiences
     tokens: TokenPolicy
+    redirects: Redirects
+    refresh: RefreshPolicy
     secrets: tuple[SecretView, ...]
     version: int = Field(description="How many changes led here")
     registered_at: datetime
@@ -124,3 +135,23 @@ class KeyView(View):
             verify_until=key.verify_until,
             public_jwk=key.public_jwk,
         )
+
+
+class SessionView(View):
+    """A login of a person, or a family of refresh tokens under one."""
+
+    kind: str = Field(description="session, or family", examples=["session"])
+    id: str
+    subject: str
+    client_id: str | None = Field(description="Of a family")
+    session_id: str
+    methods: tuple[str, ...] = Field(description="How the person logged in (RFC 8176)")
+    started_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+
+    @classmethod
+    def of(cls, entry: SessionEntry) -> Self:
+        """Return the view of an entry of the read model."""
+        return cls(**{**asdict(entry), "methods": tuple(entry.methods or ())})

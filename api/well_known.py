@@ -6,9 +6,13 @@ from typing import Any
 from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from api.authorize_pages import AUTHORIZE_PATH
 from api.composition import Service
+from api.logout_pages import LOGOUT_PATH
+from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH, USERINFO_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
-from application.grants import client_credentials
+from application.authorization.request import PROMPTS, RESPONSE_MODES
+from domain.client_configuration import GRANT_TYPES
 
 JWKS_PATH = "/oauth/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -18,20 +22,50 @@ _METADATA_SECONDS = 300
 
 
 def metadata(service: Service) -> dict[str, Any]:
-    """Return the authorization server metadata (RFC 8414, Section 2): exactly what works."""
-    issuer = service.settings.issuer_url
+    """Return the authorization server metadata (RFC 8414, Section 2; OpenID Connect Discovery 1.0,
+    Section 3): exactly what works.
+    """
+    issuer, settings = service.settings.issuer_url, service.settings
+    public_too = [*SECRET_METHODS, "none"]
     return {
         "issuer": issuer,
+        "authorization_endpoint": f"{issuer}{AUTHORIZE_PATH}",
+        "authorization_response_iss_parameter_supported": True,
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(RESPONSE_MODES),
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": list(PROMPTS),
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": False,
+        "pushed_authorization_request_endpoint": f"{issuer}{PAR_PATH}",
+        "require_pushed_authorization_requests": settings.require_pushed_requests,
+        "device_authorization_endpoint": f"{issuer}{DEVICE_AUTHORIZATION_PATH}",
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
-        "token_endpoint_auth_methods_supported": SECRET_METHODS,
+        "token_endpoint_auth_methods_supported": public_too,
+        "grant_types_supported": list(GRANT_TYPES),
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
         "introspection_endpoint_auth_methods_supported": SECRET_METHODS,
         "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
-        "revocation_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
+        "revocation_endpoint_auth_methods_supported": public_too,
         "jwks_uri": f"{issuer}{JWKS_PATH}",
-        "grant_types_supported": [client_credentials.GRANT_TYPE],
-        # Required even where, as here, there is no authorization endpoint.
-        "response_types_supported": [],
+        "userinfo_endpoint": f"{issuer}{USERINFO_PATH}",
+        "end_session_endpoint": f"{issuer}{LOGOUT_PATH}",
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(settings.signing_algorithms),
+        "claims_supported": [
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "at_hash",
+            "amr",
+            "sid",
+            "preferred_username",
+        ],
         "scopes_supported": [p.name for p in service.catalogue.permissions],
         "service_documentation": f"{issuer}/schema/openapi.json",
     }

@@ -33,6 +33,8 @@ _TAIL = Statement(
     "tail",
     "SELECT originator_id, originator_version, topic, state, notification_id"
     " FROM grantledger.ledger_events_directory WHERE notification_id > $1::bigint"
+    # Consents are found there by their subject as well, and nobody wants all of them in memory.
+    " AND topic NOT IN ('consents.opened', 'consent.given', 'consent.withdrawn')"
     " ORDER BY notification_id LIMIT $2::bigint",
 )
 

@@ -5,10 +5,21 @@ OAuthError
 │   └── PayloadTooLarge       413  the body is over 64 KiB
 ├── InvalidClient             401  client authentication failed; one text for every cause
 ├── InvalidGrant              400  the presented grant or token is not the caller's to use
+│   └── UnusableGrant         400  a code or refresh token; one text for every cause
 ├── UnauthorizedClient        400  the client may not use this grant type
 ├── UnsupportedGrantType      400  this service has no such grant type
 ├── InvalidScope              400  unknown scope, or nothing left to grant
 ├── InvalidTarget             400  audience or resource not allowed (RFC 8707, Section 2)
+├── AuthorizationPending      400  the person has not decided yet (RFC 8628, Section 3.5)
+├── SlowDown                  400  the device polls too often (RFC 8628, Section 3.5)
+├── ExpiredToken              400  the device code has ended (RFC 8628, Section 3.5)
+├── AccessDenied              400  the person or the rules said no
+│   └── UnusableLogin         400  a failed login; one text for every cause
+├── UnsupportedResponseType   400  only `code` is supported
+├── LoginRequired             400  prompt=none, and nobody is logged in (OpenID Connect Core)
+├── ConsentRequired           400  prompt=none, and consent is lacking (OpenID Connect Core)
+├── RequestNotSupported       400  request objects are not supported (OpenID Connect Core)
+├── InvalidRequestUri         400  the pushed request is unknown, used or expired (RFC 9101)
 ├── InvalidToken              401  a protected endpoint refuses the access token (RFC 6750)
 ├── InsufficientScope         403  the access token lacks the endpoint's scope (RFC 6750)
 ├── NotFound                  404  an administration or audit object does not exist
@@ -67,6 +78,15 @@ class InvalidGrant(OAuthError):
     code = "invalid_grant"
 
 
+class UnusableGrant(InvalidGrant):
+    """A code, refresh token or device code is refused; one text for every cause."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            "the grant is invalid, expired, revoked or not this client's", reason=reason
+        )
+
+
 class UnauthorizedClient(OAuthError):
     """The client may not use this grant type."""
 
@@ -89,6 +109,67 @@ class InvalidTarget(OAuthError):
     """The audience or resource is not allowed for this client."""
 
     code = "invalid_target"
+
+
+class AuthorizationPending(OAuthError):
+    """The person has not decided yet: poll again after the interval."""
+
+    code = "authorization_pending"
+
+
+class SlowDown(OAuthError):
+    """The device polls too often: its interval grows by 5 seconds."""
+
+    code = "slow_down"
+
+
+class ExpiredToken(OAuthError):
+    """The device code has ended: ask for a new one."""
+
+    code = "expired_token"
+
+
+class AccessDenied(OAuthError):
+    """The person, or the rules, said no."""
+
+    code = "access_denied"
+
+
+class UnusableLogin(AccessDenied):
+    """A login failed; one text for every cause."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__("the login failed", reason=reason)
+
+
+class UnsupportedResponseType(OAuthError):
+    """The authorization endpoint knows the response type `code` alone."""
+
+    code = "unsupported_response_type"
+
+
+class LoginRequired(OAuthError):
+    """Nobody is logged in, and the client wants no page shown (`prompt=none`)."""
+
+    code = "login_required"
+
+
+class ConsentRequired(OAuthError):
+    """Consent is lacking, and the client wants no page shown (`prompt=none`)."""
+
+    code = "consent_required"
+
+
+class RequestNotSupported(OAuthError):
+    """Request objects (the parameter `request`) are not supported."""
+
+    code = "request_not_supported"
+
+
+class InvalidRequestUri(OAuthError):
+    """The pushed request is unknown, used, expired or another client's."""
+
+    code = "invalid_request_uri"
 
 
 class InvalidToken(OAuthError):
@@ -143,6 +224,8 @@ def from_domain(error: broken.DomainError) -> OAuthError:
     """Return the OAuth error for a broken rule of the domain; the message becomes public."""
     if isinstance(error, broken.OwnerNotActive):
         return InvalidClient(reason=str(error))
+    if isinstance(error, broken.PersonNotActive | broken.GrantNotUsable):
+        return UnusableGrant(reason=str(error))
     return _CODES.get(type(error), InvalidRequest)(str(error), reason=_REASONS.get(type(error), ""))
 
 

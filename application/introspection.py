@@ -2,7 +2,8 @@
 
 1 the caller is an authenticated confidential client (Section 2.1), 2 the token is one of ours and
 not expired, 3 the caller may see it: its own, or of an audience it serves, 4 the log says that it
-was issued and not revoked, 5 its client is enabled and its owner active.
+was issued and not revoked, 5 its client is enabled, and the person behind it, or its client's
+owner, active. A refresh token is seen by its own client alone.
 
 Anything else is `{"active": false}` and nothing more: Section 2.2 "the authorization server MUST
 NOT provide any additional information about an inactive token". 3 comes before 4, so that a caller
@@ -15,12 +16,14 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
 from application.errors import UnauthorizedClient
 from application.ports import Clock, Directory, EventLog
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import ClientType
+from domain.refresh_token_family import RefreshTokenFamily
 
 INACTIVE: Mapping[str, Any] = {"active": False}
 
@@ -45,12 +48,17 @@ class _Service(Protocol):
     @property
     def clock(self) -> Clock: ...
 
+    @property
+    def derived(self) -> DerivedTokens: ...
+
 
 async def introspect(
     token: str, caller: AuthenticatedClient, service: _Service
 ) -> Mapping[str, Any]:
     """Return the introspection response. Raises UnauthorizedClient, LedgerUnavailable."""
     require_confidential(caller)  # 1
+    if token.startswith(f"{TokenKind.REFRESH}_"):
+        return await _refresh_token(token, caller.client, service)
     try:
         verified = service.verifier.verify(token)  # 2
     except UnverifiableToken:
@@ -69,19 +77,48 @@ def require_confidential(caller: AuthenticatedClient) -> None:
 
 
 async def is_live(verified: VerifiedClaims, service: _Service) -> bool:
-    """Tell whether a token of ours is issued, not revoked, and its client and owner still active.
+    """Tell whether a token of ours is issued, not revoked, and all behind it still active.
 
-    Raises LedgerUnavailable.
+    The end of a family or a session needs no look-up: it revokes each of its tokens. Raises
+    LedgerUnavailable.
     """
     client = service.directory.client(verified.client_id)
     if client is None or not client.enabled:
         return False
-    if client.owner is not None:
-        owner = service.directory.principal(client.owner)
-        if owner is None or not owner.active:
-            return False
+    by_person = "auth_time" in verified.claims
+    responsible = str(verified.claims["sub"]) if by_person else client.owner
+    if responsible is not None and not _active(responsible, service.directory):
+        return False
     record = await service.log.load(UUID(verified.token_id))
     return isinstance(record, AccessToken) and not record.revoked
+
+
+def _active(subject: str, directory: Directory) -> bool:
+    principal = directory.principal(subject)
+    return principal is not None and principal.active
+
+
+async def _refresh_token(token: str, caller: Client, service: _Service) -> Mapping[str, Any]:
+    try:
+        presented = service.derived.read(TokenKind.REFRESH, token)
+    except UnreadableToken:
+        return INACTIVE
+    family = await service.log.load(presented.stream_id)
+    if not isinstance(family, RefreshTokenFamily) or family.started.client_id != caller.client_id:
+        return INACTIVE
+    started = family.started
+    alive = family.live(service.clock.now()) and _active(started.subject, service.directory)
+    if not alive or presented.generation != family.generation:
+        return INACTIVE
+    return {
+        "active": True,
+        "client_id": started.client_id,
+        "sub": started.subject,
+        "scope": " ".join(started.scope),
+        "sid": started.session_id,
+        "iat": int(family.rotated_at.timestamp()),
+        "exp": int(family.expires_at.timestamp()),
+    }
 
 
 def _may_see(caller: Client, verified: VerifiedClaims) -> bool:

@@ -1,6 +1,6 @@
 """What the use cases need from outside; the only things that unit tests replace."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -67,3 +67,8 @@ class TokenMinter(Protocol):
 
     def mint(self, token: AccessToken) -> str:
         """Return the signed JWT (RFC 9068) of a token that was decided."""
+
+    def mint_id_token(
+        self, token: AccessToken, access_token: str, *, about: Mapping[str, Any]
+    ) -> str:
+        """Return the signed ID token that goes with an access token."""

@@ -1,7 +1,8 @@
-"""Token revocation (RFC 7009), for JWT access tokens and without needing the hint.
+"""Token revocation (RFC 7009), for access tokens and refresh tokens, without needing the hint.
 
 1 the caller is authenticated, 2 the token is one of ours, 3 it was issued to the caller, 4 the log
-says that it was issued; then TokenRevoked is recorded, once.
+says that it was issued; then TokenRevoked is recorded, once. A refresh token, whichever generation
+of it, ends its family and the access tokens of that (Section 2.1).
 
 A token that is not ours, expired or revoked already is answered like a success: Section 2.2
 "invalid tokens do not cause an error response". Another client's token is refused, as Section 2.1
@@ -12,6 +13,8 @@ from typing import Protocol
 from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
+from application.ending import end_family
 from application.errors import InvalidGrant
 from application.introspection import TokenVerifier
 from application.ledger.errors import Conflict
@@ -19,6 +22,7 @@ from application.ports import EventLog
 from application.request_context import RequestContext
 from application.token_keys import UnverifiableToken
 from domain.access_token import AccessToken
+from domain.refresh_token_family import RefreshTokenFamily
 
 
 class _Service(Protocol):
@@ -28,17 +32,23 @@ class _Service(Protocol):
     @property
     def verifier(self) -> TokenVerifier: ...
 
+    @property
+    def derived(self) -> DerivedTokens: ...
+
 
 async def revoke(
     token: str, caller: AuthenticatedClient, context: RequestContext, service: _Service
 ) -> None:
     """Void `token`. Raises InvalidGrant for another client's token, LedgerUnavailable."""
+    if token.startswith(f"{TokenKind.REFRESH}_"):
+        await _revoke_family(token, caller, context, service)
+        return
     try:
         verified = service.verifier.verify(token)  # 2
     except UnverifiableToken:
         return
     if verified.client_id != caller.client.client_id:  # 3
-        raise InvalidGrant("the token was not issued to this client")
+        raise InvalidGrant(_ANOTHERS)
     record = await service.log.load(UUID(verified.token_id))  # 4
     if not isinstance(record, AccessToken):
         return
@@ -50,3 +60,28 @@ async def revoke(
     except Conflict:
         # The only other fact a token's stream can hold is its revocation: somebody was faster.
         return
+
+
+async def _revoke_family(
+    token: str, caller: AuthenticatedClient, context: RequestContext, service: _Service
+) -> None:
+    try:
+        presented = service.derived.read(TokenKind.REFRESH, token)
+    except UnreadableToken:
+        return
+    family = await service.log.load(presented.stream_id)
+    if not isinstance(family, RefreshTokenFamily):
+        return
+    client_id = caller.client.client_id
+    if family.started.client_id != client_id:
+        raise InvalidGrant(_ANOTHERS)
+    await end_family(
+        family.id,
+        service.log,
+        by=client_id,
+        reason="revoked by its client",
+        provenance=context.provenance,
+    )
+
+
+_ANOTHERS = "the token was not issued to this client"

@@ -71,6 +71,15 @@ class Peppers:
             return self.never(secret)
         return hmac.compare_digest(secret.verifier(pepper), verifier)
 
+    def mac(self, pepper_id: str, data: bytes) -> bytes:
+        """Return the HMAC-SHA-256 of `data`, 32 bytes. Raises KeyError for an unknown pepper."""
+        return hmac.digest(self._by_id[pepper_id], data, "sha256")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all peppers, the current one first."""
+        return tuple(self._by_id)
+
     def never(self, secret: PresentedSecret) -> bool:
         """Return False in the time of a comparison: nobody learns that there was nothing to do."""
         hmac.compare_digest(secret.verifier(self.current.value), self._decoy)

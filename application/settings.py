@@ -13,18 +13,29 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from application.secret_keys import KEY_BYTES, MasterKeys, Peppers, SecretKey
-from domain.client_configuration import MAX_LIFETIME, SIGNING_ALGORITHMS
+from domain.client_configuration import MAX_FAMILY_SECONDS, MAX_LIFETIME, SIGNING_ALGORITHMS
 from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
 
 SECRETS_FILE = "secrets.json"
 # Neither user, query, fragment, white space nor anything that a log line could break on.
 _PLAIN_URL = re.compile(r"[A-Za-z0-9:/._~%\[\]-]+")
-_ISSUER_RULE = "must have a host and neither query, fragment nor trailing slash"
+_URL_RULE = "must have a host and neither query, fragment"
+_ISSUER_RULE = f"{_URL_RULE} nor trailing slash"
+_UPSTREAM_RULE = f"{_URL_RULE} nor user"
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, Section 3.3
 
 
 class SettingsError(Exception):
@@ -89,11 +100,72 @@ class Settings(BaseSettings):
     jwks_max_age: int = Field(
         default=300, ge=0, le=86400, description="Seconds that consumers may cache the key set"
     )
+    family_lifetime: int = Field(
+        default=30 * 86_400, ge=60, le=MAX_FAMILY_SECONDS, description="Seconds, of refresh tokens"
+    )
+    family_idle_lifetime: int = Field(
+        default=7 * 86_400,
+        ge=60,
+        le=MAX_FAMILY_SECONDS,
+        description="Seconds without a refresh after which a refresh token ends",
+    )
+    rotation_grace: int = Field(
+        default=10,
+        ge=0,
+        le=60,
+        description="Seconds in which a lost refresh answer may be asked for again; 0 for never",
+    )
+    session_lifetime: int = Field(
+        default=12 * 3600, ge=60, le=MAX_FAMILY_SECONDS, description="Seconds a login counts"
+    )
+    require_pushed_requests: bool = Field(
+        default=False, description="Refuse authorization requests that were not pushed (RFC 9126)"
+    )
+    upstream_issuer: str = Field(
+        default="", description="Issuer of the OpenID provider that people may log in through"
+    )
+    upstream_client_id: str = Field(
+        default="", validate_default=True, description="What the upstream provider calls us"
+    )
+    upstream_client_secret: SecretStr | None = Field(
+        default=None, validate_default=True, description="Our secret at the upstream provider"
+    )
+    upstream_name: str = Field(
+        default="your organisation",
+        min_length=1,
+        max_length=100,
+        description="Name of the upstream provider on the login page",
+    )
+    upstream_scopes: WordList = Field(
+        default=("openid",), description="Scopes to ask the upstream provider for"
+    )
+    upstream_hosts: WordList = Field(
+        default=(),
+        description="Further hosts of its token endpoint and keys, where not the issuer's",
+    )
+    upstream_create: bool = Field(
+        default=False, description="Register unknown upstream people on their first login"
+    )
+    upstream_roles: WordList = Field(
+        default=("user",), description="Roles of people who are registered that way"
+    )
+    outbound_private_hosts: WordList = Field(
+        default=(), description="Hosts which we fetch from that may lie on private addresses"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that is logged"
     )
 
-    @field_validator("signing_algorithms", "default_audience", "trusted_proxies", mode="before")
+    @field_validator(
+        "signing_algorithms",
+        "default_audience",
+        "trusted_proxies",
+        "upstream_scopes",
+        "upstream_hosts",
+        "upstream_roles",
+        "outbound_private_hosts",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -116,20 +188,40 @@ class Settings(BaseSettings):
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
-        if not value:
-            return value
-        try:
-            parts = urlsplit(value)
-            port_is_one = parts.port is None or parts.port > 0
-        except ValueError:
-            raise ValueError(_ISSUER_RULE) from None
-        # RFC 8414, Section 2: https, no query, no fragment; http only where nobody else listens.
-        loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
-            raise ValueError("must be an https URL (http only on the loopback interface)")
-        plain = _PLAIN_URL.fullmatch(value) and not value.endswith("/")
-        if not plain or not parts.hostname or not port_is_one:
+        if value and _host_of(value, rule=_ISSUER_RULE) and value.endswith("/"):
             raise ValueError(_ISSUER_RULE)
+        return value
+
+    @field_validator("upstream_issuer")
+    @classmethod
+    def _upstream_issuer(cls, value: str) -> str:
+        # Some providers end theirs with a slash, and it must match to the letter.
+        if value:
+            _host_of(value, rule=_UPSTREAM_RULE)
+        return value
+
+    @field_validator("upstream_client_id", "upstream_client_secret")
+    @classmethod
+    def _complete(cls, value: Any, others: ValidationInfo) -> Any:
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if others.data.get("upstream_issuer") and not given:
+            raise ValueError("is needed with GRANTLEDGER_UPSTREAM_ISSUER")
+        return value
+
+    @field_validator("upstream_scopes")
+    @classmethod
+    def _openid(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in value or not all(_SCOPE.fullmatch(scope) for scope in value):
+            raise ValueError("must be scopes, openid among them")
+        return value
+
+    @field_validator("upstream_hosts", "outbound_private_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...], field: ValidationInfo) -> tuple[str, ...]:
+        matches = [_HOST.fullmatch(host) for host in value]
+        port_counts = field.field_name == "upstream_hosts"
+        if not all(match and (port_counts or not match[2]) for match in matches):
+            raise ValueError(f"must be host names{', with a port or not' if port_counts else ''}")
         return value
 
     @property
@@ -145,6 +237,10 @@ class Settings(BaseSettings):
             lifetime=self.token_lifetime,
             default_audience=self.default_audience or (self.issuer_url,),
             subject_is_owner=self.client_credentials_subject == "owner",
+            issuer=self.issuer_url,
+            family_lifetime=self.family_lifetime,
+            family_idle_lifetime=self.family_idle_lifetime,
+            rotation_grace=self.rotation_grace,
         )
 
     def catalogue(self) -> Catalogue:
@@ -180,6 +276,24 @@ def load_secret_keys(settings: Settings) -> tuple[Peppers, MasterKeys]:
         Peppers(_keys(settings, "peppers")),
         MasterKeys(_keys(settings, "master_keys")),
     )
+
+
+def _host_of(url: str, *, rule: str) -> str:
+    """Return the host of an issuer's URL. Raises ValueError with `rule` or that it must be https.
+
+    RFC 8414, Section 2: https, no query, no fragment; http only where nobody else listens.
+    """
+    try:
+        parts = urlsplit(url)
+        port_is_one = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError(rule) from None
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise ValueError("must be an https URL (http only on the loopback interface)")
+    if not _PLAIN_URL.fullmatch(url) or not parts.hostname or not port_is_one:
+        raise ValueError(rule)
+    return parts.hostname
 
 
 def _keys(settings: Settings, name: Literal["peppers", "master_keys"]) -> list[SecretKey]:

@@ -5,7 +5,7 @@ possible. The event carries everything the decision rested on, so that it explai
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.provenance import Provenance
 from domain.recorded import Recorded
@@ -31,10 +31,13 @@ class AccessToken(Recorded):
 
         `client_version` and `owner_version` are the versions of the configuration that decided;
         `requested_scope` is None where the request named none; `withheld_*` is what the narrowing
-        removed and where it was lacking; `policy` fingerprints the scope catalogue in force.
+        removed and where it was lacking; `policy` fingerprints the scope catalogue in force. In
+        grants for a person the owner is that person: `roles` it had, when it `authenticated_at`,
+        and `family_id`, the family that the token was issued with.
         """
 
         TOPIC = "token.issued"
+        class_version = 2
         client_version: int
         owner_version: int | None
         grant_type: str
@@ -52,6 +55,14 @@ class AccessToken(Recorded):
         user_agent: str
         plugin_id: str | None
         policy: str
+        family_id: str | None
+        authenticated_at: datetime | None
+        roles: tuple[str, ...] | None
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew machines only."""
+            state.update(family_id=None, authenticated_at=None, roles=None)
 
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.issued = self

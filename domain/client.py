@@ -1,13 +1,7 @@
-"""A client: its configuration over time, and the decision what it may be issued.
+"""A client: its configuration over time.
 
-Only configuration lives on this stream; what was issued is on the tokens' own streams. The order
-of the checks in `issue_token` follows the steps of the client_credentials grant:
-
-2 the grant type is registered, 3 the requested scope or all of the client's, 4 the owner exists
-and is active, 5 each scope by its tier, 6 something is granted, 7 the target is allowed,
-8 permissions that need an audience have it, 9 `sub` is the owner.
-
-(1, authentication, happens at the edge, where the secret is.)
+Only configuration lives on this stream; what was issued is on the tokens' own streams. What the
+client may be issued is decided in domain.issuing_client.
 """
 
 from collections.abc import Sequence
@@ -15,32 +9,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from domain.access_token import AccessToken
 from domain.client_configuration import (
+    CLIENT_CREDENTIALS,
     GRANT_TYPES,
     Audiences,
     ClientConfiguration,
     ClientType,
+    Redirects,
+    RefreshPolicy,
     TokenPolicy,
 )
 from domain.client_secret import ClientSecret
-from domain.errors import (
-    GrantTypeNotRegistered,
-    InvalidConfiguration,
-    OwnerNotActive,
-    PublicClientRefused,
-)
+from domain.errors import InvalidConfiguration
 from domain.ids import directory_id
-from domain.issuance import (
-    DeploymentPolicy,
-    IssueRequest,
-    SigningChoice,
-    choose_audience,
-    narrow,
-    require_audiences,
-)
+from domain.issuing_client import IssuingClient
 from domain.permissions import Catalogue
-from domain.principal import Principal
 from domain.provenance import Provenance
 from domain.recorded import Administered
 
@@ -48,19 +31,12 @@ MAX_SECRETS = 5
 """Secrets in overlap at one time; a rotation beyond is a sign of a loop."""
 
 
-class Client(Administered):
+class Client(IssuingClient, Administered):
     """An OAuth client (RFC 6749, Section 2)."""
 
     TOPIC = "client"
     if TYPE_CHECKING:  # at run time these would become arguments of __init__
-        client_id: str
         name: str
-        client_type: ClientType
-        grant_types: tuple[str, ...]
-        scopes: tuple[str, ...]
-        audiences: Audiences
-        owner: str | None
-        tokens: TokenPolicy
         enabled: bool
         secrets: tuple[ClientSecret, ...]
 
@@ -73,6 +49,7 @@ class Client(Administered):
         """The client exists, with this configuration and no credential yet."""
 
         TOPIC = "client.registered"
+        class_version = 2
         name: str
         client_type: ClientType
         grant_types: tuple[str, ...]
@@ -80,6 +57,13 @@ class Client(Administered):
         audiences: Audiences
         owner: str | None
         tokens: TokenPolicy
+        redirects: Redirects
+        refresh: RefreshPolicy
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew no browsers: nothing to redirect to, no refresh tokens."""
+            state.update(redirects={}, refresh={})
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.client_id = self.client_id
@@ -90,6 +74,8 @@ class Client(Administered):
             aggregate.audiences = self.audiences
             aggregate.owner = self.owner
             aggregate.tokens = self.tokens
+            aggregate.redirects = self.redirects
+            aggregate.refresh = self.refresh
             aggregate.enabled = True
             aggregate.secrets = ()
 
@@ -164,6 +150,24 @@ class Client(Administered):
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.tokens = self.tokens
+
+    class RedirectsChanged(Event):
+        """Browsers may be sent to exactly these from now on."""
+
+        TOPIC = "client.redirects_changed"
+        redirects: Redirects
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.redirects = self.redirects
+
+    class RefreshPolicyChanged(Event):
+        """Families are begun like this from now on; those there are keep their terms."""
+
+        TOPIC = "client.refresh_policy_changed"
+        refresh: RefreshPolicy
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.refresh = self.refresh
 
     class Disabled(Event):
         """Nothing is issued to the client any more."""
@@ -266,7 +270,7 @@ class Client(Administered):
         unknown = set(grant_types) - set(GRANT_TYPES)
         if unknown:
             raise InvalidConfiguration(f"unknown grant type: {' '.join(sorted(unknown))}")
-        if self.client_type is ClientType.PUBLIC and "client_credentials" in grant_types:
+        if self.client_type is ClientType.PUBLIC and CLIENT_CREDENTIALS in grant_types:
             raise InvalidConfiguration("a public client cannot use client_credentials")
         if tuple(grant_types) != self.grant_types:
             self._change(self.GrantTypesChanged, provenance, grant_types=tuple(grant_types))
@@ -286,6 +290,16 @@ class Client(Administered):
         if tokens != self.tokens:
             self._change(self.TokenPolicyChanged, provenance, tokens=tokens)
 
+    def set_redirects(self, redirects: Redirects, *, provenance: Provenance) -> None:
+        """Replace the redirect URIs."""
+        if redirects != self.redirects:
+            self._change(self.RedirectsChanged, provenance, redirects=redirects)
+
+    def set_refresh_policy(self, refresh: RefreshPolicy, *, provenance: Provenance) -> None:
+        """Change how families of the client are begun."""
+        if refresh != self.refresh:
+            self._change(self.RefreshPolicyChanged, provenance, refresh=refresh)
+
     def disable(self, provenance: Provenance) -> None:
         """Issue nothing to the client any more; a second time changes nothing."""
         if self.enabled:
@@ -295,71 +309,6 @@ class Client(Administered):
         """Issue to the client again; nothing changes where it was not disabled."""
         if not self.enabled:
             self._change(self.Enabled, provenance)
-
-    def issue_token(
-        self,
-        request: IssueRequest,
-        *,
-        grant_type: str,
-        owner: Principal | None,
-        policy: DeploymentPolicy,
-        signing: SigningChoice,
-        provenance: Provenance,
-    ) -> AccessToken:
-        """Decide about a client_credentials request and return the token's record.
-
-        `owner` is the principal that `self.owner` names, or None where it does not exist. Raises
-        PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive, ScopeUnknown,
-        ScopeNotGranted, AudienceNotAllowed or AudienceMissing; then nothing is recorded.
-        """
-        if self.client_type is ClientType.PUBLIC:  # 1
-            raise PublicClientRefused(f"a public client cannot use {grant_type}")
-        if grant_type not in self.grant_types:  # 2
-            raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
-        requested = self.scopes if request.scope is None else request.scope  # 3
-        if self.owner is not None and (owner is None or not owner.active):  # 4
-            raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
-        narrowing = narrow(  # 5, 6
-            requested=requested,
-            client_scopes=self.scopes,
-            owner_permissions=owner.permissions(policy.catalogue) if owner else (),
-            catalogue=policy.catalogue,
-        )
-        audience = choose_audience(  # 7
-            requested=request.audience,
-            allowed=self.audiences.allowed or policy.default_audience,
-            default=self.audiences.default or policy.default_audience,
-        )
-        require_audiences(  # 8
-            granted=narrowing.granted, audience=audience, catalogue=policy.catalogue
-        )
-        by_owner = policy.subject_is_owner and self.owner is not None
-        lifetime = self.tokens.lifetime or policy.lifetime
-        return AccessToken._begin(  # noqa: SLF001  # the decision is ours, the fact the token's
-            AccessToken.Issued,
-            request.token_id,
-            provenance,
-            client_id=self.client_id,
-            client_version=self.version,
-            subject=self.owner if by_owner else self.client_id,  # 9
-            owner_version=owner.version if owner else None,
-            session_id=request.session_id,
-            grant_type=grant_type,
-            requested_scope=request.scope,
-            scope=narrowing.granted,
-            withheld_by_client=narrowing.withheld_by_client,
-            withheld_by_owner=narrowing.withheld_by_owner,
-            audience=audience,
-            expires_at=provenance.occurred_at + timedelta(seconds=lifetime),
-            kid=signing.kid,
-            algorithm=signing.algorithm,
-            authentication_method=request.authentication_method,
-            credential_id=request.credential_id,
-            address=request.origin.address,
-            user_agent=request.origin.user_agent,
-            plugin_id=self.tokens.plugin_id,
-            policy=policy.catalogue.digest,
-        )
 
     def _change(self, event_class: type[Event], provenance: Provenance, **facts: Any) -> None:
         self._record(event_class, provenance, client_id=self.client_id, **facts)

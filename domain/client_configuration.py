@@ -4,9 +4,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-GRANT_TYPES = ("client_credentials",)
+from domain.redirect_uri import problem_with
+
+CLIENT_CREDENTIALS = "client_credentials"
+AUTHORIZATION_CODE = "authorization_code"
+REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant type
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+GRANT_TYPES = (CLIENT_CREDENTIALS, AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE)
 SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA")
 MAX_LIFETIME = timedelta(hours=24)
 
@@ -19,6 +25,17 @@ AUDIENCE = r"^[\x21-\x7E]{1,512}$"
 NAME = r"^[^\x00-\x1F\x7F-\x9F]*$"
 
 AudienceName = Annotated[str, Field(pattern=AUDIENCE)]
+MAX_FAMILY_SECONDS = 365 * 86_400
+
+
+def _redirectable(uri: str) -> str:
+    problem = problem_with(uri)
+    if problem is not None:
+        raise ValueError(problem)
+    return uri
+
+
+RedirectUri = Annotated[str, AfterValidator(_redirectable)]
 
 
 class ClientType(StrEnum):
@@ -66,6 +83,37 @@ class Audiences(BaseModel):
         return self
 
 
+class Redirects(BaseModel):
+    """Where browsers may be sent: with a code or an error, and after a logout.
+
+    `require_pushed_authorization_requests` refuses authorization requests that were not pushed
+    (RFC 9126, Section 6).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redirect_uris: tuple[RedirectUri, ...] = Field(
+        default=(), max_length=20, examples=[["https://client.example/callback"]]
+    )
+    post_logout_redirect_uris: tuple[RedirectUri, ...] = Field(default=(), max_length=20)
+    require_pushed_authorization_requests: bool = False
+
+
+class RefreshPolicy(BaseModel):
+    """Whether and how long a client's grants outlive their access tokens; lifetimes in seconds.
+
+    `without_openid` gives a refresh token to requests without the scope `openid` as well; with it,
+    `offline_access` decides. None takes the deployment's value. `grace` 0 turns retries off.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    without_openid: bool = True
+    lifetime: int | None = Field(default=None, ge=60, le=MAX_FAMILY_SECONDS)
+    idle_lifetime: int | None = Field(default=None, ge=60, le=MAX_FAMILY_SECONDS)
+    grace: int | None = Field(default=None, ge=0, le=60)
+
+
 class ClientConfiguration(BaseModel):
     """Everything that is set when a client is registered."""
 
@@ -74,11 +122,13 @@ class ClientConfiguration(BaseModel):
     client_id: str = Field(pattern=CLIENT_ID, examples=["billing-agent"])
     name: str = Field(default="", max_length=200, pattern=NAME, examples=["Billing agent"])
     client_type: ClientType = ClientType.CONFIDENTIAL
-    grant_types: tuple[str, ...] = GRANT_TYPES
+    grant_types: tuple[str, ...] = (CLIENT_CREDENTIALS,)
     scopes: tuple[str, ...] = Field(default=(), examples=[["service", "mcp"]])
     audiences: Audiences = Audiences()
     owner: str | None = Field(default=None, pattern=SUBJECT, examples=["owner-1"])
     tokens: TokenPolicy = TokenPolicy()
+    redirects: Redirects = Redirects()
+    refresh: RefreshPolicy = RefreshPolicy()
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClientConfiguration":
@@ -86,6 +136,8 @@ class ClientConfiguration(BaseModel):
         if unknown:
             raise ValueError(f"unknown grant type: {' '.join(sorted(unknown))}")
         # RFC 6749, Section 4.4: the grant MUST only be used by confidential clients.
-        if self.client_type is ClientType.PUBLIC and "client_credentials" in self.grant_types:
+        if self.client_type is ClientType.PUBLIC and CLIENT_CREDENTIALS in self.grant_types:
             raise ValueError("a public client cannot use client_credentials")
+        if AUTHORIZATION_CODE in self.grant_types and not self.redirects.redirect_uris:
+            raise ValueError("authorization_code needs a redirect URI")
         return self

@@ -10,6 +10,8 @@ DomainError
 ├── AudienceMissing          a permission needs an audience the token lacks
 ├── AudienceNotAllowed       the target is not on the client's list
 ├── OwnerNotActive           the client's owner is missing or deactivated
+├── PersonNotActive          the person behind the grant is missing or deactivated
+├── GrantNotUsable           a code, family or session cannot go from here to there
 └── KeyStateError            a signing key cannot go from here to there
 """
 
@@ -52,6 +54,14 @@ class AudienceNotAllowed(DomainError):
 
 class OwnerNotActive(DomainError):
     """The client's owner does not exist or is deactivated. Never shown to the caller."""
+
+
+class PersonNotActive(DomainError):
+    """The person behind the grant does not exist or is deactivated. Never shown to the caller."""
+
+
+class GrantNotUsable(DomainError):
+    """A code, a family, a session or a device authorization has ended. Never shown as it is."""
 
 
 class KeyStateError(DomainError):

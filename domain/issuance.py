@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.errors import AudienceMissing, AudienceNotAllowed, ScopeNotGranted
-from domain.permissions import Catalogue, Tier
+from domain.permissions import EVERYTHING_HELD, Catalogue, Tier
 from domain.provenance import Origin
 
 
@@ -46,6 +46,11 @@ class Narrowing:
     withheld_by_client: tuple[str, ...]
     withheld_by_owner: tuple[str, ...]
 
+    def within(self, bound: Collection[str]) -> "Narrowing":
+        """Return the same without what is outside of `bound`."""
+        granted = tuple(name for name in self.granted if name in bound)
+        return Narrowing(granted, self.withheld_by_client, self.withheld_by_owner)
+
 
 def narrow(
     *,
@@ -57,8 +62,9 @@ def narrow(
     """Return what is left of `requested`.
 
     Service tier: the client's provisioning suffices. User tier: the owner must hold it as well,
-    and without an owner nobody holds it. Raises ScopeUnknown for a name outside the catalogue and
-    ScopeNotGranted, which names the deficit, when nothing is left.
+    and without an owner nobody holds it. Identity tier: nobody holds it where nobody logged in.
+    Raises ScopeUnknown for a name outside the catalogue and ScopeNotGranted, which names the
+    deficit, when nothing is left.
     """
     granted: list[str] = []
     lacking_client: list[str] = []
@@ -66,21 +72,52 @@ def narrow(
     for name in catalogue.order(requested):
         if name not in client_scopes:
             lacking_client.append(name)
-        elif catalogue[name].tier is Tier.USER and name not in owner_permissions:
-            lacking_owner.append(name)
-        else:
+        elif catalogue[name].tier is Tier.SERVICE or name in owner_permissions:
             granted.append(name)
+        else:
+            lacking_owner.append(name)
     if not granted:
-        raise ScopeNotGranted(_deficit(lacking_client, lacking_owner))
+        raise ScopeNotGranted(_deficit(lacking_client, lacking_owner, whose="owner"))
     return Narrowing(tuple(granted), tuple(lacking_client), tuple(lacking_owner))
 
 
-def _deficit(lacking_client: Sequence[str], lacking_owner: Sequence[str]) -> str:
+def narrow_for_person(
+    *,
+    requested: Sequence[str],
+    client_scopes: Collection[str],
+    permissions: Collection[str],
+    catalogue: Catalogue,
+) -> Narrowing:
+    """Return what is left of `requested` where a person with `permissions` stands behind it.
+
+    `user` expands to every user-tier permission that both the person and the client hold: what the
+    client was never provisioned with stays out of its reach whoever logs in. Service and identity
+    tier: the client's provisioning suffices. Raises as `narrow` does.
+    """
+    wanted = catalogue.order(requested)
+    if EVERYTHING_HELD in wanted and EVERYTHING_HELD in client_scopes:
+        wanted = catalogue.order((*wanted, *(set(permissions) & set(client_scopes))))
+    granted: list[str] = []
+    lacking_client: list[str] = []
+    lacking_person: list[str] = []
+    for name in wanted:
+        if name not in client_scopes:
+            lacking_client.append(name)
+        elif catalogue[name].tier is Tier.USER and name not in permissions:
+            lacking_person.append(name)
+        else:
+            granted.append(name)
+    if not granted:
+        raise ScopeNotGranted(_deficit(lacking_client, lacking_person, whose="person"))
+    return Narrowing(tuple(granted), tuple(lacking_client), tuple(lacking_person))
+
+
+def _deficit(lacking_client: Sequence[str], lacking_owner: Sequence[str], *, whose: str) -> str:
     parts = []
     if lacking_client:
         parts.append(f"not in the client's grant: {' '.join(lacking_client)}")
     if lacking_owner:
-        parts.append(f"not held by the owner: {' '.join(lacking_owner)}")
+        parts.append(f"not held by the {whose}: {' '.join(lacking_owner)}")
     return "; ".join(parts) or "no scope requested"
 
 
@@ -115,10 +152,16 @@ class DeploymentPolicy:
     """The part of the settings that decides about tokens.
 
     `lifetime` is in seconds. `subject_is_owner` False makes `sub` the client_id always (RFC 9068,
-    Section 2.2). `default_audience` is used by clients that have no default of their own.
+    Section 2.2). `default_audience` is used by clients that have no default of their own. `issuer`
+    is the audience of the userinfo endpoint. Lifetimes of families and the grace window of a
+    rotation are in seconds.
     """
 
     catalogue: Catalogue
     lifetime: int
     default_audience: tuple[str, ...]
     subject_is_owner: bool
+    issuer: str = ""
+    family_lifetime: int = 30 * 86_400
+    family_idle_lifetime: int = 7 * 86_400
+    rotation_grace: int = 10

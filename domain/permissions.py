@@ -3,6 +3,8 @@
 Rules of our own:
 - *service* tier permissions are provisioned on the client at registration; the owner is irrelevant.
 - *user* tier permissions are delegated: the client and the person behind the grant must hold them.
+- *identity* tier permissions say that a person is there (OpenID Connect): provisioned on the
+  client, and of use only in grants that a person stands behind.
 - A level only orders the answer. It never implies another permission: `level >= level` alone
   would make `user` imply `service`.
 """
@@ -25,6 +27,7 @@ class Tier(StrEnum):
 
     USER = "user"
     SERVICE = "service"
+    IDENTITY = "identity"
 
 
 class Permission(BaseModel):
@@ -38,20 +41,43 @@ class Permission(BaseModel):
     required_audience: str | None = Field(
         default=None, description="Audience a token must carry to hold this permission"
     )
+    description: str = Field(
+        default="", max_length=200, description="What people read when they are asked to consent"
+    )
 
+
+OPENID, PROFILE, OFFLINE_ACCESS = "openid", "profile", "offline_access"
+EVERYTHING_HELD = "user"
+"""Asked for by a client, it stands for every user-tier permission that the person holds."""
 
 DEFAULT_PERMISSIONS = (
-    Permission(name="admin", level=100, tier=Tier.USER),
-    Permission(name="user", level=50, tier=Tier.USER),
-    Permission(name="service", level=40, tier=Tier.SERVICE),
-    Permission(name="a2a", level=30, tier=Tier.SERVICE),
-    Permission(name="mcp", level=20, tier=Tier.SERVICE),
+    Permission(
+        name="admin", level=100, tier=Tier.USER, description="Administer what you administer"
+    ),
+    Permission(name="user", level=50, tier=Tier.USER, description="Act with your permissions"),
+    Permission(
+        name="service", level=40, tier=Tier.SERVICE, description="Call services in its own name"
+    ),
+    Permission(name="a2a", level=30, tier=Tier.SERVICE, description="Call other agents"),
+    Permission(name="mcp", level=20, tier=Tier.SERVICE, description="Use tools of MCP servers"),
     Permission(name="hook:govern", level=15, tier=Tier.SERVICE, required_audience="hook"),
     Permission(name="hook:track", level=15, tier=Tier.SERVICE, required_audience="hook"),
-    Permission(name="anonymous", level=10, tier=Tier.USER),
-    Permission(name="clients:manage", level=5, tier=Tier.SERVICE),
-    Permission(name="audit:read", level=5, tier=Tier.SERVICE),
-    Permission(name="reports:read", level=5, tier=Tier.SERVICE),
+    Permission(
+        name="anonymous", level=10, tier=Tier.USER, description="Act without saying who you are"
+    ),
+    Permission(
+        name="clients:manage", level=5, tier=Tier.SERVICE, description="Administer this service"
+    ),
+    Permission(name="audit:read", level=5, tier=Tier.SERVICE, description="Read the audit trail"),
+    Permission(name="reports:read", level=5, tier=Tier.SERVICE, description="Read reports"),
+    Permission(name=OPENID, level=3, tier=Tier.IDENTITY, description="Know that it is you"),
+    Permission(name=PROFILE, level=3, tier=Tier.IDENTITY, description="Know your login name"),
+    Permission(
+        name=OFFLINE_ACCESS,
+        level=2,
+        tier=Tier.IDENTITY,
+        description="Keep its access while you are away",
+    ),
 )
 DEFAULT_ROLES: Mapping[str, tuple[str, ...]] = {
     "admin": ("admin", "user", "anonymous"),
@@ -91,7 +117,9 @@ class Catalogue(BaseModel):
     @cached_property
     def digest(self) -> str:
         """A short fingerprint that events carry, so that a policy change shows in the record."""
-        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        # Words for people decide nothing: a better description is no other policy.
+        decisive = {"permissions": {"__all__": {"description"}}}
+        return sha256(self.model_dump_json(exclude=decisive).encode()).hexdigest()[:16]
 
     def __getitem__(self, name: str) -> Permission:
         return self.by_name[name]

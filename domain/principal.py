@@ -62,6 +62,41 @@ class Principal(Administered):
         def apply(self, aggregate: "Principal") -> None:
             aggregate.active = True
 
+    class PasswordSet(Event):
+        """The principal logs in with another password from now on; its hash is outside the log."""
+
+        TOPIC = "principal.password_set"
+
+        def apply(self, aggregate: "Principal") -> None:
+            """The state of the principal is the same."""
+
+    class PasskeyAdded(Event):
+        """A passkey logs the principal in from now on. `passkey` is a hash of its credential id."""
+
+        TOPIC = "principal.passkey_added"
+        passkey: str
+
+        def apply(self, aggregate: "Principal") -> None:
+            """The state of the principal is the same."""
+
+    class PasskeyRemoved(Event):
+        """A passkey does not log the principal in any more."""
+
+        TOPIC = "principal.passkey_removed"
+        passkey: str
+
+        def apply(self, aggregate: "Principal") -> None:
+            """The state of the principal is the same."""
+
+    class IdentityLinked(Event):
+        """An identity at the upstream provider `issuer` logs the principal in from now on."""
+
+        TOPIC = "principal.identity_linked"
+        issuer: str
+
+        def apply(self, aggregate: "Principal") -> None:
+            """The state of the principal is the same."""
+
     @staticmethod
     def stream(subject: str) -> UUID:
         """Return the stream id of the principal `subject`."""
@@ -94,6 +129,22 @@ class Principal(Administered):
         """Give the authority back; nothing changes where it was not withdrawn."""
         if not self.active:
             self._record(self.Reactivated, provenance, subject=self.subject)
+
+    def password_set(self, provenance: Provenance) -> None:
+        """Record that the principal has a new password."""
+        self._record(self.PasswordSet, provenance, subject=self.subject)
+
+    def passkey_added(self, passkey: str, provenance: Provenance) -> None:
+        """Record a new passkey by the hash of its credential id."""
+        self._record(self.PasskeyAdded, provenance, subject=self.subject, passkey=passkey)
+
+    def passkey_removed(self, passkey: str, provenance: Provenance) -> None:
+        """Record that a passkey was taken away."""
+        self._record(self.PasskeyRemoved, provenance, subject=self.subject, passkey=passkey)
+
+    def identity_linked(self, issuer: str, provenance: Provenance) -> None:
+        """Record that an upstream identity logs the principal in."""
+        self._record(self.IdentityLinked, provenance, subject=self.subject, issuer=issuer)
 
     def permissions(self, catalogue: Catalogue) -> frozenset[str]:
         """Return the user-tier permissions held at present: none when deactivated."""

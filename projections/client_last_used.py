@@ -85,7 +85,8 @@ def _by_key(requests: Mapping[_Request, tuple[_Moment, int]]) -> dict[_Key, tupl
     totals: dict[_Key, tuple[_Moment, int]] = {}
     for (client_id, credential_id, scopes), (last, uses) in requests.items():
         _add(totals, (client_id, Kind.CLIENT.value, ""), last, uses)
-        _add(totals, (client_id, Kind.CREDENTIAL.value, credential_id), last, uses)
+        if credential_id:  # a public client has none
+            _add(totals, (client_id, Kind.CREDENTIAL.value, credential_id), last, uses)
         for scope in scopes:
             _add(totals, (client_id, Kind.SCOPE.value, scope), last, uses)
     return totals

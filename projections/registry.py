@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from projections.audit_trail import AUDIT_TRAIL
 from projections.client_last_used import CLIENT_LAST_USED
 from projections.projection import Projection
+from projections.sessions import SESSIONS
 
-PROJECTIONS: Sequence[Projection] = (AUDIT_TRAIL, CLIENT_LAST_USED)
+PROJECTIONS: Sequence[Projection] = (AUDIT_TRAIL, CLIENT_LAST_USED, SESSIONS)
 
 
 def projection_named(name: str) -> Projection:

@@ -13,11 +13,13 @@ from api.views import ClientView, ClientWithSecret
 from application.administration import clients
 from application.errors import NotFound
 from domain.client_configuration import (
-    GRANT_TYPES,
+    CLIENT_CREDENTIALS,
+    DEVICE_CODE,
     SIGNING_ALGORITHMS,
     Audiences,
     ClientConfiguration,
     ClientType,
+    Redirects,
     TokenPolicy,
 )
 
@@ -43,6 +45,9 @@ def client() -> None:
         "grantledger client create billing-agent --scope service --scope mcp",
         'grantledger client create nightly --scope "user service" --owner alice --reason OPS-17',
         "grantledger client create orders-api --serves https://orders.example --json",
+        "grantledger client create shop --scope openid --scope user --scope offline_access"
+        " --grant-type authorization_code --grant-type refresh_token"
+        " --redirect-uri https://shop.example/callback",
     )
 )
 @click.argument("client_id")
@@ -56,6 +61,17 @@ def client() -> None:
 @click.option("--lifetime", type=int, metavar="SECONDS", help="Of its tokens; 24 h at most")
 @click.option("--algorithm", type=click.Choice(SIGNING_ALGORITHMS), help="That signs its tokens")
 @click.option("--plugin-id", help="Copied into its tokens")
+@click.option(
+    "--grant-type",
+    "grant_types",
+    multiple=True,
+    metavar="NAME",
+    help="authorization_code, refresh_token, device_code or client_credentials (the default);"
+    " may be repeated",
+)
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where codes may be sent")
+@click.option("--logout-uri", "logout_uris", multiple=True, help="Where a logout may lead")
+@click.option("--require-par", is_flag=True, help="Its authorization requests have to be pushed")
 @reason_option
 @json_option
 @data_dir_option
@@ -72,6 +88,10 @@ def create(  # noqa: PLR0913  # one argument an option
     lifetime: int | None,
     algorithm: str | None,
     plugin_id: str | None,
+    grant_types: tuple[str, ...],
+    redirect_uris: tuple[str, ...],
+    logout_uris: tuple[str, ...],
+    require_par: bool,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -80,11 +100,16 @@ def create(  # noqa: PLR0913  # one argument an option
         client_id=client_id,
         name=name,
         client_type=ClientType.PUBLIC if public else ClientType.CONFIDENTIAL,
-        grant_types=() if public else GRANT_TYPES,
+        grant_types=_grant_types(grant_types) or (() if public else (CLIENT_CREDENTIALS,)),
         scopes=_words(scopes),
         audiences=Audiences(allowed=(*allowed, *default), default=default, serves=serves),
         owner=owner,
         tokens=TokenPolicy(lifetime=lifetime, signing_algorithm=algorithm, plugin_id=plugin_id),
+        redirects=Redirects(
+            redirect_uris=redirect_uris,
+            post_logout_redirect_uris=logout_uris,
+            require_pushed_authorization_requests=require_par,
+        ),
     )
 
     async def work(service: Service) -> ClientWithSecret:
@@ -250,3 +275,8 @@ def _print_with_secret(view: ClientWithSecret, *, as_json: bool) -> None:
     if view.client_secret is not None and not as_json:
         click.echo(f"\nclient_secret: {view.client_secret}")
         click.echo("Keep it now: it is shown this once and kept nowhere.")
+
+
+def _grant_types(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the wire; the long one may be typed short."""
+    return tuple(DEVICE_CODE if name == "device_code" else name for name in names)

@@ -1,5 +1,6 @@
 """`grantledger principal ...`: the people and other owners on whose authority clients act."""
 
+import sys
 from collections.abc import Callable, Mapping
 
 import rich_click as click
@@ -10,8 +11,10 @@ from api.cli.running import by_operator, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.views import PrincipalView
+from application import account
 from application.administration import principals
 from application.errors import NotFound
+from application.people.passwords import PresentedPassword
 
 _COLUMNS: Mapping[str, Callable[[PrincipalView], object]] = {
     "subject": lambda principal: principal.subject,
@@ -145,3 +148,38 @@ def _print(view: PrincipalView, *, as_json: bool) -> None:
         print_json(view)
     else:
         print_fields({name: value(view) for name, value in _COLUMNS.items()})
+
+
+@principal.command(
+    "set-login",
+    epilog=examples(
+        "grantledger principal set-login alice --login alice@example.com",
+        "printenv PASSWORD | grantledger principal set-login alice --password-stdin",
+    ),
+)
+@click.argument("subject")
+@click.option("--login", help="The name it logs in with; the names it has stay")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input")
+@reason_option
+@json_option
+@data_dir_option
+def set_login(
+    *, subject: str, login: str | None, password_stdin: bool, reason: str, as_json: bool
+) -> None:
+    """Let a principal log in with a name and a password, which is asked for and never shown."""
+    if password_stdin:
+        typed = sys.stdin.readline().rstrip("\r\n")
+    else:
+        typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+    async def work(service: Service) -> PrincipalView:
+        changed = await account.set_login(
+            subject,
+            login,
+            PresentedPassword(typed),
+            service=service,
+            provenance=by_operator(service, reason),
+        )
+        return PrincipalView.of(changed)
+
+    _print(with_service(work), as_json=as_json)

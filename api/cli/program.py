@@ -15,6 +15,7 @@ from api.cli.outcomes import INTERRUPTED, TERMINATED, outcome
 from api.cli.principal import principal
 from api.cli.projections import projections
 from api.cli.serve import serve
+from api.cli.session import session
 from api.cli.token import token
 from api.logging_setup import configure_logging
 
@@ -60,7 +61,18 @@ def program() -> None:
     configure_logging("warning")
 
 
-for _command in (serve, token, client, principal, keys, audit, status, projections, migrate):
+for _command in (
+    serve,
+    token,
+    client,
+    principal,
+    session,
+    keys,
+    audit,
+    status,
+    projections,
+    migrate,
+):
     program.add_command(_command)
 
 

@@ -14,6 +14,8 @@ from domain.client_configuration import (
     Audiences,
     ClientConfiguration,
     ClientType,
+    Redirects,
+    RefreshPolicy,
     TokenPolicy,
 )
 from domain.errors import DomainError
@@ -121,6 +123,8 @@ class Changes:
     audiences: Audiences | None = None
     owner: str | None = None
     tokens: TokenPolicy | None = None
+    redirects: Redirects | None = None
+    refresh: RefreshPolicy | None = None
     enabled: bool | None = None
 
 
@@ -145,10 +149,12 @@ async def change(
             client.set_owner(changes.owner or None, provenance=provenance)
         if changes.tokens is not None:
             client.set_token_policy(changes.tokens, provenance=provenance)
-        if changes.enabled is True:
-            client.enable(provenance)
-        if changes.enabled is False:
-            client.disable(provenance)
+        if changes.redirects is not None:
+            client.set_redirects(changes.redirects, provenance=provenance)
+        if changes.refresh is not None:
+            client.set_refresh_policy(changes.refresh, provenance=provenance)
+        if changes.enabled is not None:
+            (client.enable if changes.enabled else client.disable)(provenance)
 
     return await decide(service.log, Client.stream(client_id), Client, apply, name=client_id)
 

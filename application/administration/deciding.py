@@ -10,7 +10,7 @@ from application.ports import EventLog
 from domain.errors import DomainError
 from domain.recorded import Recorded
 
-_ATTEMPTS = 5
+ATTEMPTS = 5
 A = TypeVar("A", bound=Recorded)
 
 
@@ -22,7 +22,7 @@ async def decide(
     Raises NotFound where there is none (`name` is for the message), the OAuth error of a broken
     rule, ConflictingState after five lost races, LedgerUnavailable.
     """
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         aggregate = await log.load(stream_id)
         if not isinstance(aggregate, kind):
             raise NotFound(f"no such {kind.__name__.lower()}: {name}")

@@ -126,6 +126,56 @@ COMMENT ON TABLE grantledger.projections IS
     'Which build of a projection is live, and the position up to which it is complete.';
 """,
     ),
+    (
+        "people",
+        """
+CREATE TABLE grantledger.logins (
+    login text PRIMARY KEY,
+    subject text NOT NULL
+);
+CREATE INDEX logins_subject_idx ON grantledger.logins (subject);
+COMMENT ON TABLE grantledger.logins IS
+    'By which names people log in. Personal data: outside the log, so that it can go.';
+
+CREATE TABLE grantledger.passwords (
+    subject text PRIMARY KEY,
+    hash text NOT NULL,
+    pepper_id text NOT NULL,
+    set_at timestamptz NOT NULL
+);
+COMMENT ON TABLE grantledger.passwords IS 'argon2id over the password under a pepper.';
+
+CREATE TABLE grantledger.passkeys (
+    credential_id bytea PRIMARY KEY,
+    subject text NOT NULL,
+    public_key bytea NOT NULL,
+    sign_count bigint NOT NULL,
+    label text NOT NULL,
+    added_at timestamptz NOT NULL
+);
+CREATE INDEX passkeys_subject_idx ON grantledger.passkeys (subject);
+COMMENT ON TABLE grantledger.passkeys IS 'Public keys of WebAuthn credentials.';
+
+CREATE TABLE grantledger.one_time_values (
+    kind text NOT NULL,
+    key bytea NOT NULL,
+    content bytea NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (kind, key)
+);
+CREATE INDEX one_time_values_expiry_idx ON grantledger.one_time_values (expires_at);
+COMMENT ON TABLE grantledger.one_time_values IS
+    'What a request leaves for the next one, for minutes: pushed requests, user codes, challenges.';
+
+CREATE UNLOGGED TABLE grantledger.login_failures (
+    key bytea PRIMARY KEY,
+    failures integer NOT NULL,
+    last_at timestamptz NOT NULL
+);
+COMMENT ON TABLE grantledger.login_failures IS
+    'Failed logins per account and address, hashed under the pepper. Losing it in a crash is fine.';
+""",
+    ),
 )
 
 

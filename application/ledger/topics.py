@@ -1,18 +1,28 @@
 """Imports every aggregate, so that each permanent topic resolves to its class."""
 
 from domain.access_token import AccessToken
+from domain.authorization_code import AuthorizationCode
 from domain.client import Client
 from domain.client_usage import ClientUsage
+from domain.consents import Consents
 from domain.denial_log import DenialLog
+from domain.device_authorization import DeviceAuthorization
 from domain.principal import Principal
 from domain.recorded import Recorded
+from domain.refresh_token_family import RefreshTokenFamily
+from domain.session import Session
 from domain.signing_key import SigningKey
 
 AGGREGATES: tuple[type[Recorded], ...] = (
     AccessToken,
+    AuthorizationCode,
     Client,
     ClientUsage,
+    Consents,
     DenialLog,
+    DeviceAuthorization,
     Principal,
+    RefreshTokenFamily,
+    Session,
     SigningKey,
 )

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import DerivedTokens
 from application.key_material import public_jwk
 from application.request_context import RequestContext
 from application.secret_keys import MasterKeys, Peppers, SecretKey
 from application.token_keys import TokenKeys
+from application.turns import Turns
 from domain.client import Client
 from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
@@ -48,8 +50,12 @@ class FakeService:
     jwks_max_age: int = 300
     catalogue: Catalogue = CATALOGUE
 
+    session_lifetime: timedelta = timedelta(hours=12)
+
     def __post_init__(self) -> None:
         self.directory = MemoryDirectory(self.log)
+        self.derived = DerivedTokens(self.peppers)
+        self.turns = Turns()
 
     @property
     def minter(self) -> TokenKeys:

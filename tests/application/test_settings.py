@@ -30,6 +30,14 @@ LISTS = (
     ("DEFAULT_AUDIENCE", "https://a.example,hook", ("https://a.example", "hook")),
     ("TRUSTED_PROXIES", "192.0.2.1, 2001:DB8:0::1", ("192.0.2.1", "2001:db8::1")),
     ("DEFAULT_AUDIENCE", "", ()),
+    ("UPSTREAM_SCOPES", "openid, email", ("openid", "email")),
+    (
+        "UPSTREAM_HOSTS",
+        "keys.example, 127.0.0.1:81,[::1]:8",
+        ("keys.example", "127.0.0.1:81", "[::1]:8"),
+    ),
+    ("UPSTREAM_ROLES", "user,auditor", ("user", "auditor")),
+    ("OUTBOUND_PRIVATE_HOSTS", "sso.internal", ("sso.internal",)),
 )
 
 
@@ -143,6 +151,16 @@ WRONG = (
     ("ISSUER", "https://auth .example", "must have a host"),
     ("ISSUER", "https://auth.\nexample", "must have a host"),
     ("ISSUER", "https://[::1", "must have a host"),
+    ("UPSTREAM_ISSUER", "http://id.example", "must be an https URL"),
+    ("UPSTREAM_ISSUER", "https://id.example?a=b", "neither query, fragment nor user"),
+    ("UPSTREAM_ISSUER", "https://gl:hidden@id.example", "neither query, fragment nor user"),
+    ("UPSTREAM_NAME", "", "at least 1 character"),
+    ("UPSTREAM_SCOPES", "profile,email", "openid among them"),
+    ("UPSTREAM_SCOPES", "openid,pro file", "must be scopes"),
+    ("UPSTREAM_HOSTS", "https://keys.example", "must be host names, with a port or not"),
+    ("UPSTREAM_CREATE", "perhaps", "valid boolean"),
+    ("OUTBOUND_PRIVATE_HOSTS", "10.0.0.0/8", "must be host names"),
+    ("OUTBOUND_PRIVATE_HOSTS", "id.example:443", "must be host names"),
 )
 
 
@@ -239,7 +257,10 @@ WRONG_CATALOGUES: tuple[tuple[object, str], ...] = (
     ({"permissions": [GOOD], "roles": {"r": ["x"]}}, "role r: x is not a user-tier permission"),
     (with_entry(level=-1), "permissions.0.level: Input should be greater than"),
     (with_entry(name="a b"), "permissions.0.name: String should match"),
-    (with_entry(tier="none"), "permissions.0.tier: Input should be 'user' or 'service'"),
+    (
+        with_entry(tier="none"),
+        "permissions.0.tier: Input should be 'user', 'service' or 'identity'",
+    ),
     (with_entry(required_audiance="hook"), "permissions.0.required_audiance: Extra inputs"),
     ({"permission": []}, "permission: Extra inputs"),
     ([], "Input should be an object"),
@@ -282,3 +303,34 @@ def test_an_unreadable_catalogue_is_one_line(
 
     assert str(refusal.value).startswith(f"GRANTLEDGER_CATALOGUE_FILE: {says}")
     assert "\n" not in str(refusal.value)
+
+
+UPSTREAM = {
+    "upstream_issuer": "https://id.example/",
+    "upstream_client_id": "grantledger",
+    "upstream_client_secret": "hidden",
+}
+
+
+@pytest.mark.parametrize("missing", ["upstream_client_id", "upstream_client_secret"])
+@pytest.mark.parametrize("given", [None, ""])
+def test_an_upstream_provider_is_configured_whole(missing: str, given: str | None) -> None:
+    """An issuer without our name and secret there is one line that names what is missing."""
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(**{**UPSTREAM, missing: given})
+
+    message = (
+        f"GRANTLEDGER_{missing.upper()}: Value error, is needed with GRANTLEDGER_UPSTREAM_ISSUER"
+    )
+    assert str(refusal.value) == message
+
+
+def test_takes_an_upstream_provider() -> None:
+    """The provider's issuer keeps its last slash, and our secret does not show."""
+    settings = load_settings(**UPSTREAM)
+
+    assert settings.upstream_issuer == "https://id.example/"
+    assert settings.upstream_client_secret is not None
+    assert settings.upstream_client_secret.get_secret_value() == "hidden"
+    assert "hidden" not in repr(settings)
+    assert (settings.upstream_create, settings.upstream_roles) == (False, ("user",))

@@ -20,6 +20,12 @@ HARMLESS = {
     ("Client.SecretRetired", "secret_id"): "the name of a secret",
     ("Client.Registered", "tokens"): "how tokens are made: lifetime, algorithm",
     ("Client.TokenPolicyChanged", "tokens"): "how tokens are made: lifetime, algorithm",
+    **{
+        (f"RefreshTokenFamily.{event}", "token_expires_at"): "when the access token ends"
+        for event in ("Started", "Rotated", "RotationRetried")
+    },
+    ("RefreshTokenFamily.ReuseDetected", "tokens_revoked"): "ids of access tokens",
+    ("RefreshTokenFamily.Revoked", "tokens_revoked"): "ids of access tokens",
 }
 EVENTS = event_classes()
 

@@ -30,6 +30,9 @@ def test_the_default_catalogue() -> None:
         "clients:manage": (5, "service", None),
         "audit:read": (5, "service", None),
         "reports:read": (5, "service", None),
+        "openid": (3, "identity", None),
+        "profile": (3, "identity", None),
+        "offline_access": (2, "identity", None),
     }
 
 

@@ -7,7 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from domain.client import Client
-from domain.client_configuration import Audiences, ClientConfiguration, ClientType, TokenPolicy
+from domain.client_configuration import (
+    Audiences,
+    ClientConfiguration,
+    ClientType,
+    Redirects,
+    RefreshPolicy,
+    TokenPolicy,
+)
 from domain.errors import InvalidConfiguration, ScopeUnknown
 from tests.builders import AT_NOON, CATALOGUE, a_client, later
 from tests.domain.given import events_of, fact, given
@@ -28,6 +35,8 @@ def test_registration_keeps_the_whole_configuration() -> None:
         audiences=AUDIENCES,
         owner="owner-1",
         tokens=TokenPolicy(lifetime=60, signing_algorithm="EdDSA", plugin_id="plugin-1"),
+        redirects=Redirects(redirect_uris=("https://client.example/callback",)),
+        refresh=RefreshPolicy(grace=0),
     )
 
     client = (
@@ -44,6 +53,8 @@ def test_registration_keeps_the_whole_configuration() -> None:
                 audiences=AUDIENCES,
                 owner="owner-1",
                 tokens=TokenPolicy(lifetime=60, signing_algorithm="EdDSA", plugin_id="plugin-1"),
+                redirects=Redirects(redirect_uris=("https://client.example/callback",)),
+                refresh=RefreshPolicy(grace=0),
             ),
             at=AT_NOON,
         )

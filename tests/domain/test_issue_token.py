@@ -61,6 +61,9 @@ def test_the_record_of_a_token_says_it_all() -> None:
                 user_agent="agent-hash",
                 plugin_id="plugin-1",
                 policy=CATALOGUE.digest,
+                family_id=None,
+                authenticated_at=None,
+                roles=None,
             ),
             at=ISSUING,
         )

@@ -94,7 +94,7 @@ def test_the_answer_is_ordered_and_without_repetition(case: Case) -> None:
 @given(granting_cases())
 def test_everything_requested_is_accounted_for(case: Case) -> None:
     """Each requested scope is in exactly one place: granted, lacking on the client, or lacking on
-    the owner; and user tier is the only one that the owner can lack.
+    the owner; and service tier is the one that needs no owner.
     """
     found = case.narrow()
     places = [*found.granted, *found.withheld_by_client, *found.withheld_by_owner]
@@ -102,7 +102,10 @@ def test_everything_requested_is_accounted_for(case: Case) -> None:
     assert sorted(places) == sorted(set(case.requested))
     assert set(found.withheld_by_client).isdisjoint(case.client)
     assert set(found.withheld_by_owner).isdisjoint(case.owner)
-    assert {case.catalogue[name].tier for name in found.withheld_by_owner} <= {Tier.USER}
+    assert {case.catalogue[name].tier for name in found.withheld_by_owner} <= {
+        Tier.USER,
+        Tier.IDENTITY,
+    }
 
 
 @given(refusing_cases())

@@ -6,14 +6,26 @@ from typing import Any
 from uuid import UUID
 
 from domain.access_token import AccessToken
+from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
-from domain.client_configuration import Audiences, ClientConfiguration, TokenPolicy
+from domain.client_configuration import (
+    Audiences,
+    ClientConfiguration,
+    Redirects,
+    RefreshPolicy,
+    TokenPolicy,
+)
 from domain.client_usage import ClientUsage
+from domain.consents import Consents
 from domain.denial_log import Denial, DenialLog
-from domain.issuance import DeploymentPolicy, IssueRequest, SigningChoice
+from domain.device_authorization import Approval, DeviceAuthorization
+from domain.issuance import DeploymentPolicy, IssueRequest, Narrowing, SigningChoice
+from domain.issuing_client import Authority
 from domain.permissions import Catalogue, Permission, Tier
 from domain.principal import Principal
 from domain.provenance import Origin, Provenance
+from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
+from domain.session import Authorized, Session
 from domain.signing_key import SigningKey
 
 # Nothing here comes from tests/builders.py or from defaults that may change: golden files do not.
@@ -43,6 +55,13 @@ POLICY = DeploymentPolicy(
 FINGERPRINT = "8d92d899ae4a3697"
 TOKEN_ID = UUID("019cb391-c2fa-7bd5-9a71-cb94b598a865")
 USAGE_ID = UUID("019cb391-c2fa-7f00-8a71-cb94b598a865")
+SESSION_ID = UUID("019cb391-c2fa-7aaa-8a71-cb94b598a865")
+FAMILY_ID = UUID("019cb391-c2fa-7bbb-8a71-cb94b598a865")
+CODE_ID = UUID("019cb391-c2fa-7ccc-8a71-cb94b598a865")
+DEVICE_ID = UUID("019cb391-c2fa-7ddd-8a71-cb94b598a865")
+ORIGIN = Origin(address="address-hash", user_agent="agent-hash")
+HOUR_LATER = MOMENT + timedelta(hours=1)
+SCOPE = Narrowing(("user", "mcp"), ("a2a",), ("admin",))
 DENIALS_ID = UUID("019cb391-c2fa-7a11-ba71-cb94b598a865")
 
 
@@ -59,6 +78,14 @@ def _client(**configuration: Any) -> Client:
         ),
         "owner": "owner-1",
         "tokens": TokenPolicy(lifetime=600, signing_algorithm="EdDSA", plugin_id="plugin-1"),
+        "redirects": Redirects(
+            redirect_uris=("https://client.example/callback",),
+            post_logout_redirect_uris=("https://client.example/bye",),
+            require_pushed_authorization_requests=True,
+        ),
+        "refresh": RefreshPolicy(
+            without_openid=False, lifetime=86_400, idle_lifetime=3600, grace=5
+        ),
         **configuration,
     }
     return Client.register(ClientConfiguration(**facts), catalogue=CATALOGUE, provenance=PROVENANCE)
@@ -81,9 +108,14 @@ def _client_events() -> list[Any]:
     client.set_audiences(Audiences(allowed=("hook",)), provenance=PROVENANCE)
     client.set_owner(None, provenance=PROVENANCE)
     client.set_token_policy(TokenPolicy(), provenance=PROVENANCE)
+    client.set_redirects(Redirects(), provenance=PROVENANCE)
+    client.set_refresh_policy(RefreshPolicy(), provenance=PROVENANCE)
     client.disable(PROVENANCE)
     client.enable(PROVENANCE)
-    return [*client.facts(), *_client(owner=None, tokens=TokenPolicy()).facts()]
+    sparse = _client(
+        owner=None, tokens=TokenPolicy(), redirects=Redirects(), refresh=RefreshPolicy()
+    )
+    return [*client.facts(), *sparse.facts()]
 
 
 def _principal() -> Principal:
@@ -95,6 +127,10 @@ def _principal_events() -> list[Any]:
     principal.assign_roles(("user", "admin"), catalogue=CATALOGUE, provenance=PROVENANCE)
     principal.deactivate(PROVENANCE)
     principal.reactivate(PROVENANCE)
+    principal.password_set(PROVENANCE)
+    principal.passkey_added("1f" * 16, PROVENANCE)
+    principal.passkey_removed("1f" * 16, PROVENANCE)
+    principal.identity_linked("https://id.example", PROVENANCE)
     return list(principal.facts())
 
 
@@ -135,11 +171,143 @@ def _token_events() -> list[Any]:
     token = _token(_client(), scope=("a2a", "admin", "user"), owner=_principal())
     token.revoke(by="reporter", reason="client request", provenance=PROVENANCE)
     alone = _token(_client(owner=None, tokens=TokenPolicy()), scope=None, owner=None)
-    events: list[Any] = [*token.facts(), *alone.facts()]
+    events: list[Any] = [*_person_token().facts(), *token.facts()[1:], *alone.facts()]
     # The fingerprint of a catalogue is a value here: how it is made up may change.
     return [
         replace(event, policy=FINGERPRINT) if "policy" in vars(event) else event for event in events
     ]
+
+
+def _person_token() -> AccessToken:
+    client = _client(grant_types=("authorization_code", "refresh_token"))
+    return client.issue_token_for_person(
+        IssueRequest(
+            token_id=TOKEN_ID,
+            session_id=Session.name_of(SESSION_ID),
+            scope=None,
+            audience=(),
+            authentication_method="client_secret_basic",
+            credential_id="secret-1",
+            origin=ORIGIN,
+        ),
+        Authority(("a2a", "admin", "user"), ("user", "admin"), (), MOMENT),
+        grant_type="refresh_token",
+        person=_principal(),
+        family_id=FAMILY_ID,
+        policy=POLICY,
+        signing=SigningChoice(kid="Zm9vYmFy", algorithm="ES256"),
+        provenance=PROVENANCE,
+    )
+
+
+def _session_events() -> list[Any]:
+    session = Session.start(
+        SESSION_ID,
+        subject="owner-1",
+        methods=("pwd",),
+        lifetime=timedelta(hours=12),
+        origin=ORIGIN,
+        provenance=PROVENANCE,
+    )
+    session.authenticate_again(
+        methods=("hwk", "user"), lifetime=timedelta(hours=12), provenance=PROVENANCE
+    )
+    for family_id in (str(FAMILY_ID), None):
+        session.authorize(Authorized("reporter", family_id, str(TOKEN_ID), HOUR_LATER), PROVENANCE)
+    session.end(by="owner-1", reason="logged out", provenance=PROVENANCE)
+    return list(session.facts())
+
+
+def _family() -> RefreshTokenFamily:
+    terms = FamilyTerms(
+        client_id="reporter",
+        subject="owner-1",
+        session_id=Session.name_of(SESSION_ID),
+        scope=("user", "mcp"),
+        audience=("https://api.example",),
+        authenticated_at=MOMENT,
+        lifetime=86_400,
+        idle_lifetime=3600,
+        grace=10,
+    )
+    token = IssuedToken(str(TOKEN_ID), HOUR_LATER)
+    return RefreshTokenFamily.start(
+        FAMILY_ID, terms, pepper_id="pepper-1", token=token, provenance=PROVENANCE
+    )
+
+
+def _family_events() -> list[Any]:
+    family, token = _family(), IssuedToken(str(TOKEN_ID), HOUR_LATER)
+    family.rotate(pepper_id="pepper-2", token=token, provenance=PROVENANCE)
+    family.retry(token=token, provenance=PROVENANCE)
+    family.detect_reuse(1, origin=ORIGIN, provenance=PROVENANCE)
+    other = _family()
+    other.revoke(by="owner-1", reason="logged out", provenance=PROVENANCE)
+    return [*family.facts(), *other.facts()[1:]]
+
+
+def _code(*, nonce: str | None) -> AuthorizationCode:
+    terms = CodeTerms(
+        client_id="reporter",
+        subject="owner-1",
+        session_id=Session.name_of(SESSION_ID),
+        redirect_uri="https://client.example/callback",
+        challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        requested_scope=("a2a", "admin", "user", "mcp"),
+        scope=SCOPE,
+        resource=("https://api.example",),
+        nonce=nonce,
+        authenticated_at=MOMENT,
+        methods=("pwd",),
+    )
+    return AuthorizationCode.issue(CODE_ID, terms, provenance=PROVENANCE)
+
+
+def _code_events() -> list[Any]:
+    code, other = _code(nonce="n-0S6_WzA2Mj"), _code(nonce=None)
+    code.redeem(jti=str(TOKEN_ID), family_id=str(FAMILY_ID), provenance=PROVENANCE)
+    code.replay(address="address-hash", provenance=PROVENANCE)
+    other.redeem(jti=str(TOKEN_ID), family_id=None, provenance=PROVENANCE)
+    other.replay(address="address-hash", provenance=PROVENANCE)
+    return [*code.facts(), *other.facts()]
+
+
+def _consent_events() -> list[Any]:
+    consents = Consents.open("owner-1", provenance=PROVENANCE)
+    consents.give(
+        "reporter",
+        ("user", "mcp"),
+        session_id=Session.name_of(SESSION_ID),
+        provenance=PROVENANCE,
+    )
+    consents.withdraw("reporter", provenance=PROVENANCE)
+    return list(consents.facts())
+
+
+def _device() -> DeviceAuthorization:
+    return DeviceAuthorization.request(
+        DEVICE_ID,
+        client_id="reporter",
+        scope=("a2a", "admin", "user", "mcp"),
+        resource=("https://api.example",),
+        lifetime=timedelta(minutes=10),
+        origin=ORIGIN,
+        provenance=PROVENANCE,
+    )
+
+
+def _device_events() -> list[Any]:
+    device, other = _device(), _device()
+    session_id = Session.name_of(SESSION_ID)
+    device.approve(Approval("owner-1", session_id, SCOPE, MOMENT, ("pwd",)), PROVENANCE)
+    device.redeem(
+        session_id=session_id,
+        jti=str(TOKEN_ID),
+        family_id=str(FAMILY_ID),
+        provenance=PROVENANCE,
+    )
+    other.deny(subject="owner-1", session_id=session_id, provenance=PROVENANCE)
+    return [*device.facts(), *other.facts()[1:]]
 
 
 def _usage_events() -> list[Any]:
@@ -182,6 +350,11 @@ def examples() -> dict[str, Any]:
         *_principal_events(),
         *_key_events(),
         *_token_events(),
+        *_session_events(),
+        *_family_events(),
+        *_code_events(),
+        *_consent_events(),
+        *_device_events(),
         *_usage_events(),
         *_denial_events(),
     ):

@@ -79,7 +79,12 @@ def test_the_metadata_is_complete_and_true(live: Live) -> None:
     assert live.http.get("/.well-known/openid-configuration").json() == metadata
     assert answers == dict.fromkeys(answers, 400)
     assert len(answers) == 3
-    assert metadata["grant_types_supported"] == ["client_credentials"]
+    assert metadata["grant_types_supported"] == [
+        "client_credentials",
+        "authorization_code",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    ]
     assert metadata["response_types_supported"] == []
     assert live.http.get(metadata["service_documentation"]).status_code == 200
 

@@ -1,0 +1,270 @@
+"""The page where a person sees who may act for it and where it is logged in, and ends both."""
+
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from litestar import MediaType, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from api.authorize_pages import LOGIN_PATH
+from api.composition import Service
+from api.login_pages import ACCOUNT_PATH
+from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
+from application.account import record_passkey, set_login
+from application.authorization.consenting import withdraw_consent
+from application.authorization.pending import VisitingAccount
+from application.ending import end_family, end_session
+from application.errors import InvalidRequest, NotFound, TemporarilyUnavailable
+from application.people.passkeys import PasskeyRefused
+from application.people.passwords import PresentedPassword
+from domain.consents import Consents
+from domain.provenance import Provenance
+from domain.session import Session
+from projections import sessions as read_sessions
+
+_CATCH_UP_SECONDS = 5.0
+_NOTICES = {
+    "consent": "The consent was withdrawn, and what the client held is void.",
+    "session": "The session was ended.",
+    "passkey": "The passkey was added.",
+    "passkey-removed": "The passkey was removed.",
+    "password": "The password was changed.",
+}
+Act = Callable[[Visit, Session], Awaitable[AnyResponse]]
+
+
+def account_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
+    """Return the routes of the account page."""
+
+    @get(ACCOUNT_PATH, include_in_schema=False)
+    async def account(request: AnyRequest) -> Any:
+        return await frame.show("account", request, _for_person(_page))
+
+    def taking(path: str, act: Act) -> HTTPRouteHandler:
+        @post(path, include_in_schema=False)
+        async def take(request: AnyRequest) -> Any:
+            return await frame.take("account", request, _for_person(act))
+
+        return take
+
+    return [
+        account,
+        taking("/account/logout", _log_out),
+        taking("/account/sessions/end", _end_session),
+        taking("/account/consents/withdraw", _withdraw),
+        taking("/account/passkeys/options", _passkey_options),
+        taking("/account/passkeys", _add_passkey),
+        taking("/account/passkeys/remove", _remove_passkey),
+        taking("/account/password", _set_password),
+    ]
+
+
+def _for_person(act: Act) -> Callable[[Visit], Awaitable[AnyResponse]]:
+    async def work(visit: Visit) -> AnyResponse:
+        session = await visit.session()
+        if session is None:
+            pending = VisitingAccount(visit.context.provenance.occurred_at)
+            return redirect(path_with(LOGIN_PATH, request=visit.sealed(pending)))
+        return await act(visit, session)
+
+    return work
+
+
+async def _page(visit: Visit, session: Session) -> AnyResponse:
+    service, subject = visit.service, session.subject
+    now = visit.context.provenance.occurred_at
+    logins, passkeys, password, consents, alive = await asyncio.gather(
+        service.credentials.logins_of(subject),
+        service.credentials.passkeys_of(subject),
+        service.credentials.password_of(subject),
+        service.log.load(Consents.stream(subject)),
+        service.read_models.fetch(read_sessions.of_subject(subject, now=now)),
+    )
+    return visit.render(
+        "account.html",
+        login=logins[0] if logins else subject,
+        notice=_NOTICES.get(visit.form.get("done") or ""),
+        sessions=[
+            {
+                "session_id": one.id,
+                "started": one.started_at,
+                "methods": one.methods or [],
+                "current": one.id == session.session_id,
+            }
+            for one in alive
+        ],
+        consents=_consents(consents, service),
+        passkeys=[
+            {
+                "credential": urlsafe_b64encode(one.credential_id).decode(),
+                "label": one.label,
+                "added": one.added_at,
+            }
+            for one in passkeys
+        ],
+        has_password=password is not None,
+    )
+
+
+def _consents(consents: Any, service: Service) -> list[dict[str, Any]]:
+    found = consents.by_client.values() if isinstance(consents, Consents) else ()
+    shown = []
+    for consent in found:
+        client = service.directory.client(consent.client_id)
+        shown.append(
+            {
+                "client_id": consent.client_id,
+                "client_name": (client.name if client else "") or consent.client_id,
+                "scopes": described(consent.scope, service.catalogue),
+                "given": consent.given_at,
+            }
+        )
+    return shown
+
+
+async def _log_out(visit: Visit, session: Session) -> AnyResponse:
+    await _end(visit, session, session.session_id, "logged out")
+    visit.browser.forget_session()
+    return visit.render("logged_out.html")
+
+
+async def _end_session(visit: Visit, session: Session) -> AnyResponse:
+    wanted = visit.form.get("session_id") or ""
+    if wanted == session.session_id:
+        return await _log_out(visit, session)
+    # The log, and not the form, says whose session it is.
+    try:
+        found = await visit.service.log.load(Session.stream(wanted))
+    except ValueError:
+        found = None
+    if not isinstance(found, Session) or found.subject != session.subject:
+        raise NotFound("there is no such session of yours")
+    await _end(visit, session, wanted, "ended by its person")
+    return redirect(path_with(ACCOUNT_PATH, done="session"))
+
+
+async def _end(visit: Visit, session: Session, session_id: str, reason: str) -> None:
+    await end_session(
+        session_id,
+        visit.service.log,
+        by=session.subject,
+        reason=reason,
+        provenance=visit.context.provenance,
+    )
+
+
+async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
+    client_id, service = visit.form.get("client_id") or "", visit.service
+    provenance = visit.context.provenance
+    position = await withdraw_consent(
+        client_id, session.subject, service=service, provenance=provenance
+    )
+    # Whatever was begun before the withdrawal has to be found; what comes after needs new consent.
+    complete = await _caught_up(service, position)
+    families = await service.read_models.fetch(
+        read_sessions.of_subject(session.subject, kind="family", now=provenance.occurred_at)
+    )
+    for family in families:
+        if family.client_id == client_id:
+            await end_family(
+                UUID(family.id),
+                service.log,
+                by=session.subject,
+                reason="consent withdrawn",
+                provenance=provenance,
+            )
+    if not complete:
+        raise TemporarilyUnavailable(reason="the sessions read model is behind")
+    return redirect(path_with(ACCOUNT_PATH, done="consent"))
+
+
+async def _caught_up(service: Service, position: int) -> bool:
+    deadline = monotonic() + _CATCH_UP_SECONDS
+    while monotonic() < deadline:
+        reached = await service.read_models.fetch(read_sessions.position())
+        if reached and reached[0] >= position:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
+    service = visit.service
+    logins = await service.credentials.logins_of(session.subject)
+    options = await service.passkeys.registration_options(
+        session.subject,
+        login=logins[0] if logins else session.subject,
+        now=visit.context.provenance.occurred_at,
+    )
+    return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+
+
+async def _add_passkey(visit: Visit, session: Session) -> AnyResponse:
+    label = (visit.form.get("label") or "Passkey")[:60]
+    if not label.isprintable():
+        raise InvalidRequest("the name of a passkey is printable")
+    try:
+        passkey = await visit.service.passkeys.register(
+            session.subject,
+            visit.form.get("response") or "",
+            label=label,
+            now=visit.context.provenance.occurred_at,
+        )
+    except PasskeyRefused as refused:
+        raise InvalidRequest("the passkey was not accepted", reason=refused.reason) from None
+    await record_passkey(
+        session.subject,
+        passkey.credential_id,
+        added=True,
+        service=visit.service,
+        provenance=_by_person(visit, session),
+    )
+    return redirect(path_with(ACCOUNT_PATH, done="passkey"))
+
+
+async def _remove_passkey(visit: Visit, session: Session) -> AnyResponse:
+    try:
+        credential_id = urlsafe_b64decode((visit.form.get("credential") or "").encode())
+    except ValueError:
+        raise InvalidRequest("the credential is malformed") from None
+    removed = await visit.service.credentials.remove_passkey(credential_id, subject=session.subject)
+    if not removed:
+        raise NotFound("there is no such passkey of yours")
+    await record_passkey(
+        session.subject,
+        credential_id,
+        added=False,
+        service=visit.service,
+        provenance=_by_person(visit, session),
+    )
+    return redirect(path_with(ACCOUNT_PATH, done="passkey-removed"))
+
+
+async def _set_password(visit: Visit, session: Session) -> AnyResponse:
+    service, subject = visit.service, session.subject
+    now, address = visit.context.provenance.occurred_at, visit.context.origin.address
+    if await service.credentials.password_of(subject) is not None:
+        # A stolen cookie must not become a stolen account, nor a place to guess at the password.
+        if await service.throttle.seconds_to_wait(subject, address=address, now=now):
+            raise InvalidRequest("too many attempts; try again later", reason="throttled")
+        current = PresentedPassword(visit.form.get("current") or "")
+        if not await service.passwords.verify(subject, current, now=now):
+            await service.throttle.failed(subject, address=address, now=now)
+            raise InvalidRequest("the present password is another one", reason="wrong password")
+    await set_login(
+        subject,
+        None,
+        PresentedPassword(visit.form.get("new") or ""),
+        service=service,
+        provenance=_by_person(visit, session),
+    )
+    return redirect(path_with(ACCOUNT_PATH, done="password"))
+
+
+def _by_person(visit: Visit, session: Session) -> Provenance:
+    return replace(visit.context.provenance, by=session.subject)

@@ -1,0 +1,207 @@
+"""The login page: password, passkey, or an upstream provider; then on to where the person was."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import MediaType, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from api.authorize_pages import CONTINUE_PATH, LOGIN_PATH
+from api.visit import (
+    AnyRequest,
+    AnyResponse,
+    PageFrame,
+    Visit,
+    path_with,
+    redirect,
+    where_forms_end,
+)
+from application.authorization.pending import (
+    ApprovingDevice,
+    Authorizing,
+    LoggingOut,
+    Pending,
+    VisitingAccount,
+    opened,
+)
+from application.errors import OAuthError, UnusableLogin
+from application.logins import logged_in
+from application.people.login import LoginRefused, password_login
+from application.people.passkeys import PasskeyRefused
+from application.people.passwords import PresentedPassword
+from application.people.upstream import UpstreamRefused
+from application.people.upstream_login import principal_of
+
+ACCOUNT_PATH = "/account"
+DEVICE_CONFIRM_PATH = "/device/confirm"
+UPSTREAM_CALLBACK_PATH = "/login/upstream/callback"
+
+
+def login_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
+    """Return the routes of the login page."""
+
+    @get(LOGIN_PATH, include_in_schema=False)
+    async def login_page(request: AnyRequest) -> Any:
+        return await frame.show("login", request, _page)
+
+    @post(LOGIN_PATH, include_in_schema=False)
+    async def login(request: AnyRequest) -> Any:
+        return await frame.take("login", request, _by_password)
+
+    @post("/login/passkey/options", include_in_schema=False)
+    async def passkey_options(request: AnyRequest) -> Any:
+        return await frame.take("login", request, _passkey_options)
+
+    @post("/login/passkey", include_in_schema=False)
+    async def passkey(request: AnyRequest) -> Any:
+        return await frame.take("login", request, _by_passkey)
+
+    @post("/login/upstream", include_in_schema=False)
+    async def upstream(request: AnyRequest) -> Any:
+        return await frame.take("login", request, _to_upstream)
+
+    @get(UPSTREAM_CALLBACK_PATH, include_in_schema=False)
+    async def upstream_callback(request: AnyRequest) -> Any:
+        return await frame.show("login", request, _from_upstream)
+
+    return [login_page, login, passkey_options, passkey, upstream, upstream_callback]
+
+
+def resume(visit: Visit, pending: Pending) -> str:
+    """Return the path where a person goes on once it is logged in."""
+    if isinstance(pending, Authorizing):
+        return path_with(CONTINUE_PATH, request=visit.sealed(pending))
+    if isinstance(pending, ApprovingDevice):
+        return path_with(DEVICE_CONFIRM_PATH, request=visit.sealed(pending))
+    return ACCOUNT_PATH
+
+
+def _pending(visit: Visit) -> Pending:
+    if visit.form.get("request") is None:
+        return VisitingAccount(_now(visit))
+    pending = visit.pending()
+    return VisitingAccount(_now(visit)) if isinstance(pending, LoggingOut) else pending
+
+
+async def _page(visit: Visit) -> AnyResponse:
+    return _render(visit, _pending(visit))
+
+
+def _render(
+    visit: Visit, pending: Pending, *, error: str | None = None, status: int = 200
+) -> AnyResponse:
+    service, client = visit.service, None
+    hint = None
+    if isinstance(pending, Authorizing):
+        client = service.directory.client(pending.request.client_id)
+        hint = pending.request.login_hint
+    upstream = service.upstream
+    sources = where_forms_end(pending)
+    return visit.render(
+        "login.html",
+        status=status,
+        form_action=(*sources, upstream.source) if upstream else sources,
+        client_name=(client.name or client.client_id) if client else None,
+        request=visit.sealed(pending),
+        error=error,
+        login=visit.form.get("login") or hint or "",
+        upstream_name=upstream.name if upstream else None,
+    )
+
+
+async def _by_password(visit: Visit) -> AnyResponse:
+    pending = _pending(visit)
+    try:
+        subject = await password_login(
+            visit.form.get("login") or "",
+            PresentedPassword(visit.form.get("password") or ""),
+            address=visit.context.origin.address,
+            service=visit.service,
+            now=_now(visit),
+        )
+    except LoginRefused as refused:
+        return _refused(visit, pending, refused.reason, wait=refused.wait)
+    return await _enter(visit, pending, subject, ("pwd",))
+
+
+async def _passkey_options(visit: Visit) -> AnyResponse:
+    options = await visit.service.passkeys.login_options(now=_now(visit))
+    return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+
+
+async def _by_passkey(visit: Visit) -> AnyResponse:
+    pending = _pending(visit)
+    try:
+        passkey = await visit.service.passkeys.verify_login(
+            visit.form.get("response") or "", now=_now(visit)
+        )
+    except PasskeyRefused as refused:
+        return _refused(visit, pending, refused.reason)
+    person = visit.service.directory.principal(passkey.subject)
+    if person is None or not person.active:
+        return _refused(visit, pending, "principal unknown or deactivated")
+    # RFC 8176: a hardware-secured key, and the person was verified.
+    return await _enter(visit, pending, passkey.subject, ("hwk", "user"))
+
+
+async def _to_upstream(visit: Visit) -> AnyResponse:
+    pending = _pending(visit)
+    upstream = visit.service.upstream
+    if upstream is None:
+        return _refused(visit, pending, "no upstream provider")
+    try:
+        location = await upstream.begin(
+            browser=visit.browser.id, request=visit.sealed(pending), now=_now(visit)
+        )
+    except UpstreamRefused as refused:
+        return _refused(visit, pending, refused.reason)
+    return redirect(location)
+
+
+async def _from_upstream(visit: Visit) -> AnyResponse:
+    upstream = visit.service.upstream
+    if upstream is None:
+        return _refused(visit, VisitingAccount(_now(visit)), "no upstream provider")
+    try:
+        proof = await upstream.finish(
+            parameters=visit.form.single(), browser=visit.browser.id, now=_now(visit)
+        )
+        subject = await principal_of(
+            proof, service=visit.service, provenance=visit.context.provenance
+        )
+    except UpstreamRefused as refused:
+        return _refused(visit, VisitingAccount(_now(visit)), refused.reason)
+    pending = opened(proof.request, visit.service.pending)
+    return await _enter(visit, pending, subject, ("fed",))
+
+
+async def _enter(
+    visit: Visit, pending: Pending, subject: str, methods: tuple[str, ...]
+) -> AnyResponse:
+    session = await logged_in(
+        subject, methods, await visit.session(), context=visit.context, service=visit.service
+    )
+    visit.browser.keep_session(session)
+    return redirect(resume(visit, pending))
+
+
+def _refused(visit: Visit, pending: Pending, reason: str, *, wait: int = 0) -> AnyResponse:
+    visit.denied(_login_error(reason))
+    if wait:
+        text = f"Too many attempts. Try again in {_spoken(wait)}, or use another way to log in."
+        response = _render(visit, pending, error=text, status=429)
+        response.headers["Retry-After"] = str(wait)
+        return response
+    return _render(visit, pending, error="That did not work. Check it and try again.", status=401)
+
+
+def _login_error(reason: str) -> OAuthError:
+    return UnusableLogin(reason=reason)
+
+
+def _spoken(seconds: int) -> str:
+    return f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+
+
+def _now(visit: Visit) -> datetime:
+    return visit.context.provenance.occurred_at

@@ -1,0 +1,128 @@
+"""RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): a client asks, the person agrees.
+
+1 the hint, where given, is an ID token of ours, perhaps expired, 2 a client is named by it or by
+`client_id`, and the two agree, 3 the address to go on to is registered for that client, exactly;
+otherwise nobody is redirected, 4 a hint for the very session of this browser ends it at once;
+anything else asks first: another site must not be able to log people out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+
+from api.pages.rendering import source_of
+from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, redirect, uri_with
+from application.authorization.pending import LoggingOut
+from application.ending import end_session
+from application.errors import InvalidRequest
+from application.token_keys import UnverifiableToken
+from domain.session import Session
+
+LOGOUT_PATH = "/oauth/logout"
+
+
+def logout_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
+    """Return the routes of the end session endpoint."""
+
+    @get(LOGOUT_PATH, include_in_schema=False)
+    async def logout(request: AnyRequest) -> Any:
+        return await frame.show("logout", request, _begin)
+
+    @post(LOGOUT_PATH, include_in_schema=False)
+    async def logout_by_post(request: AnyRequest) -> Any:
+        return await frame.take_foreign("logout", request, _begin)
+
+    @post("/oauth/logout/confirm", include_in_schema=False)
+    async def confirm(request: AnyRequest) -> Any:
+        return await frame.take("logout", request, _confirm)
+
+    return [logout, logout_by_post, confirm]
+
+
+async def _begin(visit: Visit) -> AnyResponse:
+    hint = _hint(visit)  # 1
+    client_id = _client_id(visit, hint)  # 2
+    asked = LoggingOut(
+        visit.context.provenance.occurred_at,
+        client_id,
+        _registered(visit, client_id),  # 3
+        visit.form.get("state"),
+    )
+    session = await visit.session()
+    if session is None:
+        return _goodbye(visit, asked)
+    if hint is not None and hint["sid"] == session.session_id:  # 4
+        return await _end(visit, session, asked)
+    client = visit.service.directory.client(client_id) if client_id else None
+    return visit.render(
+        "logout.html",
+        client_name=(client.name or client.client_id) if client else None,
+        form_action=_sources(asked),
+        request=visit.sealed(asked),
+    )
+
+
+def _hint(visit: Visit) -> Mapping[str, Any] | None:
+    hint = visit.form.get("id_token_hint")
+    if hint is None:
+        return None
+    try:
+        return visit.service.keys.verify_id_token(hint)
+    except UnverifiableToken as error:
+        raise InvalidRequest(
+            "id_token_hint is not an ID token of ours", reason=str(error)
+        ) from None
+
+
+def _client_id(visit: Visit, hint: Mapping[str, Any] | None) -> str | None:
+    named = visit.form.get("client_id")
+    hinted = str(hint["aud"]) if hint is not None else None
+    if named is not None and hinted is not None and named != hinted:
+        raise InvalidRequest("client_id is not the one that the ID token was issued to")
+    return hinted or named
+
+
+def _registered(visit: Visit, client_id: str | None) -> str | None:
+    uri = visit.form.get("post_logout_redirect_uri")
+    if uri is None:
+        return None
+    client = visit.service.directory.client(client_id) if client_id else None
+    if client is None or uri not in client.redirects.post_logout_redirect_uris:
+        raise InvalidRequest(
+            "the post_logout_redirect_uri is not registered for this client",
+            reason="post_logout_redirect_uri differs",
+        )
+    return uri
+
+
+async def _confirm(visit: Visit) -> AnyResponse:
+    asked = visit.pending()
+    if not isinstance(asked, LoggingOut):
+        raise InvalidRequest("this page belongs to something else; start again")
+    session = await visit.session()
+    return _goodbye(visit, asked) if session is None else await _end(visit, session, asked)
+
+
+async def _end(visit: Visit, session: Session, asked: LoggingOut) -> AnyResponse:
+    await end_session(
+        session.session_id,
+        visit.service.log,
+        by=session.subject,
+        reason="logged out",
+        provenance=visit.context.provenance,
+    )
+    visit.browser.forget_session()
+    return _goodbye(visit, asked)
+
+
+def _goodbye(visit: Visit, asked: LoggingOut) -> AnyResponse:
+    if asked.redirect_uri is None:
+        return visit.render("logged_out.html")
+    state = [("state", asked.state)] if asked.state is not None else []
+    return redirect(uri_with(asked.redirect_uri, state))
+
+
+def _sources(asked: LoggingOut) -> tuple[str, ...]:
+    return (source_of(asked.redirect_uri),) if asked.redirect_uri else ()

@@ -1,0 +1,123 @@
+"""How a page is rendered and what a browser may do with it.
+
+No inline script or style, nothing from elsewhere, never in a frame, kept nowhere. Templates escape
+whatever they are given.
+"""
+
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import MediaType, Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+_HERE = Path(__file__).parent
+_TYPES = {
+    "style.css": "text/css",
+    "passkey.js": "text/javascript",
+    "submit.js": "text/javascript",
+    "mark.svg": "image/svg+xml",
+}
+_PRINTABLE = re.compile(r"[!#-~]+")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+# CSP3, Section 2.3.1, host-part: it can write neither an IPv6 address nor an underscore.
+_HOST_PART = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+_OTHER_HOST = re.compile(r"[0-9a-f:.]+|[a-z0-9._-]+")
+_HEADERS = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+}
+
+
+def source_of(uri: str) -> str:
+    """Return the CSP source of a URI: origin, or scheme of a private one (CSP3, Section 2.3.1).
+
+    Raises ValueError for what does not belong into a header.
+    """
+    parts = urlsplit(uri)
+    if not _PRINTABLE.fullmatch(uri) or not _SCHEME.fullmatch(parts.scheme) or "@" in parts.netloc:
+        raise ValueError("not a source")
+    if parts.scheme not in ("http", "https"):
+        return f"{parts.scheme}:"
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{_written_host(parts.hostname or '')}{port}"
+
+
+def _written_host(host: str) -> str:
+    if _HOST_PART.fullmatch(host):
+        return host
+    if _OTHER_HOST.fullmatch(host):
+        # A browser ignores a source it cannot read, and would then hold back the very redirect
+        # to http://[::1] that RFC 8252, Section 7.3 asks for. Scheme and port still bind.
+        return "*"
+    raise ValueError("not a source")
+
+
+class Pages:
+    """The templates of one process."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def render(
+        self,
+        name: str,
+        *,
+        status: int = 200,
+        form_action: Sequence[str] = (),
+        **context: Any,
+    ) -> Response[str]:
+        """Return a page. `form_action` names where its forms may lead besides here (`source_of`):
+        browsers hold the redirects after a form post against it as well.
+        """
+        return Response(
+            self._templates.get_template(name).render(context),
+            status_code=status,
+            media_type=MediaType.HTML,
+            headers={**_HEADERS, "Content-Security-Policy": _policy(form_action)},
+        )
+
+
+def _policy(form_action: Sequence[str]) -> str:
+    targets = " ".join(("'self'", *dict.fromkeys(form_action)))
+    return (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        f"img-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def static_routes() -> list[HTTPRouteHandler]:
+    """Return a route for each static file; no other path can be read."""
+    return [_static(name, media_type) for name, media_type in _TYPES.items()]
+
+
+def _static(name: str, media_type: str) -> HTTPRouteHandler:
+    content = (_HERE / "static" / name).read_bytes()
+    etag = f'"{sha256(content).hexdigest()[:32]}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "public, max-age=3600",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+    @get(f"/static/{name}", include_in_schema=False, media_type=media_type)
+    async def file(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if request.headers.get("if-none-match") == etag:
+            return Response(b"", status_code=304, media_type=media_type, headers=headers)
+        return Response(content, media_type=media_type, headers=headers)
+
+    return file

@@ -1,0 +1,87 @@
+"""What clients call for people: pushed requests (RFC 9126), devices (RFC 8628), userinfo (OIDC)."""
+
+from typing import Any
+
+from litestar import Request, Response, route
+from litestar.handlers import HTTPRouteHandler
+
+from api.bearer import live_token
+from api.composition import Service
+from api.forms import Form
+from api.oauth_endpoint import Answer, OAuthEndpoint
+from api.token_endpoint import requested_scope, requested_targets
+from application.authorization.device import INTERVAL_SECONDS, request_device
+from application.authorization.device import LIFETIME as DEVICE_LIFETIME
+from application.authorization.pushing import LIFETIME, push
+from application.authorization.request import checked, client_and_redirect_uri
+from application.client_authentication import AuthenticatedClient
+from application.errors import InsufficientScope, InvalidRequest
+from application.request_context import RequestContext
+from application.userinfo import userinfo
+from domain.permissions import OPENID
+
+PAR_PATH = "/oauth/par"
+DEVICE_AUTHORIZATION_PATH = "/oauth/device_authorization"
+DEVICE_PATH = "/device"
+USERINFO_PATH = "/oauth/userinfo"
+
+
+def par_endpoint(service: Service) -> OAuthEndpoint:
+    """Return the pushed authorization request endpoint (RFC 9126, Section 2)."""
+
+    async def keep(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
+        if form.get("request_uri") is not None:
+            # Section 2.1: "The request_uri authorization request parameter MUST NOT be provided".
+            raise InvalidRequest("request_uri cannot be pushed")
+        parameters = {**form.single(), "client_id": caller.client.client_id}
+        client, redirect_uri = client_and_redirect_uri(parameters, service.directory)
+        targets = form.all("resource")
+        request = checked(parameters, targets, client, redirect_uri, service.policy)
+        request_uri = await push(request, context, service)
+        return {"request_uri": request_uri, "expires_in": int(LIFETIME.total_seconds())}
+
+    return OAuthEndpoint("par", service, keep, status=201)
+
+
+def device_authorization_endpoint(service: Service) -> OAuthEndpoint:
+    """Return the device authorization endpoint (RFC 8628, Section 3.1)."""
+
+    async def begin(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
+        codes = await request_device(
+            requested_scope(form), requested_targets(form), caller, context, service
+        )
+        page = f"{service.settings.issuer_url}{DEVICE_PATH}"
+        return {
+            "device_code": codes.device_code,
+            "user_code": codes.user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?user_code={codes.user_code}",
+            "expires_in": int(DEVICE_LIFETIME.total_seconds()),
+            "interval": INTERVAL_SECONDS,
+        }
+
+    return OAuthEndpoint("device_authorization", service, begin)
+
+
+def userinfo_route(service: Service) -> HTTPRouteHandler:
+    """Return the userinfo endpoint (OpenID Connect Core, Section 5.3)."""
+
+    @route(
+        USERINFO_PATH,
+        http_method=["GET", "POST"],
+        tags=["OAuth"],
+        summary="Who is logged in (OpenID Connect Core, Section 5.3)",
+        security=[{"bearer": [OPENID]}],
+        status_code=200,
+    )
+    async def show(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        token = await live_token(request.headers.getall("authorization", []), service)
+        if OPENID not in token.scope or "auth_time" not in token.claims:
+            raise InsufficientScope(f"the token lacks the scope {OPENID}")
+        claims = await userinfo(token, service.credentials.logins_of)
+        return Response(
+            dict(claims),
+            headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"},
+        )
+
+    return show

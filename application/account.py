@@ -1,0 +1,71 @@
+"""What a person does about its own account, and an administrator about a person's credentials.
+
+The fact goes on the principal's stream, by whom and why; the credential into its table.
+"""
+
+from hashlib import sha256
+from typing import Protocol
+
+from application.administration.deciding import decide
+from application.errors import ConflictingState, InvalidRequest, NotFound
+from application.people.credentials import Credentials, LoginTaken, normal_login
+from application.people.passwords import PasswordRefused, Passwords, PresentedPassword
+from application.ports import EventLog
+from domain.principal import Principal
+from domain.provenance import Provenance
+
+
+class _Service(Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def credentials(self) -> Credentials: ...
+
+    @property
+    def passwords(self) -> Passwords: ...
+
+
+async def set_login(
+    subject: str,
+    login: str | None,
+    password: PresentedPassword,
+    *,
+    service: _Service,
+    provenance: Provenance,
+) -> Principal:
+    """Let a principal log in with `login` (None: the names it has) and `password`.
+
+    Raises NotFound, ConflictingState for another's login name, InvalidRequest for a password that
+    is too short or the name itself, LedgerUnavailable.
+    """
+    if await service.log.load(Principal.stream(subject)) is None:
+        raise NotFound(f"no such principal: {subject}")
+    try:
+        if login is not None:
+            name = normal_login(login)
+            if not name or not name.isprintable():
+                raise InvalidRequest("a login name is printable and not empty")
+            await service.credentials.add_login(name, subject=subject)
+        await service.passwords.set(subject, password, now=provenance.occurred_at)
+    except LoginTaken as error:
+        raise ConflictingState(str(error)) from None
+    except PasswordRefused as error:
+        raise InvalidRequest(str(error)) from None
+
+    def record(principal: Principal) -> None:
+        principal.password_set(provenance)
+
+    return await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
+
+
+async def record_passkey(
+    subject: str, credential_id: bytes, *, added: bool, service: _Service, provenance: Provenance
+) -> None:
+    """Record that a passkey came or went. Raises NotFound, LedgerUnavailable."""
+    passkey = sha256(credential_id).hexdigest()[:32]
+
+    def record(principal: Principal) -> None:
+        (principal.passkey_added if added else principal.passkey_removed)(passkey, provenance)
+
+    await decide(service.log, Principal.stream(subject), Principal, record, name=subject)

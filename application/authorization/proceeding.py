@@ -1,0 +1,222 @@
+"""The next step of an authorization request: login, consent, or the code.
+
+1 the client and its redirect URI still stand (the request may have waited on a page for minutes),
+2 the person is logged in: in a live session, after the request where `prompt=login` says so, not
+longer ago than `max_age`, and is the one that `id_token_hint` names, 3 the client may be given
+something on that person's authority, 4 the person consented to it: at some time, or in answer to
+this very request where `prompt=consent` says so, 5 the code is recorded.
+
+With `prompt=none`, 2 and 4 are errors instead of pages.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from application.authorization.pending import Authorizing
+from application.authorization.request import AuthorizationRequest
+from application.derived_tokens import DerivedTokens, TokenKind
+from application.errors import (
+    AccessDenied,
+    ConsentRequired,
+    InvalidRequest,
+    LoginRequired,
+    OAuthError,
+    from_domain,
+)
+from application.ports import Directory, EventLog, Ids
+from application.request_context import RequestContext
+from application.token_keys import TokenKeys, UnverifiableToken
+from domain.authorization_code import AuthorizationCode, CodeTerms
+from domain.client import Client
+from domain.client_configuration import AUTHORIZATION_CODE
+from domain.consents import Consents
+from domain.errors import DomainError, PersonNotActive
+from domain.issuance import DeploymentPolicy, Narrowing
+from domain.redirect_uri import match
+from domain.session import Session
+
+
+class AuthorizationService(Protocol):
+    """What it takes to take the next step."""
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+
+    @property
+    def directory(self) -> Directory:
+        """Clients and principals."""
+
+    @property
+    def ids(self) -> Ids:
+        """Fresh names."""
+
+    @property
+    def policy(self) -> DeploymentPolicy:
+        """The rules of the deployment."""
+
+    @property
+    def derived(self) -> DerivedTokens:
+        """Codes."""
+
+    @property
+    def keys(self) -> TokenKeys:
+        """What tells our ID tokens from others."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginNeeded:
+    """The person has to log in (again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentNeeded:
+    """The person has to be asked whether the client may have `scope`."""
+
+    client: Client
+    scope: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIssued:
+    """The code for the client; it goes to the redirect URI of the request."""
+
+    code: str
+
+    def __repr__(self) -> str:
+        return "CodeIssued(...)"
+
+
+Step = LoginNeeded | ConsentNeeded | CodeIssued
+
+
+async def proceed(
+    pending: Authorizing,
+    session: Session | None,
+    context: RequestContext,
+    service: AuthorizationService,
+) -> Step:
+    """Return the next step; a code is recorded by then. `session` is the browser's, or None.
+
+    Raises an OAuthError that goes to the client, LedgerUnavailable.
+    """
+    request = pending.request
+    client = standing_client(request, service.directory)  # 1
+    if session is None or not _logged_in(pending, session, context, service):  # 2
+        if "none" in request.prompt:
+            raise LoginRequired("nobody is logged in")
+        return LoginNeeded()
+    narrowing = _granted(client, request, session, service)  # 3
+    consents = await service.log.load(Consents.stream(session.subject))  # 4
+    remembered = isinstance(consents, Consents) and consents.covers(
+        client.client_id, narrowing.granted
+    )
+    asked_now = pending.consented_in == session.session_id
+    if not remembered or ("consent" in request.prompt and not asked_now):
+        if "none" in request.prompt:
+            raise ConsentRequired("the person has not consented to this")
+        return ConsentNeeded(client, narrowing.granted)
+    return await _issue(request, narrowing, session, context, service)  # 5
+
+
+def standing_client(request: AuthorizationRequest, directory: Directory) -> Client:
+    """Return the client of a request that was checked before.
+
+    Raises InvalidRequest where it, or its redirect URI, went meanwhile: then nothing is redirected.
+    """
+    client = directory.client(request.client_id)
+    if client is None or not client.enabled:
+        raise InvalidRequest("this client is not known here", reason="client gone or disabled")
+    if not match(request.redirect_uri, client.redirects.redirect_uris):
+        raise InvalidRequest("the redirect_uri is not registered any more")
+    return client
+
+
+def _logged_in(
+    pending: Authorizing, session: Session, context: RequestContext, service: AuthorizationService
+) -> bool:
+    request, now = pending.request, context.provenance.occurred_at
+    if not session.live(now):
+        return False
+    anew = {"login", "select_account"} & set(request.prompt)
+    if anew and session.authenticated_at < pending.started_at:
+        return False
+    if request.max_age is not None:
+        # The login that this very request led to counts, even with max_age=0.
+        oldest = min(now - timedelta(seconds=request.max_age), pending.started_at)
+        if session.authenticated_at < oldest:
+            return False
+    return _is_hinted(request.id_token_hint, session, service)
+
+
+def _is_hinted(hint: str | None, session: Session, service: AuthorizationService) -> bool:
+    if hint is None:
+        return True
+    try:
+        return bool(service.keys.verify_id_token(hint)["sub"] == session.subject)
+    except UnverifiableToken:
+        raise InvalidRequest("id_token_hint is not an ID token of ours") from None
+
+
+def _granted(
+    client: Client, request: AuthorizationRequest, session: Session, service: AuthorizationService
+) -> Narrowing:
+    try:
+        return client.authorize(
+            request.scope,
+            request.resource,
+            grant_type=AUTHORIZATION_CODE,
+            person=service.directory.principal(session.subject),
+            policy=service.policy,
+        )
+    except PersonNotActive as error:
+        raise AccessDenied("access was denied", reason=str(error)) from error
+    except DomainError as error:
+        raise from_domain(error) from error
+
+
+async def _issue(
+    request: AuthorizationRequest,
+    narrowing: Narrowing,
+    session: Session,
+    context: RequestContext,
+    service: AuthorizationService,
+) -> CodeIssued:
+    provenance = context.provenance
+    terms = CodeTerms(
+        client_id=request.client_id,
+        subject=session.subject,
+        session_id=session.session_id,
+        redirect_uri=request.redirect_uri,
+        challenge=request.challenge,
+        requested_scope=request.scope,
+        scope=narrowing,
+        resource=request.resource,
+        nonce=request.nonce,
+        authenticated_at=session.authenticated_at,
+        methods=session.methods,
+    )
+    stream_id = service.ids.stream_id(provenance.occurred_at)
+    await service.log.save(AuthorizationCode.issue(stream_id, terms, provenance=provenance))
+    return CodeIssued(service.derived.derive(TokenKind.CODE, stream_id))
+
+
+def answer_parameters(
+    request: AuthorizationRequest, outcome: CodeIssued | OAuthError, *, issuer: str
+) -> list[tuple[str, str]]:
+    """Return what goes to the client: the code or an error, `state` and `iss` (RFC 9207)."""
+    return response_parameters(outcome, state=request.state, issuer=issuer)
+
+
+def response_parameters(
+    outcome: CodeIssued | OAuthError, *, state: str | None, issuer: str
+) -> list[tuple[str, str]]:
+    """Return the parameters of an authorization response (RFC 6749, Sections 4.1.2 and 4.1.2.1)."""
+    if isinstance(outcome, CodeIssued):
+        parameters = [("code", outcome.code)]
+    else:
+        parameters = [("error", outcome.code), ("error_description", outcome.description)]
+    if state is not None:
+        parameters.append(("state", state))
+    return [*parameters, ("iss", issuer)]

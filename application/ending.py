@@ -1,0 +1,108 @@
+"""Ending what was issued: tokens, families and sessions, each with all that hangs on it.
+
+One unit: whoever rotates or redeems at the same moment meets a conflict, reloads, and finds the
+end. So what is on the streams is complete, and no look-up by session or family is needed.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from application.errors import ConflictingState
+from application.ledger.errors import Conflict
+from application.ports import EventLog
+from domain.access_token import AccessToken
+from domain.provenance import Provenance
+from domain.recorded import Recorded
+from domain.refresh_token_family import RefreshTokenFamily
+from domain.session import Session
+
+ATTEMPTS = 64
+"""Lost races before giving up: each was won by somebody else on the same stream."""
+
+
+async def ended_tokens(
+    jtis: Iterable[str], log: EventLog, *, by: str, reason: str, provenance: Provenance
+) -> list[AccessToken]:
+    """Return the tokens `jtis`, revoked and not saved yet. Raises LedgerUnavailable."""
+    found = await asyncio.gather(*(log.load(UUID(jti)) for jti in jtis))
+    tokens = [token for token in found if isinstance(token, AccessToken)]
+    for token in tokens:
+        token.revoke(by=by, reason=reason, provenance=provenance)
+    return tokens
+
+
+async def ended_family(
+    family: RefreshTokenFamily, log: EventLog, *, by: str, reason: str, provenance: Provenance
+) -> Sequence[Recorded]:
+    """Return the family and its living tokens, revoked and not saved yet. Raises as above."""
+    alive = family.tokens_alive(provenance.occurred_at)
+    family.revoke(by=by, reason=reason, provenance=provenance)
+    tokens = await ended_tokens(
+        (token.jti for token in alive), log, by=by, reason=reason, provenance=provenance
+    )
+    return [family, *tokens]
+
+
+async def end_family(
+    family_id: UUID, log: EventLog, *, by: str, reason: str, provenance: Provenance
+) -> bool:
+    """Revoke a family and its access tokens; False where there is none.
+
+    Raises ConflictingState after too many lost races, LedgerUnavailable.
+    """
+    for _ in range(ATTEMPTS):
+        family = await log.load(family_id)
+        if not isinstance(family, RefreshTokenFamily):
+            return False
+        try:
+            await log.save(
+                *await ended_family(family, log, by=by, reason=reason, provenance=provenance)
+            )
+        except Conflict:
+            continue
+        return True
+    raise ConflictingState("the family is being used by others; try again")
+
+
+async def end_session(
+    session_id: str, log: EventLog, *, by: str, reason: str, provenance: Provenance
+) -> Session | None:
+    """End a session, its families and their tokens; None where there is no such session.
+
+    Raises ConflictingState after too many lost races, LedgerUnavailable.
+    """
+    try:
+        stream_id = Session.stream(session_id)
+    except ValueError:
+        return None
+    for _ in range(ATTEMPTS):
+        session = await log.load(stream_id)
+        if not isinstance(session, Session):
+            return None
+        unit = await _ended_session(session, log, by=by, reason=reason, provenance=provenance)
+        try:
+            await log.save(*unit)
+        except Conflict:
+            continue
+        return session
+    raise ConflictingState("the session is being used by others; try again")
+
+
+async def _ended_session(
+    session: Session, log: EventLog, *, by: str, reason: str, provenance: Provenance
+) -> Sequence[Recorded]:
+    living = [one for one in session.authorized if provenance.occurred_at < one.expires_at]
+    session.end(by=by, reason=reason, provenance=provenance)
+    families = await asyncio.gather(
+        *(log.load(UUID(one.family_id)) for one in living if one.family_id)
+    )
+    alone = [one.jti for one in living if one.family_id is None]
+    parts = await asyncio.gather(
+        *(
+            ended_family(family, log, by=by, reason=reason, provenance=provenance)
+            for family in families
+        )
+    )
+    tokens = await ended_tokens(alone, log, by=by, reason=reason, provenance=provenance)
+    return [session, *(part for family in parts for part in family), *tokens]

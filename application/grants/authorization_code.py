@@ -1,0 +1,202 @@
+"""authorization_code (RFC 6749, Section 4.1.3; RFC 7636): what a person let a client do, redeemed.
+
+1 the code carries our MAC, 2 it exists and was issued to this client, 3 it was not used before: a
+code that comes again is a copy, and what it issued is revoked, 4 it has not expired, 5 the
+redirect URI, where it is given, is that of the request, 6 the PKCE verifier fits the challenge,
+7 `resource` equals the bound one, 8 the session was not ended and the consent not withdrawn, the
+client may use the grant and the person is active; then redemption, access token and family are
+recorded as one unit.
+
+2 comes before anything changes. 3 comes before 5 and 6: whoever presents a used code without its
+verifier stole it all the more.
+"""
+
+import asyncio
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+from uuid import UUID
+
+from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
+from application.ending import ATTEMPTS, ended_family, ended_tokens
+from application.errors import (
+    InvalidTarget,
+    OAuthError,
+    TemporarilyUnavailable,
+    UnusableGrant,
+    from_domain,
+)
+from application.ledger.errors import Conflict
+from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
+from application.ports import EventLog
+from application.request_context import RequestContext
+from application.token_response import TokenResponse
+from application.turns import Turns
+from domain.authorization_code import AuthorizationCode, CodeState
+from domain.client_configuration import AUTHORIZATION_CODE
+from domain.consents import Consents
+from domain.errors import DomainError
+from domain.issuing_client import Authority
+from domain.recorded import Recorded
+from domain.refresh_token_family import RefreshTokenFamily
+from domain.session import Session
+
+GRANT_TYPE = AUTHORIZATION_CODE
+
+__all__ = ["GRANT_TYPE", "Parameters", "handle"]
+
+# RFC 7636, Section 4.1: code-verifier = 43*128unreserved
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """`redirect_uri` is None and `resource` empty where the request named none."""
+
+    code: str
+    verifier: str
+    redirect_uri: str | None
+    resource: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Parameters(redirect_uri={self.redirect_uri!r})"
+
+
+class _Service(PersonService, Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
+
+async def handle(
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    """Redeem a code for an access token, and a refresh token where the client gets one.
+
+    Raises the OAuth error of the rule that was broken, or LedgerUnavailable: then nothing is
+    handed out.
+    """
+    presented = _read(parameters.code, service.derived)  # 1
+    async with service.turns.of(presented.stream_id):
+        for _ in range(ATTEMPTS):
+            code = await service.log.load(presented.stream_id)
+            if not isinstance(code, AuthorizationCode):  # 2
+                raise UnusableGrant(reason="unknown code")
+            if code.issued.client_id != requester.client.client_id:
+                raise UnusableGrant(reason="another client's code")
+            try:
+                if code.state is not CodeState.ISSUED:  # 3
+                    raise await _replay(code, context, service)
+                return await _redeem(code, parameters, requester, context, service)
+            except Conflict:
+                continue
+    raise TemporarilyUnavailable(reason="too many uses of one code at once")
+
+
+def _read(code: str, derived: DerivedTokens) -> Derived:
+    try:
+        return derived.read(TokenKind.CODE, code)
+    except UnreadableToken as error:
+        raise UnusableGrant(reason=f"code: {error}") from None
+
+
+async def _redeem(
+    code: AuthorizationCode,
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    issued, provenance = code.issued, context.provenance
+    _check(code, parameters, context)  # 4 to 7
+    session = await _standing_session(code, service)  # 8
+    authority = Authority(
+        requested=issued.requested_scope,
+        scope=issued.scope,
+        resource=issued.resource,
+        authenticated_at=issued.authenticated_at,
+    )
+    behind = Behind(issued.subject, issued.session_id)
+    try:
+        token, family = first_tokens(
+            requester, authority, behind, context, grant_type=GRANT_TYPE, service=service
+        )
+        given = authorized(token, family)
+        code.redeem(jti=given.jti, family_id=given.family_id, provenance=provenance)
+        session.authorize(given, provenance)
+    except DomainError as error:
+        raise from_domain(error) from error
+    nonce = {} if issued.nonce is None else {"nonce": issued.nonce}
+    response = answer(token, family, service, about={**nonce, "amr": issued.methods})
+    unit: list[Recorded] = [code, session, token]
+    await service.log.save(*unit, *([family] if family else []))
+    return response
+
+
+def _check(code: AuthorizationCode, parameters: Parameters, context: RequestContext) -> None:
+    issued = code.issued
+    if context.provenance.occurred_at >= issued.expires_at:  # 4
+        raise UnusableGrant(reason="code expired")
+    # OAuth 2.1, Section 10.2: with PKCE the parameter adds nothing, but what is sent must fit.
+    if parameters.redirect_uri not in (None, issued.redirect_uri):  # 5
+        raise UnusableGrant(reason="redirect_uri differs")
+    if not _fits(parameters.verifier, issued.challenge):  # 6
+        raise UnusableGrant(reason="PKCE verifier does not fit")
+    if parameters.resource and set(parameters.resource) != set(issued.resource):  # 7
+        raise InvalidTarget("the resource is not the one that was authorized")
+
+
+def _fits(verifier: str, challenge: str) -> bool:
+    """RFC 7636, Section 4.6: BASE64URL-ENCODE(SHA256(ASCII(code_verifier))) == code_challenge."""
+    if not _VERIFIER.fullmatch(verifier):
+        return False
+    made = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=")
+    return hmac.compare_digest(made, challenge.encode())
+
+
+async def _standing_session(code: AuthorizationCode, service: _Service) -> Session:
+    issued = code.issued
+    session, consents = await asyncio.gather(
+        service.log.load(Session.stream(issued.session_id)),
+        service.log.load(Consents.stream(issued.subject)),
+    )
+    if not isinstance(session, Session):
+        raise UnusableGrant(reason="unknown session")
+    if not isinstance(consents, Consents) or not consents.covers(issued.client_id, issued.scope):
+        raise UnusableGrant(reason="consent withdrawn")
+    return session
+
+
+async def _replay(
+    code: AuthorizationCode, context: RequestContext, service: _Service
+) -> OAuthError:
+    """Revoke what a used code issued and return the error to answer.
+
+    RFC 6749, Section 4.1.2: the server "SHOULD revoke (when possible) all tokens previously issued
+    based on that authorization code". Raises Conflict, LedgerUnavailable.
+    """
+    provenance = context.provenance
+    refusal = UnusableGrant(reason="code replayed")
+    if code.state is CodeState.REPLAYED:
+        return refusal
+    code.replay(address=context.origin.address, provenance=provenance)
+    by, reason = code.issued.client_id, "its authorization code was replayed"
+    unit: list[Recorded] = [code]
+    family = await service.log.load(UUID(code.family_id)) if code.family_id else None
+    if isinstance(family, RefreshTokenFamily):
+        unit += await ended_family(family, service.log, by=by, reason=reason, provenance=provenance)
+    elif code.jti is not None:
+        unit += await ended_tokens(
+            [code.jti], service.log, by=by, reason=reason, provenance=provenance
+        )
+    await service.log.save(*unit)
+    return refusal

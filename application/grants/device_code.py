@@ -1,0 +1,172 @@
+"""device_code (RFC 8628, Section 3.4): a device polls until a person has decided.
+
+1 the device code carries our MAC, 2 it exists and is this client's, 3 it has not expired, 4 not
+decided yet: authorization_pending, or slow_down for a device that polls too often, 5 denied:
+access_denied, 6 used: refused, 7 the consent stands, the client may use the grant and the person
+is active; then redemption, a session of the device's own, access token and family are recorded as
+one unit.
+
+The session is the device's own, so that logging out of the browser that approved does not switch
+off the television, and each can be ended by itself.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
+from application.ending import ATTEMPTS
+from application.errors import (
+    AccessDenied,
+    AuthorizationPending,
+    ExpiredToken,
+    SlowDown,
+    TemporarilyUnavailable,
+    UnusableGrant,
+    from_domain,
+)
+from application.ledger.errors import Conflict
+from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
+from application.ports import EventLog
+from application.request_context import RequestContext
+from application.token_response import TokenResponse
+from application.turns import Turns
+from domain.client_configuration import DEVICE_CODE
+from domain.consents import Consents
+from domain.device_authorization import DeviceAuthorization, DeviceState
+from domain.errors import DomainError
+from domain.issuing_client import Authority
+from domain.recorded import Recorded
+from domain.session import Session
+
+GRANT_TYPE = DEVICE_CODE
+
+__all__ = ["GRANT_TYPE", "Parameters", "handle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the device was given."""
+
+    device_code: str
+
+    def __repr__(self) -> str:
+        return "Parameters(...)"
+
+
+class Pace(Protocol):
+    """How often each device polls."""
+
+    async def polls_too_often(self, device: Derived, context: RequestContext) -> bool:
+        """Count one poll. Raises LedgerUnavailable."""
+
+
+class _Service(PersonService, Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
+    @property
+    def pace(self) -> Pace: ...
+
+    @property
+    def session_lifetime(self) -> timedelta: ...
+
+
+async def handle(
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    """Issue tokens to a device once a person approved it.
+
+    Raises the OAuth error of the rule that was broken or of the state, or LedgerUnavailable.
+    """
+    presented = _read(parameters.device_code, service.derived)  # 1
+    async with service.turns.of(presented.stream_id):
+        for _ in range(ATTEMPTS):
+            device = await service.log.load(presented.stream_id)
+            if not isinstance(device, DeviceAuthorization):  # 2
+                raise UnusableGrant(reason="unknown device code")
+            if device.requested.client_id != requester.client.client_id:
+                raise UnusableGrant(reason="another client's device code")
+            await _require_approved(device, presented, context, service)  # 3 to 6
+            try:
+                return await _redeem(device, requester, context, service)  # 7
+            except Conflict:
+                continue
+    raise TemporarilyUnavailable(reason="too many uses of one device code at once")
+
+
+def _read(device_code: str, derived: DerivedTokens) -> Derived:
+    try:
+        return derived.read(TokenKind.DEVICE, device_code)
+    except UnreadableToken as error:
+        raise UnusableGrant(reason=f"device code: {error}") from None
+
+
+async def _require_approved(
+    device: DeviceAuthorization, presented: Derived, context: RequestContext, service: _Service
+) -> None:
+    if device.state is DeviceState.REDEEMED:  # 6
+        raise UnusableGrant(reason="device code used")
+    if device.expired(context.provenance.occurred_at):  # 3
+        raise ExpiredToken("the device code has ended; ask for a new one")
+    if device.state is DeviceState.DENIED:  # 5
+        raise AccessDenied("the person said no")
+    if device.state is DeviceState.REQUESTED:  # 4
+        if await service.pace.polls_too_often(presented, context):
+            raise SlowDown("the device polls too often; add 5 seconds to its interval")
+        raise AuthorizationPending("the person has not decided yet")
+
+
+async def _redeem(
+    device: DeviceAuthorization,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    approved, provenance = device.approved, context.provenance
+    assert approved is not None
+    consents = await service.log.load(Consents.stream(approved.subject))
+    if not isinstance(consents, Consents) or not consents.covers(
+        device.requested.client_id, approved.scope
+    ):
+        raise UnusableGrant(reason="consent withdrawn")
+    session = Session.start(
+        service.ids.stream_id(provenance.occurred_at),
+        subject=approved.subject,
+        methods=approved.methods,
+        lifetime=service.session_lifetime,
+        origin=context.origin,
+        provenance=provenance,
+    )
+    authority = Authority(
+        requested=device.requested.requested_scope,
+        scope=approved.scope,
+        resource=device.requested.resource,
+        authenticated_at=approved.authenticated_at,
+    )
+    behind = Behind(approved.subject, session.session_id)
+    try:
+        token, family = first_tokens(
+            requester, authority, behind, context, grant_type=GRANT_TYPE, service=service
+        )
+        given = authorized(token, family)
+        device.redeem(
+            session_id=session.session_id,
+            jti=given.jti,
+            family_id=given.family_id,
+            provenance=provenance,
+        )
+        session.authorize(given, provenance)
+    except DomainError as error:
+        raise from_domain(error) from error
+    response = answer(token, family, service, about={"amr": approved.methods})
+    unit: list[Recorded] = [device, session, token]
+    await service.log.save(*unit, *([family] if family else []))
+    return response

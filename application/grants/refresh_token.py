@@ -1,0 +1,171 @@
+"""refresh_token (RFC 6749, Section 6): the next access token of a grant, by rotation.
+
+1 the token carries our MAC, 2 its family exists and was begun by this client, 3 what the family's
+state table (domain.refresh_token_family) says: revoked, expired and late end here, 4 scope and resource
+only narrow, the client may still use the grant and the person is active, 5 reuse: the family and
+its access tokens are revoked, 6 rotation or retry, recorded with the new access token as one unit.
+
+2 comes before anything changes: another client that holds a copy learns and moves nothing. 5 comes
+before 4 in effect: a retired token is reuse whatever else the request says. Every refusal of the
+token itself reads the same.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
+from application.ending import ATTEMPTS, ended_tokens
+from application.errors import InvalidGrant, TemporarilyUnavailable, UnusableGrant, from_domain
+from application.ledger.errors import Conflict
+from application.person_tokens import Behind, PersonService, Wishes, answer, issue_request
+from application.ports import EventLog
+from application.request_context import RequestContext
+from application.token_response import TokenResponse
+from application.turns import Turns
+from domain.access_token import AccessToken
+from domain.client_configuration import REFRESH_TOKEN
+from domain.errors import DomainError
+from domain.issuing_client import Authority
+from domain.refresh_token_family import IssuedToken, RefreshTokenFamily, Use
+
+GRANT_TYPE = REFRESH_TOKEN
+
+__all__ = ["GRANT_TYPE", "Parameters", "handle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """`scope` is None and `resource` empty where the request named none."""
+
+    refresh_token: str
+    scope: tuple[str, ...] | None
+    resource: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Parameters(scope={self.scope!r})"
+
+
+class _Service(PersonService, Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
+
+async def handle(
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    """Issue the next access token and refresh token of a family.
+
+    Raises the OAuth error of the rule that was broken, or LedgerUnavailable: then nothing is
+    handed out.
+    """
+    presented = _read(parameters.refresh_token, service.derived)  # 1
+    async with service.turns.of(presented.stream_id):
+        for _ in range(ATTEMPTS):
+            family = await service.log.load(presented.stream_id)
+            if not isinstance(family, RefreshTokenFamily):  # 2
+                raise UnusableGrant(reason="unknown family")
+            if family.started.client_id != requester.client.client_id:
+                raise UnusableGrant(reason="another client's family")
+            try:
+                return await _use(family, presented, parameters, requester, context, service)
+            except Conflict:
+                continue
+    raise TemporarilyUnavailable(reason="too many uses of one refresh token at once")
+
+
+_ENDED = {
+    Use.REVOKED: "family revoked",
+    Use.EXPIRED: "family expired",
+    Use.LATE: "overtaken by its own retry",
+}
+
+
+def _read(refresh_token: str, derived: DerivedTokens) -> Derived:
+    try:
+        return derived.read(TokenKind.REFRESH, refresh_token)
+    except UnreadableToken as error:
+        raise UnusableGrant(reason=f"refresh token: {error}") from None
+
+
+async def _use(
+    family: RefreshTokenFamily,
+    presented: Derived,
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    provenance = context.provenance
+    use = family.meaning_of(presented.generation, provenance.occurred_at)  # 3
+    if use in (Use.REVOKED, Use.EXPIRED, Use.LATE):
+        raise UnusableGrant(reason=_ENDED[use])
+    if use is Use.REUSE:  # 5
+        raise await _reuse(family, presented, context, service)
+    token = _next_token(family, parameters, requester, context, service)  # 4
+    issued = IssuedToken(str(token.id), token.issued.expires_at)
+    if use is Use.ROTATE:  # 6
+        family.rotate(pepper_id=service.derived.pepper_id, token=issued, provenance=provenance)
+    else:
+        family.retry(token=issued, provenance=provenance)
+    try:
+        response = answer(token, family, service, about={})
+    except KeyError:
+        raise UnusableGrant(reason="the pepper of the family is not in the settings") from None
+    await service.log.save(family, token)
+    return response
+
+
+def _next_token(
+    family: RefreshTokenFamily,
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> AccessToken:
+    client, started = requester.client, family.started
+    authority = Authority(
+        requested=parameters.scope or started.scope,
+        scope=started.scope,
+        resource=started.audience,
+        authenticated_at=started.authenticated_at,
+    )
+    behind = Behind(started.subject, started.session_id)
+    wishes = Wishes(parameters.scope, parameters.resource)
+    try:
+        return client.issue_token_for_person(
+            issue_request(requester, wishes, behind, context, service),
+            authority,
+            grant_type=GRANT_TYPE,
+            person=service.directory.principal(started.subject),
+            family_id=family.id,
+            policy=service.policy,
+            signing=service.minter.choose(client.tokens.signing_algorithm),
+            provenance=context.provenance,
+        )
+    except DomainError as error:
+        raise from_domain(error) from error
+
+
+async def _reuse(
+    family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: _Service
+) -> InvalidGrant:
+    """Revoke the family and return the error to answer. Raises Conflict, LedgerUnavailable."""
+    provenance = context.provenance
+    alive = family.tokens_alive(provenance.occurred_at)
+    family.detect_reuse(presented.generation, origin=context.origin, provenance=provenance)
+    tokens = await ended_tokens(
+        (token.jti for token in alive),
+        service.log,
+        by=family.started.client_id,
+        reason="a retired refresh token was presented",
+        provenance=provenance,
+    )
+    await service.log.save(family, *tokens)
+    return UnusableGrant(reason=f"reuse: generation {presented.generation}")

@@ -1,0 +1,94 @@
+"""From a proof of who a person is to the session of its browser.
+
+The cookie is derived from the session's stream and the number of logins in it: nothing is stored,
+and a new login voids the cookie that was there before, which somebody might have copied.
+"""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
+from application.ledger.errors import Conflict
+from application.ports import Directory, EventLog, Ids
+from application.request_context import RequestContext
+from domain.session import Session
+
+
+class LoginService(Protocol):
+    """What sessions of people need."""
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+
+    @property
+    def directory(self) -> Directory:
+        """Principals."""
+
+    @property
+    def ids(self) -> Ids:
+        """Fresh names."""
+
+    @property
+    def derived(self) -> DerivedTokens:
+        """Session cookies."""
+
+    @property
+    def session_lifetime(self) -> timedelta:
+        """How long a login counts."""
+
+
+async def logged_in(
+    subject: str,
+    methods: tuple[str, ...],
+    present: Session | None,
+    *,
+    context: RequestContext,
+    service: LoginService,
+) -> Session:
+    """Return the session of a person that proved who it is by `methods` (RFC 8176).
+
+    The browser's `present` session goes on where it is the same person's. Raises
+    LedgerUnavailable.
+    """
+    provenance, lifetime = context.provenance, service.session_lifetime
+    if present is not None and present.subject == subject:
+        try:
+            present.authenticate_again(methods=methods, lifetime=lifetime, provenance=provenance)
+            await service.log.save(present)
+        except Conflict:
+            pass  # it is being used or ended at the moment: a new one is right in both cases
+        else:
+            return present
+    session = Session.start(
+        service.ids.stream_id(provenance.occurred_at),
+        subject=subject,
+        methods=methods,
+        lifetime=lifetime,
+        origin=context.origin,
+        provenance=provenance,
+    )
+    await service.log.save(session)
+    return session
+
+
+def session_cookie(session: Session, service: LoginService) -> str:
+    """Return the value that the browser shows for this session from now on."""
+    return service.derived.derive(TokenKind.SESSION, session.id, generation=session.logins)
+
+
+async def session_of(cookie: str | None, *, now: datetime, service: LoginService) -> Session | None:
+    """Return the live session that a browser shows; None for everything else.
+
+    Its person must be active. Raises LedgerUnavailable.
+    """
+    try:
+        shown = service.derived.read(TokenKind.SESSION, cookie or "")
+    except UnreadableToken:
+        return None
+    session = await service.log.load(shown.stream_id)
+    if not isinstance(session, Session) or shown.generation != session.logins:
+        return None
+    person = service.directory.principal(session.subject)
+    alive = session.live(now) and person is not None and person.active
+    return session if alive else None

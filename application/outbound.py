@@ -1,0 +1,241 @@
+"""What we fetch from others: JSON, from hosts that the configuration names, and nothing else.
+
+Whoever may write a URL that we follow could otherwise make us ask what only we can reach
+(RFC 9700 calls it SSRF). In this order:
+
+1. The URL names exactly the configured host and port; https, or http where both are loopback.
+2. Every address of the host is public, unless the host is itself a literal, is `localhost` (then
+   loopback only), or is listed as one that may be private.
+3. The connection goes to an address that was checked, not to what a second look-up might say; the
+   certificate must still be the host's.
+4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import quote_plus
+
+import httpx
+from pydantic import SecretStr
+
+MAX_BYTES = 256 * 1024
+SECONDS = 5.0
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "Grantledger",
+}
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, Section 2.1
+
+Address = IPv4Address | IPv6Address
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class OutboundError(Exception):
+    """A request to another service did not give an answer; `reason` is for the record."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OutboundRefused(OutboundError):
+    """We do not make this request, or do not take this answer."""
+
+
+class OutboundFailed(OutboundError):
+    """The other side cannot be reached or answers with an error."""
+
+
+async def system_resolver(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of `host` as the system knows them. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Outbound:
+    """Fetches JSON; `private_hosts` are names that may lie on private addresses."""
+
+    def __init__(
+        self,
+        *,
+        private_hosts: Collection[str] = (),
+        resolve: Resolver = system_resolver,
+        seconds: float = SECONDS,
+    ) -> None:
+        self._private_hosts = frozenset(host.lower().strip("[]") for host in private_hosts)
+        self._resolve = resolve
+        self._seconds = seconds
+
+    async def get_json(self, url: str, *, host: str) -> dict[str, Any]:
+        """Return the JSON object at `url`, which must lie on `host` (a port with it, unless the
+        scheme's own). Raises OutboundRefused, OutboundFailed.
+        """
+        return await self._ask("GET", url, host=host)
+
+    async def post_form(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        host: str,
+        auth: tuple[str, SecretStr] | None,
+    ) -> dict[str, Any]:
+        """Send `form` and return the JSON object of the answer; `auth` is a client id and its
+        secret for HTTP Basic. Raises as `get_json`.
+        """
+        return await self._ask("POST", url, host=host, data=form, auth=_basic(auth))
+
+    @cached_property
+    def _tls(self) -> SSLContext:
+        return httpx.create_ssl_context()
+
+    async def _ask(self, method: str, url: str, *, host: str, **content: Any) -> dict[str, Any]:
+        target = _checked_url(url, host)
+        try:
+            async with asyncio.timeout(self._seconds):
+                addresses = await self._addresses(target)
+                body = await self._first_answer(method, target, addresses, content)
+        except TimeoutError:
+            raise OutboundFailed(f"{host}: no answer within {self._seconds:g} s") from None
+        return _json_object(body, host)
+
+    async def _addresses(self, target: httpx.URL) -> Sequence[Address]:
+        """Return where to connect to: rule 2."""
+        host = _ascii_host(target)
+        port = target.port or _DEFAULT_PORTS[target.scheme]
+        if literal := _literal(host):
+            return [literal]
+        try:
+            found = [ip_address(word) for word in await self._resolve(host, port)]
+        except (OSError, ValueError):
+            raise OutboundFailed(f"{host}: the name cannot be resolved") from None
+        if not found:
+            raise OutboundFailed(f"{host}: the name has no address")
+        # All of them: a name with one address inside is no name of a public service.
+        if not all(self._may_lie_on(host, address) for address in found):
+            raise OutboundRefused(f"{host}: the name leads to a private address")
+        return found
+
+    def _may_lie_on(self, host: str, address: Address) -> bool:
+        if host == "localhost":
+            return address.is_loopback
+        return host in self._private_hosts or _is_public(address)
+
+    async def _first_answer(
+        self, method: str, target: httpx.URL, addresses: Sequence[Address], content: dict[str, Any]
+    ) -> bytes:
+        for address in addresses:
+            try:
+                return await self._exchange(method, target, address, content)
+            except httpx.ConnectError:
+                continue  # nothing was sent: the next address may be one that we can reach
+            except httpx.HTTPError as error:
+                # Only its kind: the text of an error may quote what was sent.
+                raise OutboundFailed(f"{target.host}: {type(error).__name__}") from None
+        raise OutboundFailed(f"{target.host}: cannot be reached")
+
+    async def _exchange(
+        self, method: str, target: httpx.URL, address: Address, content: dict[str, Any]
+    ) -> bytes:
+        """Rules 3 and 4. A client of its own for each request: a connection kept open to an
+        address would serve another name on it.
+        """
+        async with (
+            httpx.AsyncClient(
+                verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._seconds
+            ) as client,
+            client.stream(
+                method,
+                target.copy_with(host=str(address)),
+                headers={**_HEADERS, "Host": target.netloc.decode()},
+                extensions={"sni_hostname": _ascii_host(target)},
+                **content,
+            ) as response,
+        ):
+            _check_head(response, target.host)
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise OutboundRefused(f"{target.host}: the answer is too long")
+            return bytes(body)
+
+
+def _checked_url(url: str, host: str) -> httpx.URL:
+    """Rule 1. The same parser reads what is checked and what is requested."""
+    try:
+        target = httpx.URL(url)
+        configured = httpx.URL(f"{target.scheme}://{host}")
+    except (httpx.InvalidURL, UnicodeError):
+        raise OutboundRefused(f"{host}: no valid URL") from None
+    if target.scheme not in _DEFAULT_PORTS or not target.host or target.userinfo or target.fragment:
+        raise OutboundRefused(f"{host}: no plain https URL")
+    if target.netloc != configured.netloc:
+        raise OutboundRefused(f"{host}: the URL lies on another host")
+    if target.scheme == "http" and not is_loopback(_ascii_host(target)):
+        raise OutboundRefused(f"{host}: http is for the loopback interface alone")
+    return target
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is `localhost` or a literal address of the loopback interface."""
+    literal = _literal(host)
+    return literal.is_loopback if literal else host == "localhost"
+
+
+def _ascii_host(url: httpx.URL) -> str:
+    return url.raw_host.decode()
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_public(address: Address) -> bool:
+    """Tell whether `address` belongs to everybody, and so does the IPv4 address inside of it."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+def _basic(auth: tuple[str, SecretStr] | None) -> httpx.BasicAuth | None:
+    if auth is None:
+        return None
+    # RFC 6749, Section 2.3.1: both are form-encoded first.
+    client_id, secret = auth
+    return httpx.BasicAuth(quote_plus(client_id), quote_plus(secret.get_secret_value()))
+
+
+def _check_head(response: httpx.Response, host: str) -> None:
+    if response.is_redirect:
+        raise OutboundRefused(f"{host}: answers with a redirect")
+    if response.status_code != httpx.codes.OK:
+        raise OutboundFailed(f"{host}: status {response.status_code}")
+    # What 256 KiB would unpack to is not known before they are.
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise OutboundRefused(f"{host}: the answer is compressed")
+
+
+def _json_object(body: bytes, host: str) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise OutboundFailed(f"{host}: the answer is no JSON object")
+    return document

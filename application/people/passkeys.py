@@ -1,0 +1,168 @@
+"""Passkeys (W3C Web Authentication): discoverable, with the person verified by the device.
+
+A challenge is good for one answer within five minutes. A counter that goes back means that the key
+was copied (Section 6.1.1): refused.
+"""
+
+import json
+import secrets
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from webauthn import (
+    base64url_to_bytes,
+    generate_authentication_options,
+    generate_registration_options,
+    options_to_json,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from application.one_time_values import OneTimeValues
+from application.people.credentials import Credentials, Passkey, PasskeyKnown
+
+CHALLENGE_LIFETIME = timedelta(minutes=5)
+MAX_RESPONSE_CHARACTERS = 16_384
+_KIND = "webauthn"
+_UNREADABLE = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+class PasskeyRefused(Exception):
+    """The passkey proves nothing; `reason` is for the record."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Passkeys:
+    """Registers and verifies passkeys of one relying party."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        values: OneTimeValues,
+        *,
+        rp_id: str,
+        rp_name: str,
+        origin: str,
+    ) -> None:
+        self._credentials = credentials
+        self._values = values
+        self._rp_id = rp_id
+        self._rp_name = rp_name
+        self._origin = origin
+
+    async def registration_options(self, subject: str, *, login: str, now: datetime) -> str:
+        """Return the JSON for navigator.credentials.create. Raises LedgerUnavailable."""
+        known = await self._credentials.passkeys_of(subject)
+        options = generate_registration_options(
+            rp_id=self._rp_id,
+            rp_name=self._rp_name,
+            user_name=login,
+            # Opaque and stable: the authenticator shows it to whoever holds it.
+            user_id=sha256(subject.encode()).digest(),
+            challenge=await self._challenge(b"create\0" + subject.encode(), now),
+            authenticator_selection=AuthenticatorSelectionCriteria(
+                resident_key=ResidentKeyRequirement.REQUIRED,
+                user_verification=UserVerificationRequirement.REQUIRED,
+            ),
+            exclude_credentials=[PublicKeyCredentialDescriptor(id=k.credential_id) for k in known],
+        )
+        return options_to_json(options)
+
+    async def register(self, subject: str, response: str, *, label: str, now: datetime) -> Passkey:
+        """Keep the passkey that a browser made. Raises PasskeyRefused, LedgerUnavailable."""
+        challenge = await self._answered(response, b"create\0" + subject.encode(), now)
+        try:
+            verified = verify_registration_response(
+                credential=response,
+                expected_challenge=challenge,
+                expected_rp_id=self._rp_id,
+                expected_origin=self._origin,
+                require_user_verification=True,
+            )
+        except _UNREADABLE as error:
+            raise PasskeyRefused(f"registration: {type(error).__name__}") from None
+        passkey = Passkey(
+            credential_id=verified.credential_id,
+            subject=subject,
+            public_key=verified.credential_public_key,
+            sign_count=verified.sign_count,
+            label=label,
+            added_at=now,
+        )
+        try:
+            await self._credentials.add_passkey(passkey)
+        except PasskeyKnown as error:
+            raise PasskeyRefused(str(error)) from None
+        return passkey
+
+    async def login_options(self, *, now: datetime) -> str:
+        """Return the JSON for navigator.credentials.get. Raises LedgerUnavailable."""
+        options = generate_authentication_options(
+            rp_id=self._rp_id,
+            challenge=await self._challenge(b"get", now),
+            user_verification=UserVerificationRequirement.REQUIRED,
+        )
+        return options_to_json(options)
+
+    async def verify_login(self, response: str, *, now: datetime) -> Passkey:
+        """Return the passkey that a browser proved. Raises PasskeyRefused, LedgerUnavailable."""
+        challenge = await self._answered(response, b"get", now)
+        passkey = await self._named(response)
+        try:
+            verified = verify_authentication_response(
+                credential=response,
+                expected_challenge=challenge,
+                expected_rp_id=self._rp_id,
+                expected_origin=self._origin,
+                credential_public_key=passkey.public_key,
+                # Compared below: the library's own error does not tell what went wrong.
+                credential_current_sign_count=0,
+                require_user_verification=True,
+            )
+        except _UNREADABLE as error:
+            raise PasskeyRefused(f"assertion: {type(error).__name__}") from None
+        count = verified.new_sign_count
+        if (count or passkey.sign_count) and count <= passkey.sign_count:
+            raise PasskeyRefused("sign count went back")
+        if not await self._credentials.count_use(passkey.credential_id, count):
+            raise PasskeyRefused("sign count went back")
+        return passkey
+
+    async def _named(self, response: str) -> Passkey:
+        try:
+            credential_id = base64url_to_bytes(str(json.loads(response)["rawId"]))
+        except _UNREADABLE:
+            raise PasskeyRefused("unreadable response") from None
+        passkey = await self._credentials.passkey(credential_id)
+        if passkey is None:
+            raise PasskeyRefused("unknown passkey")
+        return passkey
+
+    async def _challenge(self, purpose: bytes, now: datetime) -> bytes:
+        challenge = secrets.token_bytes(32)
+        key = sha256(challenge).digest()
+        await self._values.put(_KIND, key, purpose, expires_at=now + CHALLENGE_LIFETIME)
+        return challenge
+
+    async def _answered(self, response: str, purpose: bytes, now: datetime) -> bytes:
+        """Return the challenge that a response answers, once it is seen to be ours and unused."""
+        if len(response) > MAX_RESPONSE_CHARACTERS:
+            raise PasskeyRefused("oversized response")
+        try:
+            encoded = json.loads(response)["response"]["clientDataJSON"]
+            challenge = base64url_to_bytes(json.loads(base64url_to_bytes(encoded))["challenge"])
+        except _UNREADABLE:
+            raise PasskeyRefused("unreadable response") from None
+        if await self._values.take(_KIND, sha256(challenge).digest(), now=now) != purpose:
+            raise PasskeyRefused("challenge unknown, used or expired")
+        return challenge

@@ -1,0 +1,164 @@
+"""Tokens on a person's authority: what the grants for people have in common.
+
+A grant decides and saves; here the pieces are put together before, and worded afterwards.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from application.client_authentication import AuthenticatedClient
+from application.derived_tokens import DerivedTokens, TokenKind
+from application.ports import Directory, Ids, TokenMinter
+from application.request_context import RequestContext
+from application.token_response import TokenResponse
+from domain.access_token import AccessToken
+from domain.issuance import DeploymentPolicy, IssueRequest
+from domain.issuing_client import Authority
+from domain.permissions import OPENID
+from domain.refresh_token_family import RefreshTokenFamily
+from domain.session import Authorized
+
+
+class PersonService(Protocol):
+    """What it takes to decide about such a token."""
+
+    @property
+    def directory(self) -> Directory:
+        """Clients and principals."""
+
+    @property
+    def minter(self) -> TokenMinter:
+        """What signs."""
+
+    @property
+    def ids(self) -> Ids:
+        """Fresh names."""
+
+    @property
+    def policy(self) -> DeploymentPolicy:
+        """The rules of the deployment."""
+
+    @property
+    def derived(self) -> DerivedTokens:
+        """Refresh tokens and codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a token request may narrow: None and empty leave it as granted."""
+
+    scope: tuple[str, ...] | None = None
+    resource: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Who stands behind a token: the person, and the session it acts in."""
+
+    subject: str
+    session_id: str
+
+
+def first_tokens(
+    requester: AuthenticatedClient,
+    authority: Authority,
+    behind: Behind,
+    context: RequestContext,
+    *,
+    grant_type: str,
+    service: PersonService,
+) -> tuple[AccessToken, RefreshTokenFamily | None]:
+    """Decide the first access token of a grant, and its family where there is to be one.
+
+    Raises a DomainError.
+    """
+    client, provenance = requester.client, context.provenance
+    with_family = client.gets_refresh_token(authority.scope)
+    family_id = service.ids.stream_id(provenance.occurred_at) if with_family else None
+    token = client.issue_token_for_person(
+        issue_request(requester, Wishes(), behind, context, service),
+        authority,
+        grant_type=grant_type,
+        person=service.directory.principal(behind.subject),
+        family_id=family_id,
+        policy=service.policy,
+        signing=service.minter.choose(client.tokens.signing_algorithm),
+        provenance=provenance,
+    )
+    if family_id is None:
+        return token, None
+    family = client.start_family(
+        family_id,
+        authority,
+        token,
+        pepper_id=service.derived.pepper_id,
+        policy=service.policy,
+        provenance=provenance,
+    )
+    return token, family
+
+
+def issue_request(
+    requester: AuthenticatedClient,
+    wishes: Wishes,
+    behind: Behind,
+    context: RequestContext,
+    service: PersonService,
+) -> IssueRequest:
+    """Return the request as the client aggregate takes it, with a fresh token id."""
+    return IssueRequest(
+        token_id=service.ids.stream_id(context.provenance.occurred_at),
+        session_id=behind.session_id,
+        scope=wishes.scope,
+        audience=wishes.resource,
+        authentication_method=requester.method,
+        credential_id=requester.credential_id,
+        origin=context.origin,
+    )
+
+
+def authorized(token: AccessToken, family: RefreshTokenFamily | None) -> Authorized:
+    """Return what the session's stream keeps of these tokens."""
+    issued = token.issued
+    return Authorized(
+        client_id=issued.client_id,
+        family_id=family.family_id if family else None,
+        jti=str(token.id),
+        # The family's absolute end: each rotation puts the idle end off.
+        expires_at=family.started.expires_at if family else issued.expires_at,
+    )
+
+
+def answer(
+    token: AccessToken,
+    family: RefreshTokenFamily | None,
+    service: PersonService,
+    *,
+    about: Mapping[str, Any],
+) -> TokenResponse:
+    """Return the token response; `about` goes into the ID token, where there is one.
+
+    Raises KeyError where the pepper of the family was taken out of the settings.
+    """
+    issued = token.issued
+    signed = service.minter.mint(token)
+    refresh_token = None
+    if family is not None:
+        refresh_token = service.derived.derive(
+            TokenKind.REFRESH,
+            family.id,
+            generation=family.generation,
+            pepper_id=family.pepper_id,
+        )
+    id_token = None
+    if OPENID in issued.scope:
+        id_token = service.minter.mint_id_token(token, signed, about=about)
+    return TokenResponse(
+        access_token=signed,
+        token_type="Bearer",  # noqa: S106  # RFC 6750, the name of the scheme
+        expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
+        scope=" ".join(issued.scope),
+        refresh_token=refresh_token,
+        id_token=id_token,
+    )

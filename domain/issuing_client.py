@@ -1,0 +1,307 @@
+"""What a client may be issued: the decisions of the client aggregate about tokens.
+
+client_credentials, in the order of the checks:
+
+2 the grant type is registered, 3 the requested scope or all of the client's, 4 the owner exists
+and is active, 5 each scope by its tier, 6 something is granted, 7 the target is allowed,
+8 permissions that need an audience have it, 9 `sub` is the owner.
+
+(1, authentication, happens at the edge, where the secret is.)
+
+For a person (authorization_code, refresh_token, device_code):
+
+a the grant type is registered, b the person exists and is active, c each scope by its tier, never
+more than was granted before, d something is granted, e the target is allowed and within what was
+bound, f permissions that need an audience have it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from domain.access_token import AccessToken
+from domain.client_configuration import (
+    REFRESH_TOKEN,
+    Audiences,
+    ClientType,
+    Redirects,
+    RefreshPolicy,
+    TokenPolicy,
+)
+from domain.errors import (
+    AudienceNotAllowed,
+    GrantTypeNotRegistered,
+    OwnerNotActive,
+    PersonNotActive,
+    PublicClientRefused,
+    ScopeNotGranted,
+)
+from domain.issuance import (
+    DeploymentPolicy,
+    IssueRequest,
+    Narrowing,
+    SigningChoice,
+    choose_audience,
+    narrow,
+    narrow_for_person,
+    require_audiences,
+)
+from domain.permissions import OFFLINE_ACCESS, OPENID
+from domain.principal import Principal
+from domain.provenance import Provenance
+from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What a person let a client do, as a code, a family or a device approval holds it.
+
+    `scope` and `resource` bound every token; an empty `resource` stands for the client's default.
+    `requested` is what the first request asked for.
+    """
+
+    requested: tuple[str, ...]
+    scope: tuple[str, ...]
+    resource: tuple[str, ...]
+    authenticated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    narrowing: Narrowing
+    audience: tuple[str, ...]
+    subject: str | None
+    owner: Principal | None
+    authority: Authority | None = None
+    family_id: UUID | None = None
+
+
+class IssuingClient:
+    """The part of a client that decides; Client adds configuration and events."""
+
+    if TYPE_CHECKING:
+        client_id: str
+        client_type: ClientType
+        grant_types: tuple[str, ...]
+        scopes: tuple[str, ...]
+        audiences: Audiences
+        owner: str | None
+        tokens: TokenPolicy
+        redirects: Redirects
+        refresh: RefreshPolicy
+        version: int
+
+    def issue_token(
+        self,
+        request: IssueRequest,
+        *,
+        grant_type: str,
+        owner: Principal | None,
+        policy: DeploymentPolicy,
+        signing: SigningChoice,
+        provenance: Provenance,
+    ) -> AccessToken:
+        """Decide about a client_credentials request and return the token's record.
+
+        `owner` is the principal that `self.owner` names, or None where it does not exist. Raises
+        PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive, ScopeUnknown,
+        ScopeNotGranted, AudienceNotAllowed or AudienceMissing; then nothing is recorded.
+        """
+        if self.client_type is ClientType.PUBLIC:  # 1
+            raise PublicClientRefused(f"a public client cannot use {grant_type}")
+        self._require_registered(grant_type)  # 2
+        requested = self.scopes if request.scope is None else request.scope  # 3
+        if self.owner is not None and (owner is None or not owner.active):  # 4
+            raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
+        narrowing = narrow(  # 5, 6
+            requested=requested,
+            client_scopes=self.scopes,
+            owner_permissions=owner.permissions(policy.catalogue) if owner else (),
+            catalogue=policy.catalogue,
+        )
+        audience = self._audience(request.audience, policy)  # 7
+        require_audiences(  # 8
+            granted=narrowing.granted, audience=audience, catalogue=policy.catalogue
+        )
+        by_owner = policy.subject_is_owner and self.owner is not None
+        subject = self.owner if by_owner else self.client_id  # 9
+        return self._token(
+            request,
+            _Decision(narrowing, audience, subject, owner),
+            grant_type=grant_type,
+            policy=policy,
+            signing=signing,
+            provenance=provenance,
+        )
+
+    def authorize(
+        self,
+        scope: tuple[str, ...] | None,
+        resource: tuple[str, ...],
+        *,
+        grant_type: str,
+        person: Principal | None,
+        policy: DeploymentPolicy,
+    ) -> Narrowing:
+        """Decide what a person would let this client do, before it is asked.
+
+        Raises GrantTypeNotRegistered, PersonNotActive, ScopeNotGranted, ScopeUnknown,
+        AudienceNotAllowed or AudienceMissing.
+        """
+        self._require_registered(grant_type)  # a
+        if person is None or not person.active:  # b
+            raise PersonNotActive(f"person {'deactivated' if person else 'unknown'}")
+        if scope is None:
+            raise ScopeNotGranted("a scope is required")
+        narrowing = narrow_for_person(  # c, d
+            requested=scope,
+            client_scopes=self.scopes,
+            permissions=person.permissions(policy.catalogue),
+            catalogue=policy.catalogue,
+        )
+        audience = self._audience(resource, policy)  # e
+        require_audiences(  # f
+            granted=narrowing.granted, audience=audience, catalogue=policy.catalogue
+        )
+        return narrowing
+
+    def issue_token_for_person(
+        self,
+        request: IssueRequest,
+        authority: Authority,
+        *,
+        grant_type: str,
+        person: Principal | None,
+        family_id: UUID | None,
+        policy: DeploymentPolicy,
+        signing: SigningChoice,
+        provenance: Provenance,
+    ) -> AccessToken:
+        """Decide about a token on a person's authority and return the token's record.
+
+        `request.scope` and `request.audience` may narrow what `authority` holds. Raises as
+        `authorize` does; then nothing is recorded.
+        """
+        wanted = authority.scope if request.scope is None else request.scope
+        # RFC 6749, Section 6: "MUST NOT include any scope not originally granted".
+        policy.catalogue.order(wanted)
+        beyond = [name for name in wanted if name not in authority.scope]
+        if beyond:
+            raise ScopeNotGranted(f"beyond what was granted: {' '.join(beyond)}")
+        outside = set(request.audience) - set(authority.resource or request.audience)
+        if outside:
+            raise AudienceNotAllowed(f"not an allowed target: {' '.join(sorted(outside))}")
+        resource = request.audience or authority.resource
+        narrowing = self.authorize(
+            wanted, resource, grant_type=grant_type, person=person, policy=policy
+        )
+        assert person is not None  # or authorize would have refused
+        # `user` expanded when it was granted: what a role gained since was not consented to.
+        narrowing = narrowing.within(wanted)
+        if not narrowing.granted:
+            raise ScopeNotGranted("nothing is left of what was granted")
+        audience = self._audience(resource, policy)
+        if OPENID in narrowing.granted and policy.issuer not in audience:
+            audience = (*audience, policy.issuer)  # the userinfo endpoint takes the token
+        return self._token(
+            request,
+            _Decision(narrowing, audience, person.subject, person, authority, family_id),
+            grant_type=grant_type,
+            policy=policy,
+            signing=signing,
+            provenance=provenance,
+        )
+
+    def gets_refresh_token(self, scope: tuple[str, ...]) -> bool:
+        """Tell whether a grant of `scope` for a person comes with a refresh token.
+
+        OpenID Connect Core, Section 11: `offline_access` asks for it; without `openid` the
+        client's policy says.
+        """
+        if REFRESH_TOKEN not in self.grant_types:
+            return False
+        return OFFLINE_ACCESS in scope if OPENID in scope else self.refresh.without_openid
+
+    def start_family(
+        self,
+        stream_id: UUID,
+        authority: Authority,
+        token: AccessToken,
+        *,
+        pepper_id: str,
+        policy: DeploymentPolicy,
+        provenance: Provenance,
+    ) -> RefreshTokenFamily:
+        """Return the family that `token` is issued with, by the client's and deployment's terms."""
+        refresh, issued = self.refresh, token.issued
+        terms = FamilyTerms(
+            client_id=self.client_id,
+            subject=issued.subject,
+            session_id=issued.session_id,
+            scope=issued.scope,
+            audience=authority.resource,
+            authenticated_at=authority.authenticated_at,
+            lifetime=refresh.lifetime or policy.family_lifetime,
+            idle_lifetime=refresh.idle_lifetime or policy.family_idle_lifetime,
+            grace=policy.rotation_grace if refresh.grace is None else refresh.grace,
+        )
+        return RefreshTokenFamily.start(
+            stream_id,
+            terms,
+            pepper_id=pepper_id,
+            token=IssuedToken(str(token.id), issued.expires_at),
+            provenance=provenance,
+        )
+
+    def _require_registered(self, grant_type: str) -> None:
+        if grant_type not in self.grant_types:
+            raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
+
+    def _audience(self, requested: tuple[str, ...], policy: DeploymentPolicy) -> tuple[str, ...]:
+        return choose_audience(
+            requested=requested,
+            allowed=self.audiences.allowed or policy.default_audience,
+            default=self.audiences.default or policy.default_audience,
+        )
+
+    def _token(
+        self,
+        request: IssueRequest,
+        decided: _Decision,
+        *,
+        grant_type: str,
+        policy: DeploymentPolicy,
+        signing: SigningChoice,
+        provenance: Provenance,
+    ) -> AccessToken:
+        narrowing, owner, authority = decided.narrowing, decided.owner, decided.authority
+        lifetime = self.tokens.lifetime or policy.lifetime
+        return AccessToken._begin(  # noqa: SLF001  # the decision is ours, the fact the token's
+            AccessToken.Issued,
+            request.token_id,
+            provenance,
+            client_id=self.client_id,
+            client_version=self.version,
+            subject=decided.subject,
+            owner_version=owner.version if owner else None,
+            session_id=request.session_id,
+            grant_type=grant_type,
+            requested_scope=authority.requested if authority else request.scope,
+            scope=narrowing.granted,
+            withheld_by_client=narrowing.withheld_by_client,
+            withheld_by_owner=narrowing.withheld_by_owner,
+            audience=decided.audience,
+            expires_at=provenance.occurred_at + timedelta(seconds=lifetime),
+            kid=signing.kid,
+            algorithm=signing.algorithm,
+            authentication_method=request.authentication_method,
+            credential_id=request.credential_id,
+            address=request.origin.address,
+            user_agent=request.origin.user_agent,
+            plugin_id=self.tokens.plugin_id,
+            policy=policy.catalogue.digest,
+            family_id=str(decided.family_id) if decided.family_id else None,
+            authenticated_at=authority.authenticated_at if authority else None,
+            roles=owner.roles if owner and authority else None,
+        )

@@ -1,0 +1,203 @@
+"""A person's session: begun by a login, named on every token as `sid`, ended by time or by act.
+
+| from  | authenticate again | authorize a client | end   |
+|-------|--------------------|--------------------|-------|
+| live  | live               | live               | ended |
+| ended | -                  | -                  | -     |
+
+What was issued under a session is on its stream, so that ending it can revoke all of it in one
+unit: whoever is issued tokens at the same moment meets a conflict, and then an ended session.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from domain.errors import GrantNotUsable
+from domain.provenance import Origin, Provenance
+from domain.recorded import Recorded
+
+PREFIX = "sess_"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """What one client was given under a session: a family, or a token alone.
+
+    Both ids are UUIDs as text. `expires_at` (UTC) is when nothing of it can be used any more.
+    """
+
+    client_id: str
+    family_id: str | None
+    jti: str
+    expires_at: datetime
+
+
+class Session(Recorded):
+    """One login of a person; its stream id is in its name."""
+
+    TOPIC = "session"
+    if TYPE_CHECKING:  # at run time these would become arguments of __init__
+        subject: str
+        methods: tuple[str, ...]
+        authenticated_at: datetime
+        expires_at: datetime
+        ended: bool
+        logins: int
+        authorized: tuple[Authorized, ...]
+
+    class Event(Recorded.Event):
+        """Something that happened to the session `session_id` of `subject`."""
+
+        session_id: str
+        subject: str
+
+    class Started(Event, Recorded.Created):
+        """The person logged in. `methods` are names of RFC 8176: pwd, hwk, user, fed."""
+
+        TOPIC = "session.started"
+        methods: tuple[str, ...]
+        expires_at: datetime
+        address: str
+        user_agent: str
+
+        def apply(self, aggregate: "Session") -> None:
+            aggregate.subject = self.subject
+            aggregate.methods = self.methods
+            aggregate.authenticated_at = self.timestamp
+            aggregate.expires_at = self.expires_at
+            aggregate.ended = False
+            aggregate.logins = 1
+            aggregate.authorized = ()
+
+    Created = Started  # the inherited name: every event has its topic
+
+    class Authenticated(Event):
+        """The same person logged in again, and proved anew who it is."""
+
+        TOPIC = "session.authenticated"
+        methods: tuple[str, ...]
+        expires_at: datetime
+
+        def apply(self, aggregate: "Session") -> None:
+            aggregate.methods = self.methods
+            aggregate.authenticated_at = self.timestamp
+            aggregate.expires_at = self.expires_at
+            aggregate.logins += 1
+
+    class ClientAuthorized(Event):
+        """A client was issued tokens under this session."""
+
+        TOPIC = "session.client_authorized"
+        client_id: str
+        family_id: str | None
+        jti: str
+        expires_at: datetime
+
+        def apply(self, aggregate: "Session") -> None:
+            living = (one for one in aggregate.authorized if self.timestamp < one.expires_at)
+            new = Authorized(self.client_id, self.family_id, self.jti, self.expires_at)
+            aggregate.authorized = (*living, new)
+
+    class Ended(Event):
+        """Nothing is issued under the session any more. `by` is who ended it."""
+
+        TOPIC = "session.ended"
+        by: str
+        reason: str
+
+        def apply(self, aggregate: "Session") -> None:
+            aggregate.ended = True
+
+    @staticmethod
+    def name_of(stream_id: UUID) -> str:
+        """Return the `sid` of the session whose stream id is `stream_id`."""
+        return PREFIX + stream_id.hex
+
+    @staticmethod
+    def stream(session_id: str) -> UUID:
+        """Return the stream id of the session called `session_id`. Raises ValueError."""
+        if not session_id.startswith(PREFIX):
+            raise ValueError("not the name of a session")
+        return UUID(hex=session_id.removeprefix(PREFIX))
+
+    @classmethod
+    def start(
+        cls,
+        stream_id: UUID,
+        *,
+        subject: str,
+        methods: tuple[str, ...],
+        lifetime: timedelta,
+        origin: Origin,
+        provenance: Provenance,
+    ) -> "Session":
+        """Begin a session for a person that proved who it is by `methods`."""
+        return cls._begin(
+            cls.Started,
+            stream_id,
+            provenance,
+            session_id=cls.name_of(stream_id),
+            subject=subject,
+            methods=methods,
+            expires_at=provenance.occurred_at + lifetime,
+            address=origin.address,
+            user_agent=origin.user_agent,
+        )
+
+    @property
+    def session_id(self) -> str:
+        """The name that tokens carry as `sid`."""
+        return self.name_of(self.id)
+
+    def live(self, now: datetime) -> bool:
+        """Tell whether the person counts as logged in at `now` (aware, UTC)."""
+        return not self.ended and now < self.expires_at
+
+    def authenticate_again(
+        self, *, methods: tuple[str, ...], lifetime: timedelta, provenance: Provenance
+    ) -> None:
+        """Record that the person proved anew who it is. Raises GrantNotUsable when ended."""
+        self._require_not_ended()
+        self._record(
+            self.Authenticated,
+            provenance,
+            session_id=self.session_id,
+            subject=self.subject,
+            methods=methods,
+            expires_at=provenance.occurred_at + lifetime,
+        )
+
+    def authorize(self, given: Authorized, provenance: Provenance) -> None:
+        """Record what a client is issued. Raises GrantNotUsable when ended.
+
+        A session that merely expired still authorizes: the code or device was approved in time.
+        """
+        self._require_not_ended()
+        self._record(
+            self.ClientAuthorized,
+            provenance,
+            session_id=self.session_id,
+            subject=self.subject,
+            client_id=given.client_id,
+            family_id=given.family_id,
+            jti=given.jti,
+            expires_at=given.expires_at,
+        )
+
+    def end(self, *, by: str, reason: str, provenance: Provenance) -> None:
+        """End the session; a second time changes nothing."""
+        if not self.ended:
+            self._record(
+                self.Ended,
+                provenance,
+                session_id=self.session_id,
+                subject=self.subject,
+                by=by,
+                reason=reason,
+            )
+
+    def _require_not_ended(self) -> None:
+        if self.ended:
+            raise GrantNotUsable("session ended")

@@ -1,0 +1,162 @@
+"""Who is logged in, and which families of refresh tokens there are: one row a session or family.
+
+What ends one is decided on its stream; here is how it is found by person and by client.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed
+
+from projections.projection import LoggedEvent, Projection
+from projections.query import Query
+
+COLUMNS = """(
+    kind text NOT NULL,
+    id text NOT NULL,
+    subject text NOT NULL,
+    client_id text,
+    session_id text NOT NULL,
+    methods text[],
+    started_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    ended_by text,
+    PRIMARY KEY (kind, id)
+)"""
+
+_STARTED = SQL(
+    "INSERT INTO {} (kind, id, subject, client_id, session_id, methods, started_at, expires_at)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_RENEWED = SQL("UPDATE {} SET expires_at = %s, methods = %s WHERE kind = 'session' AND id = %s")
+_ENDED = SQL("UPDATE {} SET ended_at = %s, ended_by = %s WHERE kind = %s AND id = %s")
+
+
+def write(cursor: Cursor[TupleRow], table: Composed, events: Sequence[LoggedEvent]) -> None:
+    """Write a row for each session and family that began, and close those that ended."""
+    for event in events:
+        facts, topic = event.facts, event.topic
+        if topic in ("session.started", "family.started"):
+            kind = topic.partition(".")[0]
+            cursor.execute(
+                _STARTED.format(table),
+                (
+                    kind,
+                    facts["session_id"] if kind == "session" else facts["family_id"],
+                    facts["subject"],
+                    facts.get("client_id"),
+                    facts["session_id"],
+                    facts.get("methods"),
+                    facts["occurred_at"],
+                    facts["expires_at"],
+                ),
+            )
+        elif topic == "session.authenticated":
+            cursor.execute(
+                _RENEWED.format(table),
+                (facts["expires_at"], facts["methods"], facts["session_id"]),
+            )
+        else:
+            session = topic == "session.ended"
+            cursor.execute(
+                _ENDED.format(table),
+                (
+                    facts["occurred_at"],
+                    facts.get("by") or "reuse",
+                    "session" if session else "family",
+                    facts["session_id"] if session else facts["family_id"],
+                ),
+            )
+
+
+SESSIONS = Projection(
+    name="sessions",
+    columns=COLUMNS,
+    key=("kind", "id"),
+    topics=frozenset(
+        {
+            "session.started",
+            "session.authenticated",
+            "session.ended",
+            "family.started",
+            "family.revoked",
+            "family.reuse_detected",
+        }
+    ),
+    write=write,
+    indexes=(
+        ("subject", "(subject, started_at)"),
+        ("session", "(session_id)"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """A session or a family; moments are UTC. `client_id` is None for a session."""
+
+    kind: str
+    id: str
+    subject: str
+    client_id: str | None
+    session_id: str
+    methods: list[str] | None
+    started_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+def of_subject(
+    subject: str | None = None, *, kind: str = "session", now: datetime | None = None
+) -> Query[SessionEntry]:
+    """Ask for sessions (or families, by `kind`), newest first; with `now` only those alive then."""
+    conditions = [SQL("kind = %(kind)s")]
+    if subject is not None:
+        conditions.append(SQL("subject = %(subject)s"))
+    if now is not None:
+        conditions.append(SQL("ended_at IS NULL AND expires_at > %(now)s"))
+    return Query(
+        SQL("SELECT * FROM read.sessions WHERE {} ORDER BY started_at DESC LIMIT 500").format(
+            SQL(" AND ").join(conditions)
+        ),
+        {"kind": kind, "subject": subject, "now": now},
+        _entry,
+    )
+
+
+def of_session(session_id: str) -> Query[SessionEntry]:
+    """Ask for one session and the families under it."""
+    return Query(
+        SQL("SELECT * FROM read.sessions WHERE session_id = %(session_id)s ORDER BY kind DESC, id"),
+        {"session_id": session_id},
+        _entry,
+    )
+
+
+def _entry(
+    *,
+    started_at: datetime,
+    expires_at: datetime,
+    ended_at: datetime | None,
+    **columns: str | None,
+) -> SessionEntry:
+    return SessionEntry(
+        started_at=started_at.astimezone(UTC),
+        expires_at=expires_at.astimezone(UTC),
+        ended_at=ended_at.astimezone(UTC) if ended_at else None,
+        **columns,  # type: ignore[arg-type]  # the row's own columns, by name
+    )
+
+
+def position() -> Query[int]:
+    """Ask up to which log position the read model is complete."""
+    return Query(
+        SQL("SELECT position FROM grantledger.projections WHERE name = 'sessions'"),
+        {},
+        lambda *, position: int(position),
+    )

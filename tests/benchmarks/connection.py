@@ -1,0 +1,75 @@
+"""A small HTTP client whose connections can be cut at any moment: what a fault looks like."""
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class Cut(Exception):
+    """The connection ended before the answer did."""
+
+
+class Connection:
+    """One connection at a time to `url`, opened anew after it was cut."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, path: str, form: dict[str, str]) -> Answer:
+        """Send a form and return status and JSON. Raises Cut."""
+        try:
+            reader = await self._send(path, form)
+            return await _answer(reader)
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            self.close()
+            raise Cut from None
+
+    async def post_and_lose(self, path: str, form: dict[str, str]) -> None:
+        """Send a form, and let the answer get lost on its way: the connection ends with its first
+        bytes.
+        """
+        with suppress(OSError, asyncio.IncompleteReadError):
+            reader = await self._send(path, form)
+            await reader.readexactly(1)
+        self.close()
+
+    async def post_and_leave(self, path: str, form: dict[str, str], *, after: float) -> None:
+        """Send a form and hang up `after` seconds, whatever the service makes of it."""
+        with suppress(OSError):
+            await self._send(path, form)
+            await asyncio.sleep(after)
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+    async def _send(self, path: str, form: dict[str, str]) -> asyncio.StreamReader:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._host, self._port)
+        reader, writer = self._streams
+        body = urlencode(form)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        await writer.drain()
+        return reader
+
+
+async def _answer(reader: asyncio.StreamReader) -> Answer:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    length = next(
+        int(line.split(":")[1]) for line in head if line.lower().startswith("content-length:")
+    )
+    body = await reader.readexactly(length)
+    return int(head[0].split(" ")[1]), json.loads(body) if body else {}
