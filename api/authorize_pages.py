@@ -9,7 +9,6 @@ from typing import Any
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
-from api.pages.rendering import source_of
 from api.visit import (
     AnyRequest,
     AnyResponse,
@@ -18,6 +17,7 @@ from api.visit import (
     described,
     path_with,
     redirect,
+    sources_of,
     uri_with,
     where_forms_end,
 )
@@ -254,7 +254,7 @@ def _send(
     if mode == "form_post":
         return visit.pages.render(
             "form_post.html",
-            form_action=(source_of(redirect_uri),),
+            form_action=sources_of(redirect_uri),
             action=redirect_uri,
             fields=parameters,
         )

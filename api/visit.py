@@ -203,12 +203,22 @@ def uri_with(uri: str, parameters: Sequence[tuple[str, str]]) -> str:
 
 
 def where_forms_end(pending: Pending | None) -> tuple[str, ...]:
-    """Return the foreign sources that the forms of a page may lead to: browsers hold a redirect
-    after a form post against the policy of the page.
+    """Return the foreign sources that the forms of a page may lead to."""
+    return sources_of(pending.request.redirect_uri) if isinstance(pending, Authorizing) else ()
+
+
+def sources_of(redirect_uri: str) -> tuple[str, ...]:
+    """Return the CSP sources of a client's redirect URI and of where the client may go on to.
+
+    Chromium holds every redirect after a form post against the policy of our page, the client's
+    own ones too: a callback that goes on to a page on another host would fail after the login.
     """
-    if isinstance(pending, Authorizing):
-        return (source_of(pending.request.redirect_uri),)
-    return ()
+    if redirect_uri.startswith("https:"):
+        return ("https:",)
+    source = source_of(redirect_uri)
+    if redirect_uri.startswith("http:"):  # on the loopback interface, or it is not registered
+        return (source, "http://localhost:*", "http://127.0.0.1:*")
+    return (source,)
 
 
 def described(scope: Sequence[str], catalogue: Catalogue) -> list[dict[str, str]]:

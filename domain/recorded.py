@@ -71,6 +71,16 @@ class Recorded(Aggregate):
             **facts,
         )
 
+    def copied(self) -> Self:
+        """Return the same aggregate for another decision, with nothing decided yet.
+
+        Shallow: apply methods replace values and never change one in place.
+        """
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._pending_events = []
+        return copy
+
     def facts(self) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the facts decided since the last call, oldest first."""
         return self.collect_events()
@@ -100,9 +110,12 @@ class Administered(Recorded):
         super()._record(event_class, provenance, by=provenance.by, why=provenance.why, **facts)
 
 
-def fold(events: Sequence[CanMutateAggregate[UUID]]) -> Any:
-    """Return the aggregate that `events`, oldest first and complete, lead to; None without any."""
-    aggregate: Any = None
+def fold(events: Sequence[CanMutateAggregate[UUID]], *, since: Any = None) -> Any:
+    """Return the aggregate that `events`, oldest first, lead to; None without any.
+
+    `since` is the aggregate as of before the first of them, None for the beginning; it changes.
+    """
+    aggregate: Any = since
     for event in events:
         aggregate = event.mutate(aggregate)
     return aggregate

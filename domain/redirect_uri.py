@@ -14,6 +14,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9:/?\[\]@!$&'()*+,;=._~%-]+")
 # RFC 8252, Section 7.1: a private-use scheme is a domain name in reverse, so it has a dot.
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 _LOOPBACK_PORT = re.compile(r"http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(?=/|\?|$)")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -29,7 +30,7 @@ def problem_with(uri: str) -> str | None:
         return "must be a URI"
     if parts.username is not None or parts.password is not None or not port_is_one:
         return "must have neither a user nor a port that is none"
-    web = parts.scheme == "https" and parts.hostname
+    web = parts.scheme == "https" and _HOST.fullmatch(parts.hostname or "")
     loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK  # RFC 8252, Section 7.3
     private = _PRIVATE_SCHEME.fullmatch(parts.scheme) and not parts.netloc
     if web or loopback or private:

@@ -129,7 +129,9 @@ class RefreshTokenFamily(Recorded):
         token_expires_at: datetime
 
         def apply(self, aggregate: "RefreshTokenFamily") -> None:
-            recent = (one for one in aggregate.retired if self.timestamp - one[1] <= ON_ITS_WAY)
+            recent = aggregate.retired
+            if recent and self.timestamp - recent[0][1] > ON_ITS_WAY:
+                recent = tuple(one for one in recent if self.timestamp - one[1] <= ON_ITS_WAY)
             aggregate.retired = (*recent, (aggregate.generation, self.timestamp))
             _advance(aggregate, self)
 
@@ -319,6 +321,8 @@ def _keep_token(
     | RefreshTokenFamily.Rotated
     | RefreshTokenFamily.RotationRetried,
 ) -> None:
-    # Only what still works: a family lives for weeks, its access tokens for an hour.
-    living = (token for token in family.tokens if event.timestamp < token.expires_at)
-    family.tokens = (*living, IssuedToken(event.jti, event.token_expires_at))
+    tokens = family.tokens
+    if tokens and tokens[0].expires_at <= event.timestamp:
+        # Only what still works: a family lives for weeks, its access tokens for an hour.
+        tokens = tuple(token for token in tokens if event.timestamp < token.expires_at)
+    family.tokens = (*tokens, IssuedToken(event.jti, event.token_expires_at))

@@ -96,9 +96,11 @@ class Session(Recorded):
         expires_at: datetime
 
         def apply(self, aggregate: "Session") -> None:
-            living = (one for one in aggregate.authorized if self.timestamp < one.expires_at)
+            known = aggregate.authorized
+            if known and known[0].expires_at <= self.timestamp:
+                known = tuple(one for one in known if self.timestamp < one.expires_at)
             new = Authorized(self.client_id, self.family_id, self.jti, self.expires_at)
-            aggregate.authorized = (*living, new)
+            aggregate.authorized = (*known, new)
 
     class Ended(Event):
         """Nothing is issued under the session any more. `by` is who ended it."""

@@ -1,9 +1,10 @@
 """refresh_token (RFC 6749, Section 6): the next access token of a grant, by rotation.
 
 1 the token carries our MAC, 2 its family exists and was begun by this client, 3 what the family's
-state table (domain.refresh_token_family) says: revoked, expired and late end here, 4 scope and resource
-only narrow, the client may still use the grant and the person is active, 5 reuse: the family and
-its access tokens are revoked, 6 rotation or retry, recorded with the new access token as one unit.
+state table (domain.refresh_token_family) says: revoked, expired and late end here, 4 scope and
+resource only narrow, the client may still use the grant and the person is active, 5 reuse: the
+family and its access tokens are revoked, 6 rotation or retry, recorded with the new access token
+as one unit.
 
 2 comes before anything changes: another client that holds a copy learns and moves nothing. 5 comes
 before 4 in effect: a retired token is reuse whatever else the request says. Every refusal of the

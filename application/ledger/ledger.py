@@ -1,5 +1,10 @@
-"""The ledger as the use cases see it: load an aggregate, save what was decided as one unit."""
+"""The ledger as the use cases see it: load an aggregate, save what was decided as one unit.
 
+A long stream is read once: its aggregate is kept as of the version that was read, and the next load
+asks for what is newer. Events never change, so that what is kept is never wrong, only old.
+"""
+
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -12,6 +17,10 @@ from application.ledger.grouped_read import GroupedReader
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
 from domain.recorded import Recorded, fold
+
+KEPT_FROM_VERSION = 8
+"""Shorter streams cost no more to read than to keep."""
+KEPT = 4096
 
 
 class Ledger:
@@ -27,6 +36,7 @@ class Ledger:
             )
         )
         self.reader = GroupedReader(Link(database_url, name="reader"))
+        self._kept: OrderedDict[UUID, Recorded] = OrderedDict()
 
     async def __aenter__(self) -> "Ledger":
         self.writer.start()
@@ -53,7 +63,24 @@ class Ledger:
 
         Raises LedgerUnavailable.
         """
-        return fold(await self.events(stream_id))
+        kept = self._kept.get(stream_id)
+        known = kept.version if kept is not None else 0
+        newer = [
+            self.mapper.to_domain_event(stored)
+            for stored in await self.reader.read(stream_id, after=known)
+        ]
+        aggregate = fold(newer, since=kept.copied() if kept is not None else None)
+        if isinstance(aggregate, Recorded) and aggregate.version >= KEPT_FROM_VERSION:
+            self._keep(aggregate)
+        return aggregate
+
+    def _keep(self, aggregate: Recorded) -> None:
+        present = self._kept.get(aggregate.id)
+        if present is None or present.version < aggregate.version:
+            self._kept[aggregate.id] = aggregate.copied()
+        self._kept.move_to_end(aggregate.id)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
 
     async def events(self, stream_id: UUID) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the events of a stream, oldest first. Raises LedgerUnavailable."""

@@ -15,11 +15,15 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from tests.benchmarks.families import Scene
 from tests.benchmarks.load import Measurement, Target, generator, measure
 from tests.benchmarks.service import RunningService, running_service, token_request
 from tests.benchmarks.sign_only import SIGN_ONLY_PATH
 
 _PATHS = {"sign_only": SIGN_ONLY_PATH, "client_credentials": "/oauth/token"}
+REFRESH = "refresh_token"
+_CEILINGS = {"client_credentials": "sign_only", REFRESH: "client_credentials"}
+"""What each is measured against: signing alone, and a token without a person and a family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="client_credentials beside the sign-only ceiling, every token durable",
+        description="client_credentials beside the sign-only ceiling, and refresh beside that;"
+        " every token durable",
         epilog="example: make bench JSON=bench.json ARGS='--connections 64 --seconds 5'",
     )
     parser.add_argument("--json", metavar="FILE", help="write the numbers as data too")
@@ -78,19 +83,34 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _all_rounds(
     service: RunningService, options: argparse.Namespace
 ) -> tuple[list[Row], list[float]]:
-    targets = {name: token_request(service, path) for name, path in _PATHS.items()}
-    for target in targets.values():
-        measure(target, connections=16, seconds=2)  # caches and connections warm
+    same = {name: token_request(service, path) for name, path in _PATHS.items()}
+    scene = Scene(service)
+    scene.prepare()
+
+    def target_of(name: str, connections: int) -> Target:
+        return same.get(name) or _refresh_request(scene, connections)
+
+    names = [*same, REFRESH]
+    for name in names:
+        measure(target_of(name, 16), connections=16, seconds=2)  # caches and connections warm
     rows, lags = [], []
     for connections in options.connections:
-        rounds: dict[str, list[tuple[Measurement, dict[str, float]]]] = {n: [] for n in targets}
+        rounds: dict[str, list[tuple[Measurement, dict[str, float]]]] = {n: [] for n in names}
         for number in range(options.rounds):
-            for name, target in targets.items():
+            for name in names:
                 _say(f"{name} at {connections} connections, round {number + 1}")
+                target = target_of(name, connections)
                 rounds[name].append(_round(service, target, connections, options.seconds))
                 lags.append(_lag(service))
         rows += [_row(name, connections, taken) for name, taken in rounds.items()]
     return rows, lags
+
+
+def _refresh_request(scene: Scene, connections: int) -> Target:
+    # Fresh families each time: the last answers of a round are lost, and their tokens with them.
+    tokens = tuple(scene.refresh_token() for _ in range(connections + 2))
+    body = "grant_type=refresh_token&client_id=bench-web"
+    return Target(f"{scene.service.url}/oauth/token", "", body, tokens)
 
 
 def _round(
@@ -123,9 +143,9 @@ def _row(name: str, connections: int, taken: Sequence[tuple[Measurement, dict[st
 def _ratios(rows: Sequence[Row]) -> dict[str, float]:
     rates = {(row.endpoint, row.connections): row.rate for row in rows}
     return {
-        str(connections): round(rate / rates["sign_only", connections], 3)
+        f"{endpoint} {connections}": round(rate / rates[_CEILINGS[endpoint], connections], 3)
         for (endpoint, connections), rate in rates.items()
-        if endpoint == "client_credentials"
+        if endpoint in _CEILINGS
     }
 
 
@@ -146,15 +166,15 @@ def _wait_until_projected(service: RunningService) -> float:
 def _print_table(rows: Sequence[Row], report: dict[str, Any]) -> None:
     print(
         f"{'endpoint':<20}{'connections':>12}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}"
-        f"{'API us':>9}{'PG us':>8}{'proj us':>9}{'of ceiling':>12}"
+        f"{'API us':>9}{'PG us':>8}{'proj us':>9}{'of the above':>14}"
     )
     for row in rows:
-        ratio = report["ratio"][str(row.connections)]
-        shown = f"{ratio:.0%}" if row.endpoint == "client_credentials" else ""
+        ratio = report["ratio"].get(f"{row.endpoint} {row.connections}")
+        shown = "" if ratio is None else f"{ratio:.0%}"
         print(
             f"{row.endpoint:<20}{row.connections:>12}{row.rate:>12,.0f}{row.p50_ms:>9.2f}"
             f"{row.p99_ms:>9.2f}{row.api_cpu_us:>9.0f}{row.postgres_cpu_us:>8.0f}"
-            f"{row.projections_cpu_us:>9.0f}{shown:>12}"
+            f"{row.projections_cpu_us:>9.0f}{shown:>14}"
         )
     print(
         f"us: CPU microseconds a request. Largest projection lag seen under load: "

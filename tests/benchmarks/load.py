@@ -17,11 +17,16 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A POST request to repeat; `url` is http and on the loopback interface."""
+    """A POST request to repeat; `url` is http and on the loopback interface.
+
+    `tokens` are refresh tokens, one a connection and a spare: each request then uses one of them
+    and gets its successor. Empty for a request that is the same every time.
+    """
 
     url: str
     authorization: str
     body: str
+    tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ def measure(target: Target, *, connections: int, seconds: float) -> Measurement:
         return _bundled(target, connections=connections, seconds=seconds)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "request.lua"
-        script.write_text(_LUA % (target.body, FORM, target.authorization))
+        rotating = _ROTATING % " ".join(target.tokens) if target.tokens else ""
+        script.write_text(_LUA % (target.body, FORM, target.authorization) + rotating)
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         done = subprocess.run(
             [*command, "-s", str(script), target.url], check=True, capture_output=True, text=True
@@ -74,6 +80,7 @@ def _bundled(
         "url": target.url,
         "authorization": target.authorization,
         "body": target.body,
+        "tokens": target.tokens,
         "connections": connections,
         "seconds": seconds,
         "requests": requests,
@@ -99,7 +106,8 @@ _LUA = """
 wrk.method = "POST"
 wrk.body = "%s"
 wrk.headers["Content-Type"] = "%s"
-wrk.headers["Authorization"] = "%s"
+local authorization = "%s"
+if authorization ~= "" then wrk.headers["Authorization"] = authorization end
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -107,5 +115,18 @@ function done(summary, latency, requests)
     summary.duration / 1e6, summary.requests,
     e.status + e.connect + e.read + e.write + e.timeout,
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
+"""
+
+# Which connection asks does not matter: whoever is next takes a token whose answer has come.
+_ROTATING = """
+local tokens = {}
+for token in string.gmatch("%s", "%%S+") do table.insert(tokens, token) end
+function request()
+  local body = wrk.body .. "&refresh_token=" .. table.remove(tokens, 1)
+  return wrk.format(nil, nil, nil, body)
+end
+function response(status, headers, body)
+  table.insert(tokens, string.match(body, '"refresh_token":"([^"]+)"'))
 end
 """

@@ -7,6 +7,7 @@ the time is up or its share of the requests is done.
 import asyncio
 import json
 import math
+import re
 import statistics
 import sys
 from functools import partial
@@ -16,10 +17,33 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+_SUCCESSOR = re.compile(rb'"refresh_token":"([^"]+)"')
+
+
+class _Request:
+    """The request as bytes; with a refresh token, where one is used up by every request."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        address = urlsplit(order["url"])
+        given = order["authorization"]
+        credentials = f"Authorization: {given}\r\n" if given else ""
+        self._head = (
+            f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n{credentials}"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+        )
+        self._body = order["body"]
+
+    def bytes_for(self, token: str | None) -> bytes:
+        body = self._body if token is None else f"{self._body}&refresh_token={token}"
+        return f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, *, ends_at: float, share: float) -> None:
+    def __init__(
+        self, request: "_Request", token: str | None, *, ends_at: float, share: float
+    ) -> None:
         self._request = request
+        self._token = token
         self._ends_at = ends_at
         self._share = share
         self._buffer = b""
@@ -38,6 +62,8 @@ class _Connection(asyncio.Protocol):
         if not separator or len(body) < _content_length(head):
             return
         self._buffer = b""
+        if self._token is not None and (found := _SUCCESSOR.search(body)):
+            self._token = found[1].decode()
         self.latencies.append(perf_counter() - self._sent_at)
         self.failures += not head.startswith(b"HTTP/1.1 200")
         if perf_counter() < self._ends_at and len(self.latencies) < self._share:
@@ -52,7 +78,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent_at = perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(self._request.bytes_for(self._token))
 
 
 def _content_length(head: bytes) -> int:
@@ -74,20 +100,15 @@ def _shares(requests: int | None, connections: int) -> list[float]:
 
 async def _run(order: dict[str, Any]) -> dict[str, float]:
     address = urlsplit(order["url"])
-    body = order["body"].encode()
-    request = (
-        f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
-        f"Authorization: {order['authorization']}\r\n"
-        "Content-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    request = _Request(order)
     loop = asyncio.get_running_loop()
     began = perf_counter()
     ends_at = began + float(order["seconds"])
     shares = _shares(order.get("requests"), order["connections"])
     connections = []
-    for share in shares:
-        connection = _Connection(request, ends_at=ends_at, share=share)
+    tokens = order.get("tokens") or [None] * len(shares)
+    for share, token in zip(shares, tokens, strict=False):  # there is a spare token
+        connection = _Connection(request, token, ends_at=ends_at, share=share)
         await loop.create_connection(partial(_same, connection), address.hostname, address.port)
         connections.append(connection)
     await asyncio.gather(*(connection.finished for connection in connections))

@@ -82,9 +82,11 @@ class RunningService:
 
 
 @contextmanager
-def running_service(data_dir: Path, *options: str, **environment: str) -> Iterator[RunningService]:
-    """Start a service on a free port, wait until it answers, and stop it at the end."""
-    service = RunningService(data_dir, free_port(), *options, **environment)
+def running_service(
+    data_dir: Path, *options: str, port: int | None = None, **environment: str
+) -> Iterator[RunningService]:
+    """Start a service on `port` or a free one, wait until it answers, and stop it at the end."""
+    service = RunningService(data_dir, port or free_port(), *options, **environment)
     try:
         service.wait_until_announced()
         yield service

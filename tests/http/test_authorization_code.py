@@ -132,7 +132,7 @@ def test_form_post(alice: Person, shop: WebClient) -> None:
 
     assert f'action="{CALLBACK}"' in page.text
     assert 'name="code"' in page.text
-    assert "form-action 'self' https://client.example;" in page.headers["content-security-policy"]
+    assert "form-action 'self' https:;" in page.headers["content-security-policy"]
 
 
 def test_a_pushed_request_is_good_once(live: Live, alice: Person, shop: WebClient) -> None:
