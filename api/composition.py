@@ -156,6 +156,7 @@ class Service:
 
     async def _sweep(self) -> None:
         await self.one_time.sweep(now=self.clock.now())
+        await self.throttle.sweep(now=self.clock.now())
 
     async def _ensure_partitions(self) -> None:
         now = self.clock.now()

@@ -13,7 +13,7 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
 from api.pages.rendering import source_of
-from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, redirect, uri_with
+from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, path_with, redirect, uri_with
 from application.authorization.pending import LoggingOut
 from application.ending import end_session
 from application.errors import InvalidRequest
@@ -32,7 +32,9 @@ def logout_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
 
     @post(LOGOUT_PATH, include_in_schema=False)
     async def logout_by_post(request: AnyRequest) -> Any:
-        return await frame.take_foreign("logout", request, _begin)
+        # Section 2: both methods. A post from the client's site comes without the session cookie,
+        # so the browser comes back with it first.
+        return await frame.take_foreign("logout", request, _begin_anew)
 
     @post("/oauth/logout/confirm", include_in_schema=False)
     async def confirm(request: AnyRequest) -> Any:
@@ -62,6 +64,10 @@ async def _begin(visit: Visit) -> AnyResponse:
         form_action=_sources(asked),
         request=visit.sealed(asked),
     )
+
+
+async def _begin_anew(visit: Visit) -> AnyResponse:
+    return redirect(path_with(LOGOUT_PATH, **visit.form.single()))
 
 
 def _hint(visit: Visit) -> Mapping[str, Any] | None:

@@ -16,7 +16,9 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from api.openapi_errors import JSON, OAUTH_STATUSES, error_responses
+from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
+from domain.client_configuration import GRANT_TYPES
 
 _FORM = "application/x-www-form-urlencoded"
 _TAG = "OAuth"
@@ -40,7 +42,12 @@ _CREDENTIALS = {
     "client_secret": _text("Of the client", format="password"),
 }
 _TOKEN_FORM = {
-    "grant_type": _text("RFC 6749, Section 4.4", "client_credentials", enum=["client_credentials"]),
+    "grant_type": _text("What is exchanged", "client_credentials", enum=list(GRANT_TYPES)),
+    "code": _text("authorization_code: the code"),
+    "code_verifier": _text("authorization_code: the PKCE verifier (RFC 7636)"),
+    "redirect_uri": _text("authorization_code: that of the request, where it is sent"),
+    "refresh_token": _text("refresh_token: the current one of its family"),
+    "device_code": _text("device_code (RFC 8628)"),
     "scope": _text("Separated by spaces; all scopes of the client if left out", "service mcp"),
     "audience": _texts("Where the token will be used; may be repeated", "https://api.example"),
     "resource": _texts("The same as a URI (RFC 8707); may be repeated", "https://api.example"),
@@ -54,6 +61,51 @@ _TOKEN_ANSWER = Schema(
         "token_type": _text("How to present it (RFC 6750)", "Bearer"),
         "expires_in": Schema(type=OpenAPIType.INTEGER, description="Seconds", examples=[3600]),
         "scope": _text("What was granted, highest level first", "service mcp"),
+        "refresh_token": _text("For a person's grant, where the client gets one"),
+        "id_token": _text("With the scope openid (OpenID Connect Core, Section 2)"),
+    },
+)
+_REQUEST_FORM = {
+    "response_type": _text("Always code", "code", enum=["code"]),
+    "redirect_uri": _text("One that is registered", "https://client.example/callback"),
+    "scope": _text("Separated by spaces", "openid user"),
+    "state": _text("Comes back with the answer"),
+    "nonce": _text("Comes back in the ID token"),
+    "code_challenge": _text("PKCE, S256 (RFC 7636)"),
+    "code_challenge_method": _text("Always S256", "S256", enum=["S256"]),
+    "response_mode": _text("How the answer travels", enum=["query", "form_post"]),
+    "prompt": _text("none, login, consent or select_account"),
+    "max_age": _text("Seconds since the login, at most"),
+    "login_hint": _text("What the login page is filled in with"),
+    "id_token_hint": _text("Who has to be logged in"),
+    "resource": _texts("Where the tokens will be used (RFC 8707)", "https://api.example"),
+    **_CREDENTIALS,
+}
+_PUSHED = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["request_uri", "expires_in"],
+    properties={
+        "request_uri": _text(
+            "For the authorization request", "urn:ietf:params:oauth:request_uri:X"
+        ),
+        "expires_in": Schema(type=OpenAPIType.INTEGER, description="Seconds", examples=[90]),
+    },
+)
+_DEVICE_FORM = {
+    "scope": _text("Separated by spaces", "openid user"),
+    "resource": _texts("Where the tokens will be used (RFC 8707)", "https://api.example"),
+    **_CREDENTIALS,
+}
+_DEVICE_ANSWER = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["device_code", "user_code", "verification_uri", "expires_in", "interval"],
+    properties={
+        "device_code": _text("To poll with"),
+        "user_code": _text("For the person to type", "BCDF-GHJK"),
+        "verification_uri": _text("Where to type it", "https://auth.example/device"),
+        "verification_uri_complete": _text("The same with the code in it"),
+        "expires_in": Schema(type=OpenAPIType.INTEGER, description="Seconds", examples=[600]),
+        "interval": Schema(type=OpenAPIType.INTEGER, description="Seconds", examples=[5]),
     },
 )
 _ONE_TOKEN_FORM = {
@@ -95,6 +147,17 @@ def add_oauth_paths(app: Litestar) -> None:
     paths[TOKEN_PATH] = _operation(
         "Token", "Get an access token", _TOKEN_FORM, ["grant_type"], _TOKEN_ANSWER
     )
+    paths[PAR_PATH] = _operation(
+        "Push",
+        "Push an authorization request (RFC 9126)",
+        _REQUEST_FORM,
+        ["response_type", "scope", "code_challenge", "code_challenge_method"],
+        _PUSHED,
+        done="201",
+    )
+    paths[DEVICE_AUTHORIZATION_PATH] = _operation(
+        "Device", "Begin a device authorization (RFC 8628)", _DEVICE_FORM, ["scope"], _DEVICE_ANSWER
+    )
     paths[INTROSPECTION_PATH] = _operation(
         "Introspect",
         "Is this token good? (RFC 7662)",
@@ -113,11 +176,13 @@ def _operation(
     form: Mapping[str, Schema],
     required: list[str],
     answer: Schema | None,
+    *,
+    done: str = "200",
 ) -> PathItem:
     body = Schema(type=OpenAPIType.OBJECT, properties=dict(form), required=required)
     content = None if answer is None else {JSON: OpenAPIMediaType(schema=answer)}
     responses: dict[str, OpenAPIResponse | Reference] = {
-        "200": OpenAPIResponse(description="Done", content=content),
+        done: OpenAPIResponse(description="Done", content=content),
         **error_responses(OAUTH_STATUSES),
     }
     return PathItem(

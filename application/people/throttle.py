@@ -6,8 +6,9 @@
 3. Per account over all addresses nothing ever blocks: an attacker could lock its person out. But
    past 20 failures an address that never logged this account in has one free failure instead of
    five. One that did, within 90 days, keeps its five: its person's own devices go on as usual.
-4. A success forgets the failures of its account and address. Failures are forgotten after an hour
-   without another.
+4. A success forgets the failures of its account and address, and takes back its own attempt from
+   the counts over all: an office behind one address is no attacker. Failures are forgotten after
+   an hour without another.
 
 Keys are MACs under the pepper: the table tells neither accounts nor addresses.
 """
@@ -32,7 +33,9 @@ SELECT key, 1, %(now)s FROM unnest(%(keys)s::bytea[]) AS key ORDER BY key
 ON CONFLICT (key) DO UPDATE SET last_at = greatest(known.last_at, excluded.last_at),
 failures = CASE WHEN known.last_at < %(forgotten)s THEN 1 ELSE known.failures + 1 END"""
 _SUCCEEDED = """
-WITH forgotten AS (DELETE FROM grantledger.login_failures WHERE key = %(pair)s)
+WITH forgotten AS (DELETE FROM grantledger.login_failures WHERE key = %(pair)s),
+taken_back AS (UPDATE grantledger.login_failures SET failures = greatest(0, failures - 1)
+WHERE key = ANY(%(over_all)s))
 INSERT INTO grantledger.login_failures (key, failures, last_at) VALUES (%(known)s, 0, %(now)s)
 ON CONFLICT (key) DO UPDATE SET last_at = excluded.last_at"""
 _SWEEP = """
@@ -72,15 +75,16 @@ class LoginThrottle:
         return max(wait(pair, FREE_OF_STRANGER if stranger else FREE), wait(place, FREE_OF_ADDRESS))
 
     async def failed(self, login: str, *, address: str, now: datetime) -> None:
-        """Count one failure. Raises LedgerUnavailable."""
+        """Count an attempt as failed; `succeeded` takes it back. Raises LedgerUnavailable."""
         pair, account, place, _ = self._keys(login, address)
         given = {"keys": [pair, account, place], "now": now, "forgotten": now - FORGOTTEN}
         await self._tables.ask(_FAILED, given)
 
     async def succeeded(self, login: str, *, address: str, now: datetime) -> None:
         """Remember that this address logs this account in. Raises LedgerUnavailable."""
-        pair, _, _, known = self._keys(login, address)
-        await self._tables.ask(_SUCCEEDED, {"pair": pair, "known": known, "now": now})
+        pair, account, place, known = self._keys(login, address)
+        given = {"pair": pair, "over_all": [account, place], "known": known, "now": now}
+        await self._tables.ask(_SUCCEEDED, given)
 
     async def sweep(self, *, now: datetime) -> None:
         """Remove what counts no more. Raises LedgerUnavailable."""

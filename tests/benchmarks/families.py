@@ -211,10 +211,12 @@ async def killed(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     async def kill() -> int:
         dice, kills = random.Random(options.seed), 0
         while not stop.is_set():
-            await asyncio.sleep(dice.uniform(0.5, 2.5))
+            # The oldest, and not too often: a worker that dies twice within 5.5 seconds is taken
+            # for one that cannot run, and the server ends.
+            await asyncio.sleep(dice.uniform(1.6, 3.0))
             workers = _workers(scene.service)
             if workers and not stop.is_set():
-                dice.choice(workers).kill()
+                min(workers, key=psutil.Process.create_time).kill()
                 kills += 1
         return kills
 

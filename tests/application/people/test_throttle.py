@@ -60,6 +60,15 @@ async def test_one_address_over_many_accounts(throttle: LoginThrottle) -> None:
     assert await throttle.seconds_to_wait("another", address=HOME, now=NOON) == 0
 
 
+async def test_successes_are_no_failures(throttle: LoginThrottle) -> None:
+    """However many people log in from one address, nobody waits for it."""
+    for number in range(60):
+        await throttle.failed(f"account-{number}", address=HOME, now=NOON)
+        await throttle.succeeded(f"account-{number}", address=HOME, now=NOON)
+
+    assert await fail(throttle, 4, at=HOME) == 0
+
+
 async def test_the_table_names_nobody(throttle: LoginThrottle, tables: SideTables) -> None:
     """Neither login nor address is in the table, and what counts no more goes."""
     await throttle.failed("alice", address=AWAY, now=NOON)
