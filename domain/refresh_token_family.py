@@ -226,7 +226,9 @@ class RefreshTokenFamily(Recorded):
         if presented == self.generation:
             return Use.ROTATE
         grace = timedelta(seconds=self.started.grace)
-        in_window = bool(grace) and now - self.rotated_at <= grace
+        in_window = (
+            bool(grace) and now - self.rotated_at <= grace and self.generation > FIRST_GENERATION
+        )
         if presented == self.generation - 1 and in_window:
             return Use.RETRY
         overtaken = any(

@@ -31,7 +31,9 @@ _FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+# A module and no session: while it lives, its event loop runs in this thread, and no test after it
+# could start one of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, of the system; without one the tests skip, unless it is required."""
     if CHROMIUM is None:

@@ -1,0 +1,49 @@
+"""Turns: one after the other on the same stream, side by side on others, and nothing left over."""
+
+import asyncio
+
+from application.turns import Turns
+from tests.builders import stream_id
+
+
+async def test_one_after_the_other() -> None:
+    """Whoever wants the same stream waits; another stream does not."""
+    turns, stream, other = Turns(), stream_id(), stream_id()
+    holding, going_on = asyncio.Event(), asyncio.Event()
+    order: list[str] = []
+
+    async def first() -> None:
+        async with turns.of(stream):
+            holding.set()
+            await going_on.wait()
+            order.append("first")
+
+    async def second() -> None:
+        await holding.wait()
+        async with turns.of(stream):
+            order.append("second")
+
+    async def third() -> None:
+        await holding.wait()
+        async with turns.of(other):
+            order.append("other stream")
+        going_on.set()
+
+    await asyncio.gather(first(), second(), third())
+
+    assert order == ["other stream", "first", "second"]
+    assert turns._locks == {}
+
+
+async def test_a_failure_gives_the_turn_away() -> None:
+    """An error inside of a turn leaves nobody waiting."""
+    turns, stream = Turns(), stream_id()
+    try:
+        async with turns.of(stream):
+            raise ValueError
+    except ValueError:
+        pass
+    async with asyncio.timeout(1), turns.of(stream):
+        pass
+
+    assert turns._locks == {}
