@@ -18,6 +18,7 @@ from api.admin_requests import (
     PersonLogin,
     Roles,
     SecretRotation,
+    UpstreamIdentity,
     administrative,
 )
 from api.bearer import requires
@@ -190,6 +191,23 @@ def _people(service: Service) -> list[Any]:
         )
         return PrincipalView.of(principal)
 
+    @put(
+        "/principals/{subject:str}/identity",
+        tags=["Principals"],
+        summary="Let an identity at the upstream provider log a principal in",
+    )
+    async def link_identity(
+        request: AnyRequest, subject: str, data: UpstreamIdentity, reason: Reason = None
+    ) -> PrincipalView:
+        principal = await account.link_identity(
+            subject,
+            data.upstream_subject,
+            issuer=service.settings.upstream_issuer,
+            service=service,
+            provenance=administrative(request, service, reason),
+        )
+        return PrincipalView.of(principal)
+
     @get("/sessions", tags=["Sessions"], summary="Logins of people, newest first")
     async def list_sessions(subject: str | None = None, alive: bool = True) -> list[SessionView]:
         now = service.clock.now() if alive else None
@@ -226,7 +244,7 @@ def _people(service: Service) -> list[Any]:
             raise NotFound(f"no such session: {session_id}")
         return {"session_id": session_id, "subject": ended.subject, "state": "ended"}
 
-    return [set_login, list_sessions, show_session, end]
+    return [set_login, link_identity, list_sessions, show_session, end]
 
 
 def _keys(service: Service) -> list[Any]:

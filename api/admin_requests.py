@@ -66,6 +66,12 @@ class PersonLogin(Body):
     password: SecretStr = Field(description="12 to 1024 characters")
 
 
+class UpstreamIdentity(Body):
+    """The `sub` of a principal at the upstream provider."""
+
+    upstream_subject: str = Field(min_length=1, max_length=255, examples=["248289761001"])
+
+
 class KeyRotation(Body):
     """Which key to rotate; `force` skips the wait until consumers know the next key."""
 

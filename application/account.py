@@ -10,6 +10,7 @@ from application.administration.deciding import decide
 from application.errors import ConflictingState, InvalidRequest, NotFound
 from application.people.credentials import Credentials, LoginTaken, normal_login
 from application.people.passwords import PasswordRefused, Passwords, PresentedPassword
+from application.people.upstream import upstream_login_name
 from application.ports import EventLog
 from domain.principal import Principal
 from domain.provenance import Provenance
@@ -55,6 +56,35 @@ async def set_login(
 
     def record(principal: Principal) -> None:
         principal.password_set(provenance)
+
+    return await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
+
+
+async def link_identity(
+    subject: str,
+    upstream_subject: str,
+    *,
+    issuer: str,
+    service: _Service,
+    provenance: Provenance,
+) -> Principal:
+    """Let an identity at the upstream provider `issuer` log a principal in.
+
+    Raises NotFound, ConflictingState for one that logs somebody else in, InvalidRequest without a
+    provider, LedgerUnavailable.
+    """
+    if not issuer:
+        raise InvalidRequest("no upstream provider is configured")
+    if await service.log.load(Principal.stream(subject)) is None:
+        raise NotFound(f"no such principal: {subject}")
+    try:
+        name = upstream_login_name(issuer, upstream_subject)
+        await service.credentials.add_login(name, subject=subject)
+    except LoginTaken:
+        raise ConflictingState("the identity logs somebody else in") from None
+
+    def record(principal: Principal) -> None:
+        principal.identity_linked(issuer, provenance)
 
     return await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
 

@@ -183,3 +183,25 @@ def set_login(
         return PrincipalView.of(changed)
 
     _print(with_service(work), as_json=as_json)
+
+
+@principal.command("link", epilog=examples("grantledger principal link alice 248289761001"))
+@click.argument("subject")
+@click.argument("upstream_subject")
+@reason_option
+@json_option
+@data_dir_option
+def link(*, subject: str, upstream_subject: str, reason: str, as_json: bool) -> None:
+    """Let an identity at the upstream provider log a principal in, by its `sub` there."""
+
+    async def work(service: Service) -> PrincipalView:
+        changed = await account.link_identity(
+            subject,
+            upstream_subject,
+            issuer=service.settings.upstream_issuer,
+            service=service,
+            provenance=by_operator(service, reason),
+        )
+        return PrincipalView.of(changed)
+
+    _print(with_service(work), as_json=as_json)

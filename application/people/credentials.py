@@ -17,7 +17,10 @@ from application.side_tables import SideTables
 MAX_LOGIN_CHARACTERS = 200
 
 _SUBJECT_OF = "SELECT subject FROM grantledger.logins WHERE login = %(login)s"
-_LOGINS_OF = "SELECT login FROM grantledger.logins WHERE subject = %(subject)s ORDER BY login"
+# Upstream identities lie here as well, hashed: they are no names to show.
+_LOGINS_OF = """
+SELECT login FROM grantledger.logins
+WHERE subject = %(subject)s AND login NOT LIKE 'upstream:%%' ORDER BY login"""
 _ADD_LOGIN = """
 INSERT INTO grantledger.logins (login, subject) VALUES (%(login)s, %(subject)s)
 ON CONFLICT (login) DO UPDATE SET login = excluded.login RETURNING subject"""

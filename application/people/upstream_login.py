@@ -3,10 +3,12 @@
 An unknown identity is refused by default: whoever the provider knows is not yet somebody here.
 """
 
+import asyncio
 from hashlib import sha256
 from typing import Protocol
 
 from application.administration import principals
+from application.directory import REFRESH_SECONDS
 from application.errors import ConflictingState
 from application.people.credentials import Credentials
 from application.people.upstream import UpstreamLogin, UpstreamRefused, upstream_login_name
@@ -70,4 +72,6 @@ async def _created(
         if person is not None and not person.active:
             raise UpstreamRefused("principal deactivated") from None
     await service.credentials.add_login(name, subject=subject)
+    # The browser goes on to any replica: each has to have read of the new person by then.
+    await asyncio.sleep(2 * REFRESH_SECONDS)
     return subject
