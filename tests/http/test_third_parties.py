@@ -85,7 +85,7 @@ def test_the_metadata_is_complete_and_true(live: Live) -> None:
         "refresh_token",
         "urn:ietf:params:oauth:grant-type:device_code",
     ]
-    assert metadata["response_types_supported"] == []
+    assert metadata["response_types_supported"] == ["code"]
     assert live.http.get(metadata["service_documentation"]).status_code == 200
 
 
