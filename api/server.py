@@ -23,6 +23,7 @@ from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
+from pydantic import SecretStr
 
 from api.composition import Service
 from api.embedded_postgres import embedded_postgres
@@ -125,10 +126,9 @@ async def _prepare(settings: Settings, url: str) -> bool:
 
 def _export(settings: Settings, url: str) -> None:
     """Put the effective settings where the workers read theirs."""
-    for name, value in settings.model_dump(
-        exclude={"database_url", "peppers", "master_keys"}
-    ).items():
-        if value is None:
+    for name, value in settings.model_dump().items():
+        # Secrets are in the environment already, and as text they would be asterisks.
+        if value is None or isinstance(value, SecretStr):
             continue
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         os.environ[f"GRANTLEDGER_{name.upper()}"] = text
