@@ -4,7 +4,6 @@ import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -20,7 +19,8 @@ from application.account import record_passkey, set_login
 from application.authorization.consenting import withdraw_consent
 from application.authorization.pending import VisitingAccount
 from application.ending import end_family, end_session
-from application.errors import AccessDenied, InvalidRequest, NotFound, TemporarilyUnavailable
+from application.errors import InvalidRequest, NotFound, TemporarilyUnavailable
+from application.logins import require_recent
 from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
 from domain.consents import Consents
@@ -29,8 +29,6 @@ from domain.session import Session
 from projections import sessions as read_sessions
 
 _CATCH_UP_SECONDS = 5.0
-_RECENT = timedelta(minutes=15)
-"""How long after a login its person may add another way to log in."""
 _NOTICES = {
     "consent": "The consent was withdrawn, and what the client held is void.",
     "session": "The session was ended.",
@@ -196,14 +194,8 @@ async def _caught_up(service: Service, position: int) -> bool:
     return False
 
 
-def _require_recent(visit: Visit, session: Session) -> None:
-    """A stolen cookie must not become a way in of the thief's own. Raises AccessDenied."""
-    if visit.context.provenance.occurred_at - session.authenticated_at > _RECENT:
-        raise AccessDenied("log out and in again first: your login was some time ago")
-
-
 async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
-    _require_recent(visit, session)
+    require_recent(session, visit.context.provenance.occurred_at)
     service = visit.service
     logins = await service.credentials.logins_of(session.subject)
     options = await service.passkeys.registration_options(
@@ -215,7 +207,7 @@ async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
 
 
 async def _add_passkey(visit: Visit, session: Session) -> AnyResponse:
-    _require_recent(visit, session)
+    require_recent(session, visit.context.provenance.occurred_at)
     label = (visit.form.get("label") or "Passkey")[:60]
     if not label.isprintable():
         raise InvalidRequest("the name of a passkey is printable")
@@ -269,7 +261,7 @@ async def _set_password(visit: Visit, session: Session) -> AnyResponse:
             raise InvalidRequest("the present password is another one", reason="wrong password")
         await service.throttle.succeeded(subject, address=address, now=now)
     else:
-        _require_recent(visit, session)
+        require_recent(session, visit.context.provenance.occurred_at)
     await set_login(
         subject,
         None,

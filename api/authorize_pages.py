@@ -117,7 +117,7 @@ async def _pending_of(visit: Visit) -> Authorizing:
             request_uri, parameters.get("client_id", ""), visit.context, service
         )
         visit.client_id = standing_client(request, service.directory).client_id
-        return Authorizing(request, started_at, pushed=True)
+        return Authorizing(request, started_at)
     client, redirect_uri = client_and_redirect_uri(parameters, service.directory)
     visit.client_id = client.client_id
     try:
@@ -178,7 +178,6 @@ async def _ask(
         login=logins[0] if logins else session.subject,
         redirect_host=shown_host(pending.request.redirect_uri),
         scopes=described(step.scope, visit.service.catalogue),
-        already=[],
         request=visit.sealed(pending),
     )
 
@@ -195,9 +194,7 @@ async def _consent(visit: Visit) -> AnyResponse:
         visit.client_id = pending.request.client_id
         standing_client(pending.request, visit.service.directory)
         return _tell(visit, _goes_to(pending.request, AccessDenied("the person said no")))
-    answered = Authorizing(
-        pending.request, pending.started_at, session.session_id, pushed=pending.pushed
-    )
+    answered = Authorizing(pending.request, pending.started_at, session.session_id)
     try:
         step = await proceed(pending, session, visit.context, visit.service)
         if isinstance(step, ConsentNeeded):

@@ -31,7 +31,8 @@ from application.people.passwords import Passwords
 from application.people.throttle import LoginThrottle
 from application.people.upstream import UpstreamProvider, upstream_of
 from application.sealing import Sealing
-from application.settings import Settings, load_secret_keys
+from application.secrets_file import load_secret_keys
+from application.settings import Settings
 from application.side_tables import SideTables
 from application.token_keys import TokenKeys
 from application.turns import Turns

@@ -16,7 +16,8 @@ from application.administration.bootstrap import (
     bootstrap,
 )
 from application.errors import ConflictingState
-from application.settings import Settings, SettingsError, write_private
+from application.secrets_file import write_private
+from application.settings import Settings, SettingsError
 from domain.provenance import Provenance
 
 BOOTSTRAP_FILE = "bootstrap.json"

@@ -29,12 +29,11 @@ from application.logins import logged_in
 from application.people.login import LoginRefused, password_login
 from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
-from application.people.upstream import UpstreamRefused
+from application.people.upstream import CALLBACK_PATH, UpstreamRefused
 from application.people.upstream_login import principal_of
 
 ACCOUNT_PATH = "/account"
 DEVICE_CONFIRM_PATH = "/device/confirm"
-UPSTREAM_CALLBACK_PATH = "/login/upstream/callback"
 
 
 def login_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
@@ -60,7 +59,7 @@ def login_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
     async def upstream(request: AnyRequest) -> Any:
         return await frame.take("login", request, _to_upstream)
 
-    @get(UPSTREAM_CALLBACK_PATH, include_in_schema=False)
+    @get(CALLBACK_PATH, include_in_schema=False)
     async def upstream_callback(request: AnyRequest) -> Any:
         return await frame.show("login", request, _from_upstream)
 

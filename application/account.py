@@ -60,6 +60,15 @@ async def set_login(
     return await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
 
 
+async def forget_login(subject: str, *, service: _Service) -> Principal:
+    """Erase what a principal logs in by. Raises NotFound, LedgerUnavailable."""
+    principal = await service.log.load(Principal.stream(subject))
+    if not isinstance(principal, Principal):
+        raise NotFound(f"no such principal: {subject}")
+    await service.credentials.forget(subject)
+    return principal
+
+
 async def link_identity(
     subject: str,
     upstream_subject: str,

@@ -7,31 +7,19 @@ and a new login voids the cookie that was there before, which somebody might hav
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
+from application.derived_tokens import TokenKind, UnreadableToken
+from application.errors import AccessDenied
+from application.issuing_service import IssuingService
 from application.ledger.errors import Conflict
-from application.ports import Directory, EventLog, Ids
 from application.request_context import RequestContext
 from domain.session import Session
 
+RECENT = timedelta(minutes=15)
+"""How long after a login its person may add another way to log in."""
 
-class LoginService(Protocol):
+
+class LoginService(IssuingService, Protocol):
     """What sessions of people need."""
-
-    @property
-    def log(self) -> EventLog:
-        """The event log."""
-
-    @property
-    def directory(self) -> Directory:
-        """Principals."""
-
-    @property
-    def ids(self) -> Ids:
-        """Fresh names."""
-
-    @property
-    def derived(self) -> DerivedTokens:
-        """Session cookies."""
 
     @property
     def session_lifetime(self) -> timedelta:
@@ -92,3 +80,11 @@ async def session_of(cookie: str | None, *, now: datetime, service: LoginService
     person = service.directory.principal(session.subject)
     alive = session.live(now) and person is not None and person.active
     return session if alive else None
+
+
+def require_recent(session: Session, now: datetime) -> None:
+    """Raise AccessDenied unless the login is recent: a stolen cookie must not become a way in of
+    the thief's own.
+    """
+    if now - session.authenticated_at > RECENT:
+        raise AccessDenied("log out and in again first: your login was some time ago")

@@ -8,40 +8,30 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from application.client_authentication import AuthenticatedClient
-from application.derived_tokens import DerivedTokens, TokenKind
-from application.ports import Directory, Ids, TokenMinter
+from application.derived_tokens import TokenKind
+from application.issuing_service import IssuingService
+from application.ports import TokenMinter
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
+from application.turns import Turns
 from domain.access_token import AccessToken
-from domain.issuance import DeploymentPolicy, IssueRequest
+from domain.issuance import IssueRequest
 from domain.issuing_client import Authority
 from domain.permissions import OPENID
 from domain.refresh_token_family import RefreshTokenFamily
 from domain.session import Authorized
 
 
-class PersonService(Protocol):
+class PersonService(IssuingService, Protocol):
     """What it takes to decide about such a token."""
-
-    @property
-    def directory(self) -> Directory:
-        """Clients and principals."""
 
     @property
     def minter(self) -> TokenMinter:
         """What signs."""
 
     @property
-    def ids(self) -> Ids:
-        """Fresh names."""
-
-    @property
-    def policy(self) -> DeploymentPolicy:
-        """The rules of the deployment."""
-
-    @property
-    def derived(self) -> DerivedTokens:
-        """Refresh tokens and codes."""
+    def turns(self) -> Turns:
+        """Who uses which stream in this process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,19 @@ def set_login(
     _print(with_service(work), as_json=as_json)
 
 
+@principal.command("forget-login", epilog=examples("grantledger principal forget-login alice"))
+@click.argument("subject")
+@json_option
+@data_dir_option
+def forget_login(*, subject: str, as_json: bool) -> None:
+    """Erase login names, password and passkeys of a principal: none of it is in the log."""
+
+    async def work(service: Service) -> PrincipalView:
+        return PrincipalView.of(await account.forget_login(subject, service=service))
+
+    _print(with_service(work), as_json=as_json)
+
+
 @principal.command("link", epilog=examples("grantledger principal link alice 248289761001"))
 @click.argument("subject")
 @click.argument("upstream_subject")

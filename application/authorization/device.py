@@ -12,7 +12,7 @@ from uuid import UUID
 
 from application.authorization.consenting import consents_of
 from application.client_authentication import AuthenticatedClient
-from application.derived_tokens import Derived, DerivedTokens, TokenKind
+from application.derived_tokens import Derived, TokenKind
 from application.errors import (
     AccessDenied,
     ConflictingState,
@@ -22,9 +22,9 @@ from application.errors import (
     UnauthorizedClient,
     from_domain,
 )
+from application.issuing_service import IssuingService
 from application.ledger.errors import Conflict
 from application.one_time_values import OneTimeValues
-from application.ports import Directory, EventLog, Ids
 from application.request_context import RequestContext
 from application.secret_keys import Peppers
 from domain.client import Client
@@ -41,28 +41,8 @@ _HALF = 4
 _KIND, _POLL = "user_code", "device_poll"
 
 
-class DeviceService(Protocol):
+class DeviceService(IssuingService, Protocol):
     """What it takes to ask, to be shown, and to be decided."""
-
-    @property
-    def log(self) -> EventLog:
-        """The event log."""
-
-    @property
-    def directory(self) -> Directory:
-        """Clients and principals."""
-
-    @property
-    def ids(self) -> Ids:
-        """Fresh names."""
-
-    @property
-    def policy(self) -> DeploymentPolicy:
-        """The rules of the deployment."""
-
-    @property
-    def derived(self) -> DerivedTokens:
-        """Device codes."""
 
     @property
     def peppers(self) -> Peppers:

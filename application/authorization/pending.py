@@ -15,13 +15,12 @@ from application.sealing import Sealing, Unsealable
 
 class Authorizing(msgspec.Struct, frozen=True, tag="authorize"):
     """An authorization request since `started_at`; `consented_in` names the session that said yes
-    to it on the consent page, and `pushed` whether it came by RFC 9126.
+    to it on the consent page.
     """
 
     request: AuthorizationRequest
     started_at: datetime
     consented_in: str | None = None
-    pushed: bool = False
 
 
 class ApprovingDevice(msgspec.Struct, frozen=True, tag="device"):

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from application.authorization.pending import Authorizing
 from application.authorization.request import AuthorizationRequest
-from application.derived_tokens import DerivedTokens, TokenKind
+from application.derived_tokens import TokenKind
 from application.errors import (
     AccessDenied,
     ConsentRequired,
@@ -24,7 +24,8 @@ from application.errors import (
     OAuthError,
     from_domain,
 )
-from application.ports import Directory, EventLog, Ids
+from application.issuing_service import IssuingService
+from application.ports import Directory
 from application.request_context import RequestContext
 from application.token_keys import TokenKeys, UnverifiableToken
 from domain.authorization_code import AuthorizationCode, CodeTerms
@@ -32,33 +33,13 @@ from domain.client import Client
 from domain.client_configuration import AUTHORIZATION_CODE
 from domain.consents import Consents
 from domain.errors import DomainError, PersonNotActive
-from domain.issuance import DeploymentPolicy, Narrowing
+from domain.issuance import Narrowing
 from domain.redirect_uri import match
 from domain.session import Session
 
 
-class AuthorizationService(Protocol):
+class AuthorizationService(IssuingService, Protocol):
     """What it takes to take the next step."""
-
-    @property
-    def log(self) -> EventLog:
-        """The event log."""
-
-    @property
-    def directory(self) -> Directory:
-        """Clients and principals."""
-
-    @property
-    def ids(self) -> Ids:
-        """Fresh names."""
-
-    @property
-    def policy(self) -> DeploymentPolicy:
-        """The rules of the deployment."""
-
-    @property
-    def derived(self) -> DerivedTokens:
-        """Codes."""
 
     @property
     def keys(self) -> TokenKeys:
@@ -200,13 +181,6 @@ async def _issue(
     stream_id = service.ids.stream_id(provenance.occurred_at)
     await service.log.save(AuthorizationCode.issue(stream_id, terms, provenance=provenance))
     return CodeIssued(service.derived.derive(TokenKind.CODE, stream_id))
-
-
-def answer_parameters(
-    request: AuthorizationRequest, outcome: CodeIssued | OAuthError, *, issuer: str
-) -> list[tuple[str, str]]:
-    """Return what goes to the client: the code or an error, `state` and `iss` (RFC 9207)."""
-    return response_parameters(outcome, state=request.state, issuer=issuer)
 
 
 def response_parameters(

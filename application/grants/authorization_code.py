@@ -17,25 +17,21 @@ import re
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
 from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
-from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
-from application.ending import ATTEMPTS, ended_family, ended_tokens
+from application.derived_tokens import Derived, TokenKind
+from application.ending import ended_family, ended_tokens
 from application.errors import (
     InvalidTarget,
     OAuthError,
-    TemporarilyUnavailable,
     UnusableGrant,
     from_domain,
 )
-from application.ledger.errors import Conflict
 from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
-from application.ports import EventLog
+from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
-from application.turns import Turns
 from domain.authorization_code import AuthorizationCode, CodeState
 from domain.client_configuration import AUTHORIZATION_CODE
 from domain.consents import Consents
@@ -66,47 +62,31 @@ class Parameters:
         return f"Parameters(redirect_uri={self.redirect_uri!r})"
 
 
-class _Service(PersonService, Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
-    @property
-    def turns(self) -> Turns: ...
-
-
 async def handle(
     parameters: Parameters,
     requester: AuthenticatedClient,
     context: RequestContext,
-    service: _Service,
+    service: PersonService,
 ) -> TokenResponse:
     """Redeem a code for an access token, and a refresh token where the client gets one.
 
     Raises the OAuth error of the rule that was broken, or LedgerUnavailable: then nothing is
     handed out.
     """
-    presented = _read(parameters.code, service.derived)  # 1
-    async with service.turns.of(presented.stream_id):
-        for _ in range(ATTEMPTS):
-            code = await service.log.load(presented.stream_id)
-            if not isinstance(code, AuthorizationCode):  # 2
-                raise UnusableGrant(reason="unknown code")
-            if code.issued.client_id != requester.client.client_id:
-                raise UnusableGrant(reason="another client's code")
-            try:
-                if code.state is not CodeState.ISSUED:  # 3
-                    raise await _replay(code, context, service)
-                return await _redeem(code, parameters, requester, context, service)
-            except Conflict:
-                continue
-    raise TemporarilyUnavailable(reason="too many uses of one code at once")
 
+    async def use(code: AuthorizationCode, _: Derived) -> TokenResponse:
+        if code.state is not CodeState.ISSUED:  # 3
+            raise await _replay(code, context, service)
+        return await _redeem(code, parameters, requester, context, service)
 
-def _read(code: str, derived: DerivedTokens) -> Derived:
-    try:
-        return derived.read(TokenKind.CODE, code)
-    except UnreadableToken as error:
-        raise UnusableGrant(reason=f"code: {error}") from None
+    return await use_presented(
+        Presented(parameters.code, TokenKind.CODE, "code"),  # 1
+        requester,
+        service,
+        of=AuthorizationCode,
+        client_of=lambda code: code.issued.client_id,  # 2
+        use=use,
+    )
 
 
 async def _redeem(
@@ -114,7 +94,7 @@ async def _redeem(
     parameters: Parameters,
     requester: AuthenticatedClient,
     context: RequestContext,
-    service: _Service,
+    service: PersonService,
 ) -> TokenResponse:
     issued, provenance = code.issued, context.provenance
     _check(code, parameters, context)  # 4 to 7
@@ -163,7 +143,7 @@ def _fits(verifier: str, challenge: str) -> bool:
     return hmac.compare_digest(made, challenge.encode())
 
 
-async def _standing_session(code: AuthorizationCode, service: _Service) -> Session:
+async def _standing_session(code: AuthorizationCode, service: PersonService) -> Session:
     issued = code.issued
     session, consents = await asyncio.gather(
         service.log.load(Session.stream(issued.session_id)),
@@ -177,7 +157,7 @@ async def _standing_session(code: AuthorizationCode, service: _Service) -> Sessi
 
 
 async def _replay(
-    code: AuthorizationCode, context: RequestContext, service: _Service
+    code: AuthorizationCode, context: RequestContext, service: PersonService
 ) -> OAuthError:
     """Revoke what a used code issued and return the error to answer.
 

@@ -15,23 +15,19 @@ from datetime import timedelta
 from typing import Protocol
 
 from application.client_authentication import AuthenticatedClient
-from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
-from application.ending import ATTEMPTS
+from application.derived_tokens import Derived, TokenKind
 from application.errors import (
     AccessDenied,
     AuthorizationPending,
     ExpiredToken,
     SlowDown,
-    TemporarilyUnavailable,
     UnusableGrant,
     from_domain,
 )
-from application.ledger.errors import Conflict
 from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
-from application.ports import EventLog
+from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
-from application.turns import Turns
 from domain.client_configuration import DEVICE_CODE
 from domain.consents import Consents
 from domain.device_authorization import DeviceAuthorization, DeviceState
@@ -64,12 +60,6 @@ class Pace(Protocol):
 
 class _Service(PersonService, Protocol):
     @property
-    def log(self) -> EventLog: ...
-
-    @property
-    def turns(self) -> Turns: ...
-
-    @property
     def pace(self) -> Pace: ...
 
     @property
@@ -86,27 +76,19 @@ async def handle(
 
     Raises the OAuth error of the rule that was broken or of the state, or LedgerUnavailable.
     """
-    presented = _read(parameters.device_code, service.derived)  # 1
-    async with service.turns.of(presented.stream_id):
-        for _ in range(ATTEMPTS):
-            device = await service.log.load(presented.stream_id)
-            if not isinstance(device, DeviceAuthorization):  # 2
-                raise UnusableGrant(reason="unknown device code")
-            if device.requested.client_id != requester.client.client_id:
-                raise UnusableGrant(reason="another client's device code")
-            await _require_approved(device, presented, context, service)  # 3 to 6
-            try:
-                return await _redeem(device, requester, context, service)  # 7
-            except Conflict:
-                continue
-    raise TemporarilyUnavailable(reason="too many uses of one device code at once")
 
+    async def use(device: DeviceAuthorization, presented: Derived) -> TokenResponse:
+        await _require_approved(device, presented, context, service)  # 3 to 6
+        return await _redeem(device, requester, context, service)  # 7
 
-def _read(device_code: str, derived: DerivedTokens) -> Derived:
-    try:
-        return derived.read(TokenKind.DEVICE, device_code)
-    except UnreadableToken as error:
-        raise UnusableGrant(reason=f"device code: {error}") from None
+    return await use_presented(
+        Presented(parameters.device_code, TokenKind.DEVICE, "device code"),  # 1
+        requester,
+        service,
+        of=DeviceAuthorization,
+        client_of=lambda device: device.requested.client_id,  # 2
+        use=use,
+    )
 
 
 async def _require_approved(

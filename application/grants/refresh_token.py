@@ -12,18 +12,15 @@ token itself reads the same.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from application.client_authentication import AuthenticatedClient
-from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
-from application.ending import ATTEMPTS, ended_tokens
-from application.errors import InvalidGrant, TemporarilyUnavailable, UnusableGrant, from_domain
-from application.ledger.errors import Conflict
+from application.derived_tokens import Derived, TokenKind
+from application.ending import ended_tokens
+from application.errors import InvalidGrant, UnusableGrant, from_domain
 from application.person_tokens import Behind, PersonService, Wishes, answer, issue_request
-from application.ports import EventLog
+from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
-from application.turns import Turns
 from domain.access_token import AccessToken
 from domain.client_configuration import REFRESH_TOKEN
 from domain.errors import DomainError
@@ -47,38 +44,29 @@ class Parameters:
         return f"Parameters(scope={self.scope!r})"
 
 
-class _Service(PersonService, Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
-    @property
-    def turns(self) -> Turns: ...
-
-
 async def handle(
     parameters: Parameters,
     requester: AuthenticatedClient,
     context: RequestContext,
-    service: _Service,
+    service: PersonService,
 ) -> TokenResponse:
     """Issue the next access token and refresh token of a family.
 
     Raises the OAuth error of the rule that was broken, or LedgerUnavailable: then nothing is
     handed out.
     """
-    presented = _read(parameters.refresh_token, service.derived)  # 1
-    async with service.turns.of(presented.stream_id):
-        for _ in range(ATTEMPTS):
-            family = await service.log.load(presented.stream_id)
-            if not isinstance(family, RefreshTokenFamily):  # 2
-                raise UnusableGrant(reason="unknown family")
-            if family.started.client_id != requester.client.client_id:
-                raise UnusableGrant(reason="another client's family")
-            try:
-                return await _use(family, presented, parameters, requester, context, service)
-            except Conflict:
-                continue
-    raise TemporarilyUnavailable(reason="too many uses of one refresh token at once")
+
+    async def use(family: RefreshTokenFamily, presented: Derived) -> TokenResponse:
+        return await _use(family, presented, parameters, requester, context, service)
+
+    return await use_presented(
+        Presented(parameters.refresh_token, TokenKind.REFRESH, "refresh token"),  # 1
+        requester,
+        service,
+        of=RefreshTokenFamily,
+        client_of=lambda family: family.started.client_id,  # 2
+        use=use,
+    )
 
 
 _ENDED = {
@@ -88,20 +76,13 @@ _ENDED = {
 }
 
 
-def _read(refresh_token: str, derived: DerivedTokens) -> Derived:
-    try:
-        return derived.read(TokenKind.REFRESH, refresh_token)
-    except UnreadableToken as error:
-        raise UnusableGrant(reason=f"refresh token: {error}") from None
-
-
 async def _use(
     family: RefreshTokenFamily,
     presented: Derived,
     parameters: Parameters,
     requester: AuthenticatedClient,
     context: RequestContext,
-    service: _Service,
+    service: PersonService,
 ) -> TokenResponse:
     provenance = context.provenance
     use = family.meaning_of(presented.generation, provenance.occurred_at)  # 3
@@ -128,7 +109,7 @@ def _next_token(
     parameters: Parameters,
     requester: AuthenticatedClient,
     context: RequestContext,
-    service: _Service,
+    service: PersonService,
 ) -> AccessToken:
     client, started = requester.client, family.started
     authority = Authority(
@@ -155,7 +136,7 @@ def _next_token(
 
 
 async def _reuse(
-    family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: _Service
+    family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: PersonService
 ) -> InvalidGrant:
     """Revoke the family and return the error to answer. Raises Conflict, LedgerUnavailable."""
     provenance = context.provenance

@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from application.secret_keys import PresentedSecret
-from application.settings import (
-    SECRETS_FILE,
-    SettingsError,
-    load_secret_keys,
-    load_settings,
-    write_private,
-)
+from application.secrets_file import SECRETS_FILE, load_secret_keys, write_private
+from application.settings import SettingsError, load_settings
 
 NEW, OLD = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 SECRET = PresentedSecret("gls_secret")

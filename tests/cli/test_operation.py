@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from application.ledger.schema import MIGRATIONS
-from application.settings import load_secret_keys, load_settings
+from application.secrets_file import load_secret_keys
+from application.settings import load_settings
 from tests.cli.in_process import CommandLine
 from tests.cli.running_service import free_port
 

@@ -4,7 +4,9 @@ import getpass
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from api.cli.program import program
 from tests.cli.in_process import CommandLine
 
 
@@ -58,3 +60,36 @@ def test_roles_to_none(cli: CommandLine) -> None:
 def test_refusals(unchanged: CommandLine, arguments: tuple[str, ...], code: int, line: str) -> None:
     """A refusal is one line with its cause; 1 where a rule says no, 2 where the usage is wrong."""
     assert unchanged.refused("principal", *arguments, code=code).startswith(f"grantledger: {line}")
+
+
+def test_a_login_is_set_and_erased(cli: CommandLine, database_url: str) -> None:
+    """What a person logs in by lies outside the log, and can be erased without a trace."""
+    cli.succeed("principal", "create", "carol", "--role", "user")
+    typed = CliRunner().invoke(
+        program,
+        ["principal", "set-login", "carol", "--login", "carol@example.com", "--password-stdin"],
+        env=cli.environment,
+        input="correct horse battery staple\n",
+    )
+    assert typed.exit_code == 0, typed.output
+    with_login = _rows_of(database_url, "carol")
+    cli.succeed("principal", "forget-login", "carol")
+
+    assert with_login == (1, 1)
+    assert _rows_of(database_url, "carol") == (0, 0)
+    assert "correct horse" not in typed.output
+    assert "no such principal: nobody" in cli.refused("principal", "forget-login", "nobody", code=1)
+
+
+def _rows_of(database_url: str, subject: str) -> tuple[int, int]:
+    with psycopg.connect(database_url) as connection:
+        logins, passwords = (
+            connection.execute(
+                f"SELECT count(*) FROM grantledger.{table} WHERE subject = %s",
+                (subject,),
+            ).fetchone()
+            for table in ("logins", "passwords")
+        )
+    assert logins is not None
+    assert passwords is not None
+    return logins[0], passwords[0]
