@@ -8,8 +8,14 @@ from api.forms import Form
 from api.oauth_endpoint import Answer, OAuthEndpoint
 from application.authorization.request import scope_names, target_names
 from application.client_authentication import AuthenticatedClient
-from application.errors import UnsupportedGrantType
-from application.grants import authorization_code, client_credentials, device_code, refresh_token
+from application.errors import InvalidRequest, UnsupportedGrantType
+from application.grants import (
+    authorization_code,
+    client_credentials,
+    device_code,
+    refresh_token,
+    token_exchange,
+)
 from application.introspection import introspect
 from application.request_context import RequestContext
 from application.revocation import revoke
@@ -56,11 +62,26 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
         parameters = device_code.Parameters(form.require("device_code"))
         return await device_code.handle(parameters, caller, context, service)
 
+    async def exchange(
+        form: Form, caller: AuthenticatedClient, context: RequestContext
+    ) -> TokenResponse:
+        parameters = token_exchange.Parameters(
+            subject_token=form.require("subject_token"),
+            subject_token_type=form.require("subject_token_type"),
+            actor_token=form.get("actor_token"),
+            actor_token_type=form.get("actor_token_type"),
+            requested_token_type=form.get("requested_token_type"),
+            scope=requested_scope(form),
+            audience=requested_targets(form),
+        )
+        return await token_exchange.handle(parameters, caller, context, service)
+
     grants: Mapping[str, _Grant] = {
         client_credentials.GRANT_TYPE: machine,
         authorization_code.GRANT_TYPE: code,
         refresh_token.GRANT_TYPE: refresh,
         device_code.GRANT_TYPE: device,
+        token_exchange.GRANT_TYPE: exchange,
     }
 
     async def issue(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
@@ -87,7 +108,10 @@ def revocation_endpoint(service: Service) -> OAuthEndpoint:
     """Return the revocation endpoint (RFC 7009, Section 2)."""
 
     async def void(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
-        await revoke(form.require("token"), caller, context, service)
+        wish = form.get("include_descendants")
+        if wish not in (None, "true", "false"):
+            raise InvalidRequest("include_descendants is true or false")
+        await revoke(form.require("token"), caller, context, service, descendants=wish == "true")
         return None
 
     return OAuthEndpoint("revoke", service, void)
@@ -115,6 +139,7 @@ def rendered(response: TokenResponse) -> dict[str, Any]:
             for name, value in (
                 ("refresh_token", response.refresh_token),
                 ("id_token", response.id_token),
+                ("issued_token_type", response.issued_token_type),
             )
             if value is not None
         },

@@ -24,11 +24,14 @@ ATTEMPTS = 64
 async def ended_tokens(
     jtis: Iterable[str], log: EventLog, *, by: str, reason: str, provenance: Provenance
 ) -> list[AccessToken]:
-    """Return the tokens `jtis`, revoked and not saved yet. Raises LedgerUnavailable."""
+    """Return the tokens `jtis`, revoked with what descends from them and not saved yet.
+
+    Raises LedgerUnavailable.
+    """
     found = await asyncio.gather(*(log.load(UUID(jti)) for jti in jtis))
     tokens = [token for token in found if isinstance(token, AccessToken)]
     for token in tokens:
-        token.revoke(by=by, reason=reason, provenance=provenance)
+        token.revoke(by=by, reason=reason, provenance=provenance, descendants=True)
     return tokens
 
 

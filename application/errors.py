@@ -2,7 +2,8 @@
 
 OAuthError
 ├── InvalidRequest            400  a parameter is missing, repeated, empty or malformed
-│   └── PayloadTooLarge       413  the body is over 64 KiB
+│   ├── PayloadTooLarge       413  the body is over 64 KiB
+│   └── UnusableToken         400  a subject or actor token; one text for every cause
 ├── InvalidClient             401  client authentication failed; one text for every cause
 ├── InvalidGrant              400  the presented grant or token is not the caller's to use
 │   └── UnusableGrant         400  a code or refresh token; one text for every cause
@@ -84,6 +85,19 @@ class UnusableGrant(InvalidGrant):
     def __init__(self, *, reason: str) -> None:
         super().__init__(
             "the grant is invalid, expired, revoked or not this client's", reason=reason
+        )
+
+
+class UnusableToken(InvalidRequest):
+    """A subject or actor token is refused; one text for every cause.
+
+    RFC 8693, Section 2.2.2: `invalid_request` where one of them is "invalid for any reason".
+    """
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            "the subject_token or actor_token is invalid, expired, revoked or not this client's",
+            reason=reason,
         )
 
 
@@ -245,5 +259,6 @@ _CODES: dict[type[broken.DomainError], type[OAuthError]] = {
     broken.ScopeNotGranted: InvalidScope,
     broken.AudienceMissing: InvalidScope,
     broken.AudienceNotAllowed: InvalidTarget,
+    broken.DelegationRefused: InvalidRequest,
     broken.KeyStateError: ConflictingState,
 }

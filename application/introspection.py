@@ -3,7 +3,8 @@
 1 the caller is an authenticated confidential client (Section 2.1), 2 the token is one of ours and
 not expired, 3 the caller may see it: its own, or of an audience it serves, 4 the log says that it
 was issued and not revoked, 5 its client is enabled, and the person behind it, or its client's
-owner, active. A refresh token is seen by its own client alone.
+owner, active, 6 no token that it descends from was revoked with its descendants. A refresh token is
+seen by its own client alone.
 
 Anything else is `{"active": false}` and nothing more: Section 2.2 "the authorization server MUST
 NOT provide any additional information about an inactive token". 3 comes before 4, so that a caller
@@ -11,6 +12,7 @@ cannot make us read for tokens that are none of its business. 4 reads the primar
 acknowledged anywhere is seen here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
@@ -35,13 +37,19 @@ class TokenVerifier(Protocol):
         """Return the claims of a token of ours, expired or not. Raises UnverifiableToken."""
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
+class LivenessService(Protocol):
+    """What it takes to know whether a token is live."""
 
     @property
-    def directory(self) -> Directory: ...
+    def log(self) -> EventLog:
+        """The event log."""
 
+    @property
+    def directory(self) -> Directory:
+        """Clients and principals."""
+
+
+class _Service(LivenessService, Protocol):
     @property
     def verifier(self) -> TokenVerifier: ...
 
@@ -63,9 +71,9 @@ async def introspect(
         verified = service.verifier.verify(token)  # 2
     except UnverifiableToken:
         return INACTIVE
-    if verified.expired(service.clock.now()) or not _may_see(caller.client, verified):  # 2, 3
+    if verified.expired(service.clock.now()) or not may_see(caller.client, verified):  # 2, 3
         return INACTIVE
-    if not await is_live(verified, service):  # 4, 5
+    if not await is_live(verified, service):  # 4 to 6
         return INACTIVE
     return {"active": True, "token_type": "Bearer", **verified.claims}
 
@@ -76,21 +84,42 @@ def require_confidential(caller: AuthenticatedClient) -> None:
         raise UnauthorizedClient("this endpoint needs a confidential client")
 
 
-async def is_live(verified: VerifiedClaims, service: _Service) -> bool:
-    """Tell whether a token of ours is issued, not revoked, and all behind it still active.
+async def is_live(verified: VerifiedClaims, service: LivenessService) -> bool:
+    """Tell whether a token of ours is live; see `living_token`. Raises LedgerUnavailable."""
+    return await living_token(verified, service) is not None
 
-    The end of a family or a session needs no look-up: it revokes each of its tokens. Raises
-    LedgerUnavailable.
+
+async def living_token(verified: VerifiedClaims, service: LivenessService) -> AccessToken | None:
+    """Return the record of a token that is issued, not revoked, and all behind it still active.
+
+    The end of a family or a session needs no look-up: it revokes each of its tokens with what
+    descends from them. Raises LedgerUnavailable.
     """
-    client = service.directory.client(verified.client_id)
+    if not _stands(verified, service.directory):
+        return None
+    record = await service.log.load(UUID(verified.token_id))
+    if not isinstance(record, AccessToken) or record.revoked:
+        return None
+    ancestors = await asyncio.gather(
+        *(service.log.load(UUID(jti)) for jti in record.issued.lineage)
+    )
+    cut = any(not isinstance(one, AccessToken) or one.cut for one in ancestors)
+    return None if cut else record
+
+
+def _stands(verified: VerifiedClaims, directory: Directory) -> bool:
+    client = directory.client(verified.client_id)
     if client is None or not client.enabled:
         return False
-    by_person = "auth_time" in verified.claims
-    responsible = str(verified.claims["sub"]) if by_person else client.owner
-    if responsible is not None and not _active(responsible, service.directory):
-        return False
-    record = await service.log.load(UUID(verified.token_id))
-    return isinstance(record, AccessToken) and not record.revoked
+    subject = str(verified.claims["sub"])
+    if "auth_time" in verified.claims:
+        return _active(subject, directory)
+    if "act" in verified.claims and directory.principal(subject) is None:
+        # A machine, for which another one acts.
+        machine = directory.client(subject)
+        return machine is not None and machine.enabled
+    responsible = subject if "act" in verified.claims else client.owner
+    return responsible is None or _active(responsible, directory)
 
 
 def _active(subject: str, directory: Directory) -> bool:
@@ -121,7 +150,8 @@ async def _refresh_token(token: str, caller: Client, service: _Service) -> Mappi
     }
 
 
-def _may_see(caller: Client, verified: VerifiedClaims) -> bool:
+def may_see(caller: Client, verified: VerifiedClaims) -> bool:
+    """Tell whether a token was issued to this client or is meant for what it serves."""
     if verified.client_id == caller.client_id:
         return True
     return not {caller.client_id, *caller.audiences.serves}.isdisjoint(verified.audience)

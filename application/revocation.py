@@ -14,8 +14,8 @@ from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
-from application.ending import end_family
-from application.errors import InvalidGrant
+from application.ending import ATTEMPTS, end_family
+from application.errors import InvalidGrant, TemporarilyUnavailable
 from application.introspection import TokenVerifier
 from application.ledger.errors import Conflict
 from application.ports import EventLog
@@ -37,9 +37,18 @@ class _Service(Protocol):
 
 
 async def revoke(
-    token: str, caller: AuthenticatedClient, context: RequestContext, service: _Service
+    token: str,
+    caller: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+    *,
+    descendants: bool = False,
 ) -> None:
-    """Void `token`. Raises InvalidGrant for another client's token, LedgerUnavailable."""
+    """Void `token`, with every token that descends from it where `descendants` says so.
+
+    A refresh token always takes its family with it. Raises InvalidGrant for another client's
+    token, TemporarilyUnavailable after too many lost races, LedgerUnavailable.
+    """
     if token.startswith(f"{TokenKind.REFRESH}_"):
         await _revoke_family(token, caller, context, service)
         return
@@ -49,17 +58,22 @@ async def revoke(
         return
     if verified.client_id != caller.client.client_id:  # 3
         raise InvalidGrant(_ANOTHERS)
-    record = await service.log.load(UUID(verified.token_id))  # 4
-    if not isinstance(record, AccessToken):
+    for _ in range(ATTEMPTS):
+        record = await service.log.load(UUID(verified.token_id))  # 4
+        if not isinstance(record, AccessToken):
+            return
+        record.revoke(
+            by=caller.client.client_id,
+            reason="revoked by its client",
+            provenance=context.provenance,
+            descendants=descendants,
+        )
+        try:
+            await service.log.save(record)
+        except Conflict:
+            continue  # somebody else revoked it, perhaps without its descendants
         return
-    record.revoke(
-        by=caller.client.client_id, reason="revoked by its client", provenance=context.provenance
-    )
-    try:
-        await service.log.save(record)
-    except Conflict:
-        # The only other fact a token's stream can hold is its revocation: somebody was faster.
-        return
+    raise TemporarilyUnavailable(reason="too many revocations of one token at once")
 
 
 async def _revoke_family(

@@ -5,7 +5,7 @@ client_id scope sid and, where they apply, auth_time, roles and plugin_id. An ID
 Connect Core, Section 2) is signed by the same keys, and its `typ` keeps it from passing for one.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256, sha512
@@ -150,6 +150,8 @@ class TokenKeys:
         if issued.authenticated_at is not None:
             claims["auth_time"] = int(issued.authenticated_at.timestamp())
             claims["roles"] = issued.roles
+        if issued.actors:
+            claims["act"] = nested(issued.actors)
         return self.sign(claims, SigningChoice(issued.kid, issued.algorithm))
 
     def mint_id_token(
@@ -236,6 +238,14 @@ class TokenKeys:
         except jwt.InvalidTokenError as error:
             raise UnverifiableToken(type(error).__name__) from error
         return claims
+
+
+def nested(actors: Sequence[str]) -> dict[str, Any]:
+    """Return the `act` claim (RFC 8693, Section 4.1) of `actors`, the newest first."""
+    act: dict[str, Any] = {}
+    for actor in reversed(actors):
+        act = {"sub": actor, **({"act": act} if act else {})}
+    return act
 
 
 def _access_claims(claims: Mapping[str, Any]) -> VerifiedClaims:

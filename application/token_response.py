@@ -13,6 +13,7 @@ class TokenResponse:
     scope: str
     refresh_token: str | None = None
     id_token: str | None = None
+    issued_token_type: str | None = None
 
     def __repr__(self) -> str:
         return f"TokenResponse(scope={self.scope!r})"

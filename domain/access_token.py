@@ -18,6 +18,8 @@ class AccessToken(Recorded):
     if TYPE_CHECKING:  # at run time these would become arguments of __init__
         issued: "AccessToken.Issued"
         revoked: bool
+        cut: bool
+        """Whether what was exchanged for it, or for its descendants, is void as well."""
 
     class Event(Recorded.Event):
         """Something that happened to the token whose `jti` is the stream id."""
@@ -33,11 +35,13 @@ class AccessToken(Recorded):
         `requested_scope` is None where the request named none; `withheld_*` is what the narrowing
         removed and where it was lacking; `policy` fingerprints the scope catalogue in force. In
         grants for a person the owner is that person: `roles` it had, when it `authenticated_at`,
-        and `family_id`, the family that the token was issued with.
+        and `family_id`, the family that the token was issued with. A token that was exchanged has
+        the `jti` of its ancestors in `lineage`, the oldest first, and in `actors` who acts, the
+        newest first; `withheld_by_subject` is what the exchanged token did not pass on.
         """
 
         TOPIC = "token.issued"
-        class_version = 2
+        class_version = 3
         client_version: int
         owner_version: int | None
         grant_type: str
@@ -58,31 +62,52 @@ class AccessToken(Recorded):
         family_id: str | None
         authenticated_at: datetime | None
         roles: tuple[str, ...] | None
+        lineage: tuple[str, ...]
+        actors: tuple[str, ...]
+        withheld_by_subject: tuple[str, ...]
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
             """Version 1 knew machines only."""
             state.update(family_id=None, authenticated_at=None, roles=None)
 
+        @staticmethod
+        def upcast_v2_v3(state: dict[str, Any]) -> None:
+            """Up to version 2 nobody acted for somebody else."""
+            state.update(lineage=(), actors=(), withheld_by_subject=())
+
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.issued = self
             aggregate.revoked = False
+            aggregate.cut = False
 
     Created = Issued  # the inherited name: every event has its topic
 
     class Revoked(Event):
-        """The token is void from now on. `by` is the client or administrator that did it."""
+        """The token is void from now on. `by` is the client or administrator that did it;
+        `descendants` says that every token that descends from it is void too.
+        """
 
         TOPIC = "token.revoked"
+        class_version = 2
         by: str
         reason: str
+        descendants: bool
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew no descendants."""
+            state["descendants"] = False
 
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.revoked = True
+            aggregate.cut = aggregate.cut or self.descendants
 
-    def revoke(self, *, by: str, reason: str, provenance: Provenance) -> None:
-        """Void the token (RFC 7009); a second time changes nothing."""
-        if not self.revoked:
+    def revoke(
+        self, *, by: str, reason: str, provenance: Provenance, descendants: bool = False
+    ) -> None:
+        """Void the token (RFC 7009), with its `descendants` or alone; what is void stays so."""
+        if not self.revoked or (descendants and not self.cut):
             self._record(
                 self.Revoked,
                 provenance,
@@ -91,4 +116,5 @@ class AccessToken(Recorded):
                 session_id=self.issued.session_id,
                 by=by,
                 reason=reason,
+                descendants=descendants,
             )

@@ -12,7 +12,14 @@ CLIENT_CREDENTIALS = "client_credentials"
 AUTHORIZATION_CODE = "authorization_code"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant type
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = (CLIENT_CREDENTIALS, AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE)
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # likewise
+GRANT_TYPES = (
+    CLIENT_CREDENTIALS,
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    DEVICE_CODE,
+    TOKEN_EXCHANGE,
+)
 SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA")
 MAX_LIFETIME = timedelta(hours=24)
 

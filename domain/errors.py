@@ -11,6 +11,7 @@ DomainError
 ├── AudienceNotAllowed       the target is not on the client's list
 ├── OwnerNotActive           the client's owner is missing or deactivated
 ├── PersonNotActive          the person behind the grant is missing or deactivated
+├── DelegationRefused        this one may not act for that one, or not like this
 ├── GrantNotUsable           a code, family or session cannot go from here to there
 └── KeyStateError            a signing key cannot go from here to there
 """
@@ -58,6 +59,10 @@ class OwnerNotActive(DomainError):
 
 class PersonNotActive(DomainError):
     """The person behind the grant does not exist or is deactivated. Never shown to the caller."""
+
+
+class DelegationRefused(DomainError):
+    """Whoever asks may not act for the subject like this (RFC 8693, Section 2.2.2)."""
 
 
 class GrantNotUsable(DomainError):

@@ -13,6 +13,10 @@ For a person (authorization_code, refresh_token, device_code):
 a the grant type is registered, b the person exists and is active, c each scope by its tier, never
 more than was granted before, d something is granted, e the target is allowed and within what was
 bound, f permissions that need an audience have it.
+
+Exchanged (RFC 8693), numbered as in application.grants.token_exchange: 1 the grant type and the
+owner, 4 the person, 6 and 7 who acts, 8 the scopes, 9 the target,
+10 the end.
 """
 
 from dataclasses import dataclass
@@ -28,6 +32,13 @@ from domain.client_configuration import (
     Redirects,
     RefreshPolicy,
     TokenPolicy,
+)
+from domain.delegation import (
+    Exchange,
+    actors_of,
+    bounded,
+    lineage_of,
+    narrow_for_exchange,
 )
 from domain.errors import (
     AudienceNotAllowed,
@@ -68,6 +79,19 @@ class Authority:
 
 
 @dataclass(frozen=True, slots=True)
+class _Descent:
+    """Where a token that was exchanged comes from; others come from nowhere."""
+
+    lineage: tuple[str, ...] = ()
+    actors: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+    exchange: Exchange | None = None
+
+
+_NO_DESCENT = _Descent()
+
+
+@dataclass(frozen=True, slots=True)
 class _Decision:
     narrowing: Narrowing
     audience: tuple[str, ...]
@@ -75,6 +99,7 @@ class _Decision:
     owner: Principal | None
     authority: Authority | None = None
     family_id: UUID | None = None
+    descent: _Descent = _NO_DESCENT
 
 
 class IssuingClient:
@@ -112,8 +137,7 @@ class IssuingClient:
             raise PublicClientRefused(f"a public client cannot use {grant_type}")
         self._require_registered(grant_type)  # 2
         requested = self.scopes if request.scope is None else request.scope  # 3
-        if self.owner is not None and (owner is None or not owner.active):  # 4
-            raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
+        self._require_owner(owner)  # 4
         narrowing = narrow(  # 5, 6
             requested=requested,
             client_scopes=self.scopes,
@@ -213,6 +237,52 @@ class IssuingClient:
             provenance=provenance,
         )
 
+    def exchange_token(
+        self,
+        request: IssueRequest,
+        exchange: Exchange,
+        *,
+        grant_type: str,
+        owner: Principal | None,
+        person: Principal | None,
+        policy: DeploymentPolicy,
+        signing: SigningChoice,
+        provenance: Provenance,
+    ) -> AccessToken:
+        """Decide about a token exchange (RFC 8693) and return the token's record.
+
+        `person` is the principal that the subject token's `sub` names, None where it names none;
+        `owner` is this client's. Whether the tokens are live, and
+        meant for this client, is the caller's to know. Raises
+        GrantTypeNotRegistered, OwnerNotActive, PersonNotActive, DelegationRefused, ScopeUnknown,
+        ScopeNotGranted, AudienceNotAllowed or AudienceMissing; then nothing is recorded.
+        """
+        subject = exchange.subject_token
+        self._require_registered(grant_type)  # 1
+        self._require_owner(owner)
+        if person is not None and not person.active:  # 4
+            raise PersonNotActive("person deactivated")
+        actors = actors_of(exchange, client_id=self.client_id)  # 6, 7
+        left = narrow_for_exchange(  # 8
+            requested=request.scope,
+            subject_scope=subject.scope,
+            client_scopes=self.scopes,
+            permissions=person.permissions(policy.catalogue) if person else (),
+            catalogue=policy.catalogue,
+        )
+        audience = self._audience(request.audience, policy)  # 9
+        require_audiences(granted=left.granted, audience=audience, catalogue=policy.catalogue)
+        narrowing = Narrowing(left.granted, left.withheld_by_client, left.withheld_by_person)
+        descent = _Descent(lineage_of(exchange), actors, left.withheld_by_subject, exchange)
+        return self._token(
+            request,
+            _Decision(narrowing, audience, subject.subject, person, descent=descent),
+            grant_type=grant_type,
+            policy=policy,
+            signing=signing,
+            provenance=provenance,
+        )
+
     def gets_refresh_token(self, scope: tuple[str, ...]) -> bool:
         """Tell whether a grant of `scope` for a person comes with a refresh token.
 
@@ -258,6 +328,10 @@ class IssuingClient:
         if grant_type not in self.grant_types:
             raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
 
+    def _require_owner(self, owner: Principal | None) -> None:
+        if self.owner is not None and (owner is None or not owner.active):
+            raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
+
     def _audience(self, requested: tuple[str, ...], policy: DeploymentPolicy) -> tuple[str, ...]:
         return choose_audience(
             requested=requested,
@@ -276,7 +350,13 @@ class IssuingClient:
         provenance: Provenance,
     ) -> AccessToken:
         narrowing, owner, authority = decided.narrowing, decided.owner, decided.authority
+        descent = decided.descent
         lifetime = self.tokens.lifetime or policy.lifetime
+        expires_at = provenance.occurred_at + timedelta(seconds=lifetime)
+        authenticated_at = authority.authenticated_at if authority else None
+        if descent.exchange is not None:  # 10
+            expires_at = bounded(expires_at, descent.exchange)
+            authenticated_at = descent.exchange.subject_token.authenticated_at
         return AccessToken._begin(  # noqa: SLF001  # the decision is ours, the fact the token's
             AccessToken.Issued,
             request.token_id,
@@ -292,7 +372,7 @@ class IssuingClient:
             withheld_by_client=narrowing.withheld_by_client,
             withheld_by_owner=narrowing.withheld_by_owner,
             audience=decided.audience,
-            expires_at=provenance.occurred_at + timedelta(seconds=lifetime),
+            expires_at=expires_at,
             kid=signing.kid,
             algorithm=signing.algorithm,
             authentication_method=request.authentication_method,
@@ -302,6 +382,9 @@ class IssuingClient:
             plugin_id=self.tokens.plugin_id,
             policy=policy.catalogue.digest,
             family_id=str(decided.family_id) if decided.family_id else None,
-            authenticated_at=authority.authenticated_at if authority else None,
-            roles=owner.roles if owner and authority else None,
+            authenticated_at=authenticated_at,
+            roles=owner.roles if owner and authenticated_at else None,
+            lineage=descent.lineage,
+            actors=descent.actors,
+            withheld_by_subject=descent.withheld,
         )

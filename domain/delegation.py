@@ -1,0 +1,151 @@
+"""Acting for somebody (RFC 8693): what an exchange passes on, who acts, and from where it came.
+
+The lineage of a token is the chain of tokens it was exchanged from, the oldest first. It is
+recorded on the token itself, so that what hangs on an ancestor is known without a search.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.access_token import AccessToken
+from domain.errors import DelegationRefused, ScopeNotGranted
+from domain.permissions import Catalogue, Tier
+
+MAX_ACTORS = 5
+"""How deep `act` may nest: each hop is somebody more who has to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectToken:
+    """The token that is exchanged, as it was issued. `lineage` is that of its ancestors."""
+
+    jti: str
+    client_id: str
+    subject: str
+    session_id: str
+    scope: tuple[str, ...]
+    audience: tuple[str, ...]
+    expires_at: datetime
+    authenticated_at: datetime | None
+    family_id: str | None
+    actors: tuple[str, ...]
+    lineage: tuple[str, ...]
+
+    @classmethod
+    def of(cls, token: AccessToken) -> "SubjectToken":
+        """Return what was issued as `token`."""
+        issued = token.issued
+        return cls(
+            jti=str(token.id),
+            client_id=issued.client_id,
+            subject=issued.subject,
+            session_id=issued.session_id,
+            scope=issued.scope,
+            audience=issued.audience,
+            expires_at=issued.expires_at,
+            authenticated_at=issued.authenticated_at,
+            family_id=issued.family_id,
+            actors=issued.actors,
+            lineage=issued.lineage,
+        )
+
+    @property
+    def root(self) -> str:
+        """The `jti` at the beginning of its lineage."""
+        return self.lineage[0] if self.lineage else self.jti
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What is exchanged, by whom: `actor` None stands for the client itself."""
+
+    subject_token: SubjectToken
+    actor_token: SubjectToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """Which scopes are left of a subject token, in catalogue order, and who lacked what."""
+
+    granted: tuple[str, ...]
+    withheld_by_subject: tuple[str, ...]
+    withheld_by_client: tuple[str, ...]
+    withheld_by_person: tuple[str, ...]
+
+
+def actors_of(exchange: Exchange, *, client_id: str) -> tuple[str, ...]:
+    """Return who acts in the new token, the newest first (RFC 8693, Section 4.1).
+
+    Raises DelegationRefused where the chain would be deeper than MAX_ACTORS, or where subject and
+    actor come from different delegations: such a chain would tell a story that never happened.
+    """
+    subject, actor = exchange.subject_token, exchange.actor_token
+    if actor is not None and actor.lineage and actor.root != subject.root:
+        raise DelegationRefused("subject_token and actor_token are of different lineages")
+    newest = client_id if actor is None else actor.subject
+    actors = (newest, *subject.actors)
+    if len(actors) > MAX_ACTORS:
+        raise DelegationRefused(f"more than {MAX_ACTORS} would act for one another")
+    return actors
+
+
+def narrow_for_exchange(
+    *,
+    requested: Sequence[str] | None,
+    subject_scope: Collection[str],
+    client_scopes: Collection[str],
+    permissions: Collection[str],
+    catalogue: Catalogue,
+) -> Delegated:
+    """Return what is left of the subject token's scope, or of the part that is `requested`.
+
+    Each must hold it: the subject token, the client and, in the user tier, the person now. What
+    tells of a login (identity tier) is not passed on. Raises ScopeUnknown, and ScopeNotGranted,
+    which names the deficit, when nothing is left.
+    """
+    granted: list[str] = []
+    subject_lacks: list[str] = []
+    client_lacks: list[str] = []
+    person_lacks: list[str] = []
+    held = [name for name in subject_scope if name in catalogue.by_name]
+    for name in catalogue.order(held if requested is None else requested):
+        tier = catalogue[name].tier
+        if name not in subject_scope or tier is Tier.IDENTITY:
+            subject_lacks.append(name)
+        elif name not in client_scopes:
+            client_lacks.append(name)
+        elif tier is Tier.USER and name not in permissions:
+            person_lacks.append(name)
+        else:
+            granted.append(name)
+    if not granted:
+        raise ScopeNotGranted(_deficit(subject_lacks, client_lacks, person_lacks))
+    return Delegated(tuple(granted), tuple(subject_lacks), tuple(client_lacks), tuple(person_lacks))
+
+
+def _deficit(subject: Sequence[str], client: Sequence[str], person: Sequence[str]) -> str:
+    parts = [
+        f"{what}: {' '.join(names)}"
+        for what, names in (
+            ("not passed on by the subject_token", subject),
+            ("not in the client's grant", client),
+            ("not held by the person", person),
+        )
+        if names
+    ]
+    return "; ".join(parts) or "no scope requested"
+
+
+def lineage_of(exchange: Exchange) -> tuple[str, ...]:
+    """Return the lineage of the new token: that of the subject token, and it."""
+    subject = exchange.subject_token
+    return (*subject.lineage, subject.jti)
+
+
+def bounded(expires_at: datetime, exchange: Exchange) -> datetime:
+    """Return the end of the new token: never after that of what it came from."""
+    ends = [expires_at, exchange.subject_token.expires_at]
+    if exchange.actor_token is not None:
+        ends.append(exchange.actor_token.expires_at)
+    return min(ends)
