@@ -13,6 +13,7 @@ from domain.errors import (
     AlreadyRegistered,
     AudienceMissing,
     AudienceNotAllowed,
+    DelegationRefused,
     DomainError,
     GrantNotUsable,
     GrantTypeNotRegistered,
@@ -29,6 +30,7 @@ from domain.errors import (
 DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
     errors.InvalidRequest: ("invalid_request", 400),
     errors.PayloadTooLarge: ("invalid_request", 413),
+    errors.UnusableToken: ("invalid_request", 400),
     errors.InvalidClient: ("invalid_client", 401),
     errors.InvalidGrant: ("invalid_grant", 400),
     errors.UnusableGrant: ("invalid_grant", 400),
@@ -55,6 +57,9 @@ DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
 }
 # These say the same as what they are a kind of, in one fixed text.
 ONE_TEXT: dict[type[OAuthError], str] = {
+    errors.UnusableToken: (
+        "the subject_token or actor_token is invalid, expired, revoked or not this client's"
+    ),
     errors.UnusableGrant: "the grant is invalid, expired, revoked or not this client's",
     errors.UnusableLogin: "the login failed",
     errors.InvalidClient: "client authentication failed",
@@ -71,6 +76,7 @@ MAPPED: dict[type[DomainError], tuple[type[OAuthError], str]] = {
     AudienceNotAllowed: (errors.InvalidTarget, "target not allowed"),
     OwnerNotActive: (errors.InvalidClient, SECRET),
     PersonNotActive: (errors.UnusableGrant, SECRET),
+    DelegationRefused: (errors.InvalidRequest, SECRET),
     GrantNotUsable: (errors.UnusableGrant, SECRET),
     KeyStateError: (errors.ConflictingState, SECRET),
 }

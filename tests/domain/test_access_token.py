@@ -25,6 +25,7 @@ def test_revocation_names_what_it_is_about() -> None:
                 session_id="sess_00000000000000000000000000000001",
                 by="reporter",
                 reason="client request",
+                descendants=False,
             ),
             at=LATER,
         )
@@ -36,3 +37,14 @@ def test_revocation_names_what_it_is_about() -> None:
 def test_a_second_revocation_is_no_fact() -> None:
     """Revoking again succeeds (RFC 7009, Section 2.2) and records nothing."""
     given(*events_of(a_token(), revoke)).when(revoke).then_nothing()
+
+
+def test_descendants_may_be_cut_later() -> None:
+    """A token that was revoked alone can still take what descends from it along, once."""
+    token = a_token()
+    token.revoke(by="reporter", reason="first", provenance=LATER)
+    token.revoke(by="reporter", reason="second", provenance=LATER, descendants=True)
+    token.revoke(by="reporter", reason="third", provenance=LATER, descendants=True)
+
+    assert token.cut
+    assert token.version == 3

@@ -171,7 +171,14 @@ def _token_events() -> list[Any]:
     token = _token(_client(), scope=("a2a", "admin", "user"), owner=_principal())
     token.revoke(by="reporter", reason="client request", provenance=PROVENANCE)
     alone = _token(_client(owner=None, tokens=TokenPolicy()), scope=None, owner=None)
-    events: list[Any] = [*_person_token().facts(), *token.facts()[1:], *alone.facts()]
+    issued: Any = _person_token().issued
+    exchanged = replace(
+        issued,
+        lineage=("019cb391-c2fa-7ccc-8a71-cb94b598a865",),
+        actors=("agent-1",),
+        withheld_by_subject=("mcp",),
+    )
+    events: list[Any] = [exchanged, *token.facts()[1:], *alone.facts()]
     # The fingerprint of a catalogue is a value here: how it is made up may change.
     return [
         replace(event, policy=FINGERPRINT) if "policy" in vars(event) else event for event in events

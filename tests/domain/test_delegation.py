@@ -1,0 +1,130 @@
+"""Properties of an exchange: whatever is asked for, the result is within each set it came from."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import assume, event, given
+from hypothesis import strategies as st
+
+from domain.access_token import AccessToken
+from domain.client_configuration import TOKEN_EXCHANGE, Audiences
+from domain.delegation import MAX_ACTORS, Exchange, SubjectToken
+from domain.errors import DelegationRefused, DomainError
+from domain.permissions import DEFAULT_ROLES, Tier
+from tests.builders import (
+    AT_NOON,
+    CATALOGUE,
+    NOON,
+    POLICY,
+    SIGNING,
+    a_client,
+    a_principal,
+    a_request,
+)
+
+NAMES = st.lists(st.sampled_from(list(CATALOGUE.by_name)), unique=True).map(tuple)
+TARGETS = ("https://api.example", "hook", "https://other.example")
+ACTORS = st.lists(st.sampled_from(["agent-1", "agent-2"]), max_size=MAX_ACTORS).map(tuple)
+
+
+@st.composite
+def subject_tokens(draw: st.DrawFn) -> SubjectToken:
+    """Return any token that might be exchanged."""
+    actors = draw(ACTORS)
+    return SubjectToken(
+        jti="jti-subject",
+        client_id="reporter",
+        subject="alice",
+        session_id="sess_1",
+        scope=draw(NAMES),
+        audience=("exchanger",),
+        expires_at=NOON + timedelta(seconds=draw(st.integers(1, 7200))),
+        authenticated_at=draw(st.sampled_from([None, NOON])),
+        family_id=None,
+        actors=actors,
+        lineage=tuple(f"jti-{number}" for number in range(len(actors))),
+    )
+
+
+def exchanged(
+    subject: SubjectToken, wishes: dict[str, Any], scopes: tuple[str, ...], role: str
+) -> AccessToken:
+    """Exchange `subject` by a client with `scopes`, for a person with `role`."""
+    client = a_client(
+        client_id="exchanger",
+        grant_types=(TOKEN_EXCHANGE,),
+        scopes=scopes,
+        audiences=Audiences(allowed=TARGETS[:2]),
+    )
+    return client.exchange_token(
+        a_request(**wishes),
+        Exchange(subject),
+        grant_type=TOKEN_EXCHANGE,
+        owner=None,
+        person=a_principal("alice", roles=(role,)),
+        policy=POLICY,
+        signing=SIGNING,
+        provenance=AT_NOON,
+    )
+
+
+@given(
+    subject=subject_tokens(),
+    requested=st.none() | NAMES,
+    scopes=NAMES,
+    role=st.sampled_from(list(DEFAULT_ROLES)),
+    audience=st.lists(st.sampled_from(TARGETS), unique=True).map(tuple),
+)
+def test_nothing_widens(
+    subject: SubjectToken,
+    requested: tuple[str, ...] | None,
+    scopes: tuple[str, ...],
+    role: str,
+    audience: tuple[str, ...],
+) -> None:
+    """Scope, audience and end are each within what they came from; `act` is one longer."""
+    try:
+        token = exchanged(subject, {"scope": requested, "audience": audience}, scopes, role)
+    except DomainError as error:
+        event(type(error).__name__)
+        return
+    event("exchanged")
+    issued = token.issued
+    held = {"admin": ("admin", "user", "anonymous"), "user": ("user", "anonymous")}
+    of_person = held.get(role, ("anonymous",))
+
+    assert set(issued.scope) <= set(subject.scope) & set(scopes)
+    assert requested is None or set(issued.scope) <= set(requested)
+    assert all(name in of_person for name in issued.scope if CATALOGUE[name].tier is Tier.USER)
+    assert set(issued.audience) <= set(audience or POLICY.default_audience)
+    assert not set(issued.audience) - set(TARGETS[:2])
+    assert issued.expires_at <= subject.expires_at
+    assert issued.actors == ("exchanger", *subject.actors)
+    assert issued.lineage == (*subject.lineage, subject.jti)
+    assert (issued.subject, issued.authenticated_at) == ("alice", subject.authenticated_at)
+
+
+@given(subject=subject_tokens())
+def test_what_all_hold_is_passed_on(subject: SubjectToken) -> None:
+    """With a client that holds everything, the subject token's scope goes through, but for what
+    tells of a login and what an audience is needed for.
+    """
+    assume(len(subject.actors) < MAX_ACTORS)
+    passed = {name for name in subject.scope if CATALOGUE[name].tier is not Tier.IDENTITY}
+    assume(passed)
+    token = exchanged(
+        subject, {"scope": None, "audience": TARGETS[:2]}, tuple(CATALOGUE.by_name), "admin"
+    )
+
+    assert set(token.issued.scope) == passed
+    assert set(token.issued.withheld_by_subject) == set(subject.scope) - passed
+
+
+def test_a_full_chain_ends() -> None:
+    """Nobody acts for a chain that is as deep as may be."""
+    subject = SubjectToken(
+        "jti", "reporter", "alice", "sess_1", ("user",), (), NOON, None, None, ("a",) * 5, ()
+    )
+    with pytest.raises(DelegationRefused):
+        exchanged(subject, {"scope": None, "audience": ()}, ("user",), "user")
