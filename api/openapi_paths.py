@@ -18,6 +18,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from api.openapi_errors import JSON, OAUTH_STATUSES, error_responses
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
+from application.grants.token_exchange import TOKEN_TYPES
 from domain.client_configuration import GRANT_TYPES
 
 _FORM = "application/x-www-form-urlencoded"
@@ -48,6 +49,11 @@ _TOKEN_FORM = {
     "redirect_uri": _text("authorization_code: that of the request, where it is sent"),
     "refresh_token": _text("refresh_token: the current one of its family"),
     "device_code": _text("device_code (RFC 8628)"),
+    "subject_token": _text("token-exchange (RFC 8693): the access token to act upon"),
+    "subject_token_type": _text("token-exchange", enum=list(TOKEN_TYPES)),
+    "actor_token": _text("token-exchange: an access token of who acts, where not the client"),
+    "actor_token_type": _text("token-exchange", enum=list(TOKEN_TYPES)),
+    "requested_token_type": _text("token-exchange", enum=list(TOKEN_TYPES)),
     "scope": _text("Separated by spaces; all scopes of the client if left out", "service mcp"),
     "audience": _texts("Where the token will be used; may be repeated", "https://api.example"),
     "resource": _texts("The same as a URI (RFC 8707); may be repeated", "https://api.example"),
@@ -63,6 +69,7 @@ _TOKEN_ANSWER = Schema(
         "scope": _text("What was granted, highest level first", "service mcp"),
         "refresh_token": _text("For a person's grant, where the client gets one"),
         "id_token": _text("With the scope openid (OpenID Connect Core, Section 2)"),
+        "issued_token_type": _text("token-exchange (RFC 8693, Section 2.2.1)"),
     },
 )
 _REQUEST_FORM = {

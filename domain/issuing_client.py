@@ -254,11 +254,14 @@ class IssuingClient:
         `person` is the principal that the subject token's `sub` names, None where it names none;
         `owner` is this client's. Whether the tokens are live, and
         meant for this client, is the caller's to know. Raises
-        GrantTypeNotRegistered, OwnerNotActive, PersonNotActive, DelegationRefused, ScopeUnknown,
-        ScopeNotGranted, AudienceNotAllowed or AudienceMissing; then nothing is recorded.
+        PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive, PersonNotActive,
+        DelegationRefused, ScopeUnknown, ScopeNotGranted, AudienceNotAllowed or AudienceMissing;
+        then nothing is recorded.
         """
         subject = exchange.subject_token
-        self._require_registered(grant_type)  # 1
+        if self.client_type is ClientType.PUBLIC:  # 1
+            raise PublicClientRefused(f"a public client cannot use {grant_type}")
+        self._require_registered(grant_type)
         self._require_owner(owner)
         if person is not None and not person.active:  # 4
             raise PersonNotActive("person deactivated")

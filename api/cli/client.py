@@ -16,6 +16,7 @@ from domain.client_configuration import (
     CLIENT_CREDENTIALS,
     DEVICE_CODE,
     SIGNING_ALGORITHMS,
+    TOKEN_EXCHANGE,
     Audiences,
     ClientConfiguration,
     ClientType,
@@ -66,8 +67,8 @@ def client() -> None:
     "grant_types",
     multiple=True,
     metavar="NAME",
-    help="authorization_code, refresh_token, device_code or client_credentials (the default);"
-    " may be repeated",
+    help="authorization_code, refresh_token, device_code, token_exchange or client_credentials"
+    " (the default); may be repeated",
 )
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where codes may be sent")
 @click.option("--logout-uri", "logout_uris", multiple=True, help="Where a logout may lead")
@@ -277,6 +278,9 @@ def _print_with_secret(view: ClientWithSecret, *, as_json: bool) -> None:
         click.echo("Keep it now: it is shown this once and kept nowhere.")
 
 
+_LONG = {"device_code": DEVICE_CODE, "token_exchange": TOKEN_EXCHANGE}
+
+
 def _grant_types(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the wire; the long one may be typed short."""
-    return tuple(DEVICE_CODE if name == "device_code" else name for name in names)
+    """Return the names of the wire; the long ones may be typed short."""
+    return tuple(_LONG.get(name, name) for name in names)

@@ -3,8 +3,8 @@
 1 the client may use the grant and its owner is active, 2 the token types are known, 3 subject token
 and actor token are ours: signature, issuer, type, not expired, 4 they are live: neither they nor
 an ancestor was revoked, session, client and person stand, 5 the client is the subject token's or in
-its audience, 6 the actor is the actor token's subject, which must be this client's or meant for it
-too, or the client itself, 7 it is nested into `act`, 8 the scopes narrow, 9 the target is allowed,
+its audience, 6 the actor is the actor token's subject, or the client itself; the actor token must
+have been issued to this client: what others sent it as a resource names nobody that acts here, 7 it is nested into `act`, 8 the scopes narrow, 9 the target is allowed,
 10 nothing lives longer than what it came from, 11 what is asked for is an access token, 12 the
 record keeps the lineage, the actors and what each set removed.
 
@@ -30,9 +30,9 @@ from domain.issuance import DeploymentPolicy, IssueRequest
 GRANT_TYPE = TOKEN_EXCHANGE
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # RFC 8693, 3
 JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
-_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE)
+TOKEN_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE)
 
-__all__ = ["ACCESS_TOKEN_TYPE", "GRANT_TYPE", "JWT_TYPE", "Parameters", "handle"]
+__all__ = ["ACCESS_TOKEN_TYPE", "GRANT_TYPE", "JWT_TYPE", "TOKEN_TYPES", "Parameters", "handle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,8 @@ async def handle(
     actor_token = None
     if parameters.actor_token is not None:
         actor_token = await _token(parameters.actor_token, client, context, service)
+        if actor_token.client_id != client.client_id:  # 6
+            raise UnusableToken(reason="the actor token is another client's")
     request = IssueRequest(
         token_id=service.ids.stream_id(provenance.occurred_at),
         session_id=subject_token.session_id,
@@ -123,13 +125,13 @@ async def handle(
 
 
 def _require_types(parameters: Parameters) -> None:
-    if parameters.subject_token_type not in _TYPES:
+    if parameters.subject_token_type not in TOKEN_TYPES:
         raise InvalidRequest("this subject_token_type is not supported")
     if (parameters.actor_token is None) != (parameters.actor_token_type is None):
         raise InvalidRequest("actor_token and actor_token_type come together")
-    if parameters.actor_token_type not in (None, *_TYPES):
+    if parameters.actor_token_type not in (None, *TOKEN_TYPES):
         raise InvalidRequest("this actor_token_type is not supported")
-    if parameters.requested_token_type not in (None, *_TYPES):
+    if parameters.requested_token_type not in (None, *TOKEN_TYPES):
         raise InvalidRequest("this requested_token_type is not supported")
 
 

@@ -22,7 +22,7 @@ from application.introspection import introspect
 from application.revocation import revoke
 from domain.access_token import AccessToken
 from domain.client import Client
-from domain.client_configuration import TOKEN_EXCHANGE, Audiences
+from domain.client_configuration import TOKEN_EXCHANGE, Audiences, ClientType
 from domain.principal import Principal
 from tests.application.service import FakeService, authenticated, context
 from tests.builders import AT_NOON, NOON, a_client, a_principal
@@ -201,6 +201,35 @@ async def test_requests_that_are_refused(
     with pytest.raises(error):
         await exchange(service, agent, subject_token, **changes)
     assert len(service.log.of(AccessToken.Issued)) == before
+
+
+async def test_who_calls_here_does_not_act(service: FakeService) -> None:
+    """A token that somebody sent to the client as a resource is no actor token of the client."""
+    subject_token = await a_subject_token(service)
+    agent = an_agent(service, "agent-1")
+    caller = an_agent(service, "caller")
+    sent = client_credentials.Parameters(None, ("agent-1",))
+    callers = await client_credentials.handle(sent, authenticated(caller), context(), service)
+
+    with pytest.raises(UnusableToken):
+        await exchange(
+            service,
+            agent,
+            subject_token,
+            actor_token=callers.access_token,
+            actor_token_type=ACCESS_TOKEN_TYPE,
+        )
+
+
+async def test_public_clients_are_refused(service: FakeService) -> None:
+    """Nobody knows who it is that would act."""
+    subject_token = await a_subject_token(service)
+    public = an_agent(
+        service, "agent-1", client_type=ClientType.PUBLIC, grant_types=(TOKEN_EXCHANGE,)
+    )
+
+    with pytest.raises(UnauthorizedClient):
+        await exchange(service, public, subject_token)
 
 
 async def test_whose_token_it_is(service: FakeService) -> None:
