@@ -1,12 +1,13 @@
 """token-exchange (RFC 8693): a token on behalf of somebody, and the record of who acts for whom.
 
 1 the client may use the grant and its owner is active, 2 the token types are known, 3 subject token
-and actor token are ours: signature, issuer, type, not expired, 4 they are live: neither they nor
-an ancestor was revoked, session, client and person stand, 5 the client is the subject token's or in
+and actor token are ours: signature, issuer, type, not expired, 4 they are live: neither they nor an
+ancestor was revoked, session, client and person stand, 5 the client is the subject token's or in
 its audience, 6 the actor is the actor token's subject, or the client itself; the actor token must
-have been issued to this client: what others sent it as a resource names nobody that acts here, 7 it is nested into `act`, 8 the scopes narrow, 9 the target is allowed,
-10 nothing lives longer than what it came from, 11 what is asked for is an access token, 12 the
-record keeps the lineage, the actors and what each set removed.
+have been issued to this client: what others sent it as a resource names nobody that acts here, 7 it
+is nested into `act`, 8 the scopes narrow, 9 the target is allowed, 10 nothing lives longer than
+what it came from, 11 what is asked for is an access token, 12 the record keeps the lineage, the
+actors and what each set removed.
 
 5 comes before 4: a client cannot make us read for tokens that are none of its business.
 """
