@@ -120,6 +120,12 @@ _ONE_TOKEN_FORM = {
     "token_type_hint": _text("Taken and not needed", "access_token"),
     **_CREDENTIALS,
 }
+_REVOCATION_FORM = {
+    **_ONE_TOKEN_FORM,
+    "include_descendants": _text(
+        "Whether what was exchanged for it is void too", "false", enum=["true", "false"]
+    ),
+}
 _INTROSPECTION_ANSWER = Schema(
     type=OpenAPIType.OBJECT,
     required=["active"],
@@ -173,7 +179,7 @@ def add_oauth_paths(app: Litestar) -> None:
         _INTROSPECTION_ANSWER,
     )
     paths[REVOCATION_PATH] = _operation(
-        "Revoke", "Void a token of the client's own (RFC 7009)", _ONE_TOKEN_FORM, ["token"], None
+        "Revoke", "Void a token of the client's own (RFC 7009)", _REVOCATION_FORM, ["token"], None
     )
 
 
