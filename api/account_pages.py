@@ -152,7 +152,7 @@ async def _end_session(visit: Visit, session: Session) -> AnyResponse:
 async def _end(visit: Visit, session: Session, session_id: str, reason: str) -> None:
     await end_session(
         session_id,
-        visit.service.log,
+        visit.service,
         by=session.subject,
         reason=reason,
         provenance=visit.context.provenance,
@@ -174,7 +174,7 @@ async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
         if family.client_id == client_id:
             await end_family(
                 UUID(family.id),
-                service.log,
+                service,
                 by=session.subject,
                 reason="consent withdrawn",
                 provenance=provenance,

@@ -1,21 +1,22 @@
-"""The administration API: clients, principals and keys, with scope `clients:manage`.
+"""The administration API: clients, principals, issuers and keys, with scope `clients:manage`.
 
 Every act is recorded with who did it; the optional header X-Change-Reason says why.
 """
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Request, Router, get, patch, post, put
+from litestar import Router, get, patch, post, put
 from litestar.datastructures import CacheControlHeader
-from litestar.params import Parameter
 
+from api.admin_issuers import issuer_routes
 from api.admin_requests import (
-    REASON_HEADER,
+    AnyRequest,
     ClientChanges,
     KeyRotation,
     NewPrincipal,
     PersonLogin,
+    Reason,
     Roles,
     SecretRotation,
     UpstreamIdentity,
@@ -32,12 +33,6 @@ from application.people.passwords import PresentedPassword
 from domain.client_configuration import ClientConfiguration
 from projections import sessions
 
-AnyRequest = Request[Any, Any, Any]
-Reason = Annotated[
-    str | None,
-    Parameter(header=REASON_HEADER, description="Why; kept in the record", max_length=200),
-]
-
 
 def admin_router(service: Service) -> Router:
     """Return the routes below /admin."""
@@ -47,6 +42,7 @@ def admin_router(service: Service) -> Router:
             *_clients(service),
             *_principals(service),
             *_people(service),
+            *issuer_routes(service),
             *_keys(service),
         ],
         guards=[requires("clients:manage", service)],
@@ -235,7 +231,7 @@ def _people(service: Service) -> list[Any]:
         provenance = administrative(request, service, reason)
         ended = await end_session(
             session_id,
-            service.log,
+            service,
             by=provenance.by,
             reason=provenance.why or "ended by an administrator",
             provenance=provenance,

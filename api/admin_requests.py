@@ -1,8 +1,9 @@
 """Bodies of administrative requests, and who stands behind them."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request
+from litestar.params import HeaderParameter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from api.bearer import CALLER
@@ -12,6 +13,7 @@ from application.token_keys import VerifiedClaims
 from domain.client_configuration import (
     SUBJECT,
     Audiences,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
@@ -19,6 +21,11 @@ from domain.client_configuration import (
 from domain.provenance import Provenance
 
 REASON_HEADER = "x-change-reason"
+AnyRequest = Request[Any, Any, Any]
+Reason = Annotated[
+    str | None,
+    HeaderParameter(name=REASON_HEADER, description="Why; kept in the record", max_length=200),
+]
 
 
 class Body(BaseModel):
@@ -37,6 +44,7 @@ class ClientChanges(Body):
     tokens: TokenPolicy | None = None
     redirects: Redirects | None = None
     refresh: RefreshPolicy | None = None
+    delegation: Delegation | None = None
     enabled: bool | None = None
 
 
@@ -70,6 +78,12 @@ class UpstreamIdentity(Body):
     """The `sub` of a principal at the upstream provider."""
 
     upstream_subject: str = Field(min_length=1, max_length=255, examples=["248289761001"])
+
+
+class IssuerName(Body):
+    """Which issuer it is about: a URL, and so no segment of a path."""
+
+    issuer: str = Field(max_length=500, examples=["https://id.example"])
 
 
 class KeyRotation(Body):

@@ -14,6 +14,7 @@ from application.errors import NotFound
 from projections import audit_trail, client_last_used
 from projections.audit_trail import AuditEntry
 from projections.client_last_used import LastUsed
+from projections.lineage import Lineage
 
 MAX_ENTRIES = 1000
 # No name of ours holds anything else, and PostgreSQL fails on U+0000: the asker's mistake.
@@ -43,6 +44,17 @@ def audit_router(service: Service) -> Router:
         if not entries:
             raise NotFound("nothing is recorded about this token, or not projected yet")
         return AuditPage(entries=tuple(entries), next_after=None)
+
+    @get(
+        "/tokens/{token_id:uuid}/lineage",
+        tags=["Audit"],
+        summary="The tree of tokens it was exchanged from, and that were exchanged from it",
+    )
+    async def lineage(token_id: UUID) -> Lineage:
+        found = await service.read_models.lineage(token_id, now=service.clock.now())
+        if found is None:
+            raise NotFound("nothing is recorded about this token, or not projected yet")
+        return found
 
     @get("/events", tags=["Audit"], summary="The audit trail, filtered; pages by position")
     async def events(
@@ -74,7 +86,7 @@ def audit_router(service: Service) -> Router:
     async def last_used(client_id: Annotated[str, _NAME]) -> list[LastUsed]:
         return await service.read_models.fetch(client_last_used.of_client(client_id))
 
-    handlers: list[Any] = [token_history, events, last_used]
+    handlers: list[Any] = [token_history, lineage, events, last_used]
     return Router(
         "/audit",
         route_handlers=handlers,

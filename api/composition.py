@@ -25,6 +25,7 @@ from application.ledger.ledger import Ledger
 from application.ledger.link import Link
 from application.ledger.schema import migrate
 from application.one_time_values import OneTimeValues
+from application.outbound import Outbound
 from application.people.credentials import Credentials
 from application.people.passkeys import Passkeys
 from application.people.passwords import Passwords
@@ -35,6 +36,7 @@ from application.secrets_file import load_secret_keys
 from application.settings import Settings
 from application.side_tables import SideTables
 from application.token_keys import TokenKeys
+from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from application.usage import FLUSH_SECONDS, UsageRecorder
 
@@ -82,6 +84,11 @@ class Service:
             rp_id=urlsplit(settings.issuer_url).hostname or "",
             rp_name="Grantledger",
             origin="{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer_url)),
+        )
+        self.trusted = TrustedIssuers(
+            self.directory,
+            Outbound(private_hosts=settings.outbound_private_hosts),
+            issuer=settings.issuer_url,
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
         process = f"{socket.gethostname()}:{os.getpid()}"

@@ -7,7 +7,7 @@ from typing import Any
 from api.composition import Service
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from api.well_known import JWKS_PATH, METADATA_PATH
-from application.administration import signing_keys
+from application.administration import issuers, signing_keys
 from application.administration.bootstrap import (
     ADMINISTRATION_CLIENT,
     ADMINISTRATION_SCOPES,
@@ -30,6 +30,12 @@ async def prepare(service: Service, *, by: str) -> bool:
     """
     provenance = Provenance(service.clock.now(), service.ids.request_id(), by=by, why="first run")
     first = await _first_clients(service, provenance)
+    configured = Provenance(
+        provenance.occurred_at, provenance.request_id, by=by, why="GRANTLEDGER_TRUSTED_ISSUERS_FILE"
+    )
+    await issuers.trust_configured(
+        service.settings.trusted_issuers(), service=service, provenance=configured
+    )
     await service.directory.refresh()
     for algorithm in service.settings.signing_algorithms:
         try:

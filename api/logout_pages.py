@@ -114,7 +114,7 @@ async def _confirm(visit: Visit) -> AnyResponse:
 async def _end(visit: Visit, session: Session, asked: LoggingOut) -> AnyResponse:
     await end_session(
         session.session_id,
-        visit.service.log,
+        visit.service,
         by=session.subject,
         reason="logged out",
         provenance=visit.context.provenance,

@@ -18,7 +18,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 from api.openapi_errors import JSON, OAUTH_STATUSES, error_responses
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
-from application.grants.token_exchange import TOKEN_TYPES
+from application.grants.token_exchange import ACTOR_TOKEN_TYPES, ID_JAG_TYPE
+from application.subject_tokens import SUBJECT_TOKEN_TYPES
 from domain.client_configuration import GRANT_TYPES
 
 _FORM = "application/x-www-form-urlencoded"
@@ -49,11 +50,15 @@ _TOKEN_FORM = {
     "redirect_uri": _text("authorization_code: that of the request, where it is sent"),
     "refresh_token": _text("refresh_token: the current one of its family"),
     "device_code": _text("device_code (RFC 8628)"),
-    "subject_token": _text("token-exchange (RFC 8693): the access token to act upon"),
-    "subject_token_type": _text("token-exchange", enum=list(TOKEN_TYPES)),
+    "subject_token": _text("token-exchange (RFC 8693): the token of whom to act for"),
+    "subject_token_type": _text("token-exchange", enum=list(SUBJECT_TOKEN_TYPES)),
     "actor_token": _text("token-exchange: an access token of who acts, where not the client"),
-    "actor_token_type": _text("token-exchange", enum=list(TOKEN_TYPES)),
-    "requested_token_type": _text("token-exchange", enum=list(TOKEN_TYPES)),
+    "actor_token_type": _text("token-exchange", enum=list(ACTOR_TOKEN_TYPES)),
+    "requested_token_type": _text(
+        "token-exchange; an ID-JAG where the deployment has it",
+        enum=[*ACTOR_TOKEN_TYPES, ID_JAG_TYPE],
+    ),
+    "assertion": _text("jwt-bearer (RFC 7523): the JWT of a trusted issuer"),
     "scope": _text("Separated by spaces; all scopes of the client if left out", "service mcp"),
     "audience": _texts("Where the token will be used; may be repeated", "https://api.example"),
     "resource": _texts("The same as a URI (RFC 8707); may be repeated", "https://api.example"),

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from time import monotonic
 from typing import TypeVar
+from uuid import UUID
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from application.ledger.errors import LedgerUnavailable
+from projections.lineage import Lineage, lineage_of
 from projections.query import Query
 from projections.status import ProjectionStatus, projection_status
 
@@ -42,6 +45,17 @@ class ReadModels:
                 return await query.fetch_async(connection)
         except (psycopg.Error, PoolTimeout, OSError) as error:
             raise LedgerUnavailable("the read models cannot be read") from error
+
+    async def lineage(self, jti: UUID, *, now: datetime) -> Lineage | None:
+        """Return the tree of tokens that `jti` belongs to. Raises LedgerUnavailable."""
+        asking = lineage_of(jti, now=now)
+        query = next(asking)
+        while True:
+            try:
+                query = asking.send(await self.fetch(query))
+            except StopIteration as done:
+                answer: Lineage | None = done.value
+                return answer
 
     async def projection_status(self) -> Sequence[ProjectionStatus]:
         """Return how far the projections are, at most half a second old. Raises LedgerUnavailable.

@@ -13,6 +13,7 @@ from application.grants import (
     authorization_code,
     client_credentials,
     device_code,
+    jwt_bearer,
     refresh_token,
     token_exchange,
 )
@@ -72,9 +73,18 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
             actor_token_type=form.get("actor_token_type"),
             requested_token_type=form.get("requested_token_type"),
             scope=requested_scope(form),
-            audience=requested_targets(form),
+            audience=target_names(form.all("audience")),
+            resource=target_names(form.all("resource")),
         )
         return await token_exchange.handle(parameters, caller, context, service)
+
+    async def assertion(
+        form: Form, caller: AuthenticatedClient, context: RequestContext
+    ) -> TokenResponse:
+        parameters = jwt_bearer.Parameters(
+            form.require("assertion"), requested_scope(form), requested_targets(form)
+        )
+        return await jwt_bearer.handle(parameters, caller, context, service)
 
     grants: Mapping[str, _Grant] = {
         client_credentials.GRANT_TYPE: machine,
@@ -82,6 +92,7 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
         refresh_token.GRANT_TYPE: refresh,
         device_code.GRANT_TYPE: device,
         token_exchange.GRANT_TYPE: exchange,
+        jwt_bearer.GRANT_TYPE: assertion,
     }
 
     async def issue(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:

@@ -1,4 +1,4 @@
-"""How clients, principals and keys are shown to administrators: the API's and the CLI's shape."""
+"""How clients, principals, issuers and keys are shown to administrators, by API and CLI alike."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -11,12 +11,14 @@ from domain.client_configuration import (
     Audiences,
     ClientConfiguration,
     ClientType,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
 )
 from domain.principal import Principal
 from domain.signing_key import KeyState, SigningKey
+from domain.trusted_issuer import IssuerTerms, TrustedIssuer
 from projections.sessions import SessionEntry
 
 
@@ -48,6 +50,7 @@ class ClientView(View):
     tokens: TokenPolicy
     redirects: Redirects
     refresh: RefreshPolicy
+    delegation: Delegation
     secrets: tuple[SecretView, ...]
     version: int = Field(description="How many changes led here")
     registered_at: datetime
@@ -109,6 +112,27 @@ class PrincipalView(View):
             version=principal.version,
             registered_at=principal.created_on,
             changed_at=principal.modified_on,
+        )
+
+
+class IssuerView(View):
+    """An issuer and the terms on which its tokens count."""
+
+    terms: IssuerTerms
+    trusted: bool = Field(description="False once it was removed")
+    version: int
+    added_at: datetime
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, issuer: TrustedIssuer) -> Self:
+        """Return the view of an issuer."""
+        return cls(
+            terms=issuer.terms,
+            trusted=issuer.trusted,
+            version=issuer.version,
+            added_at=issuer.created_on,
+            changed_at=issuer.modified_on,
         )
 
 

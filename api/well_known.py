@@ -12,6 +12,7 @@ from api.logout_pages import LOGOUT_PATH
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH, USERINFO_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.authorization.request import PROMPTS, RESPONSE_MODES
+from application.grants.token_exchange import ID_JAG_TYPE
 from domain.client_configuration import GRANT_TYPES
 
 JWKS_PATH = "/oauth/jwks.json"
@@ -19,6 +20,11 @@ METADATA_PATH = "/.well-known/oauth-authorization-server"
 OPENID_PATH = "/.well-known/openid-configuration"
 SECRET_METHODS = ["client_secret_basic", "client_secret_post"]
 _METADATA_SECONDS = 300
+# draft-ietf-oauth-identity-assertion-authz-grant; draft-ietf-oauth-identity-chaining
+_ID_JAG = {
+    "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
+    "identity_chaining_requested_token_types_supported": [ID_JAG_TYPE],
+}
 
 
 def metadata(service: Service) -> dict[str, Any]:
@@ -44,6 +50,7 @@ def metadata(service: Service) -> dict[str, Any]:
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
         "token_endpoint_auth_methods_supported": public_too,
         "grant_types_supported": list(GRANT_TYPES),
+        **(_ID_JAG if settings.experimental_id_jag else {}),
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
         "introspection_endpoint_auth_methods_supported": SECRET_METHODS,
         "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
@@ -64,6 +71,7 @@ def metadata(service: Service) -> dict[str, Any]:
             "at_hash",
             "amr",
             "sid",
+            "origin_jti",
             "preferred_username",
         ],
         "scopes_supported": [p.name for p in service.catalogue.permissions],

@@ -1,4 +1,4 @@
-"""Clients, principals and signing keys in memory, kept fresh by tailing the log.
+"""Clients, principals, trusted issuers and signing keys in memory, kept fresh by tailing the log.
 
 All of them live in the directory partition, so that the tail reads a small index and none of the
 tokens. A change made on one replica binds every replica within a refresh; a replica that could not
@@ -25,6 +25,7 @@ from domain.client import Client
 from domain.principal import Principal
 from domain.recorded import Administered
 from domain.signing_key import SigningKey
+from domain.trusted_issuer import TrustedIssuer
 
 REFRESH_SECONDS = 0.2
 STALE_SECONDS = 5.0
@@ -50,6 +51,7 @@ class LogDirectory:
         self._entries: dict[UUID, Administered] = {}
         self._clients: dict[str, Client] = {}
         self._principals: dict[str, Principal] = {}
+        self._issuers: dict[str, TrustedIssuer] = {}
         self._keys: dict[str, SigningKey] = {}
         self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +79,14 @@ class LogDirectory:
     def principal(self, subject: str) -> Principal | None:
         """Return the principal, or None."""
         return self._principals.get(subject)
+
+    def issuer(self, issuer: str) -> TrustedIssuer | None:
+        """Return the issuer, removed or not, or None where it never was trusted."""
+        return self._issuers.get(issuer)
+
+    def issuers(self) -> Iterable[TrustedIssuer]:
+        """Return every issuer that is or was trusted, by name."""
+        return [self._issuers[name] for name in sorted(self._issuers)]
 
     def clients(self) -> Iterable[Client]:
         """Return every client, disabled ones too, by client_id."""
@@ -128,6 +138,8 @@ class LogDirectory:
             self._clients[entry.client_id] = entry
         elif isinstance(entry, Principal):
             self._principals[entry.subject] = entry
+        elif isinstance(entry, TrustedIssuer):
+            self._issuers[entry.issuer] = entry
         elif isinstance(entry, SigningKey):
             self._keys[entry.kid] = entry
 

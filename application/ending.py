@@ -6,12 +6,14 @@ end. So what is on the streams is complete, and no look-up by session or family 
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from application.errors import ConflictingState
 from application.ledger.errors import Conflict
 from application.ports import EventLog
 from domain.access_token import AccessToken
+from domain.issuance import DeploymentPolicy
 from domain.provenance import Provenance
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
@@ -21,46 +23,65 @@ ATTEMPTS = 64
 """Lost races before giving up: each was won by somebody else on the same stream."""
 
 
+class EndingService(Protocol):
+    """What it takes to end something."""
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+
+    @property
+    def policy(self) -> DeploymentPolicy:
+        """The rules of the deployment."""
+
+
 async def ended_tokens(
-    jtis: Iterable[str], log: EventLog, *, by: str, reason: str, provenance: Provenance
+    jtis: Iterable[str], service: EndingService, *, by: str, reason: str, provenance: Provenance
 ) -> list[AccessToken]:
-    """Return the tokens `jtis`, revoked with what descends from them and not saved yet.
+    """Return the tokens `jtis`, revoked and not saved yet; what descends from them is void too,
+    unless the policy says otherwise.
 
     Raises LedgerUnavailable.
     """
-    found = await asyncio.gather(*(log.load(UUID(jti)) for jti in jtis))
+    found = await asyncio.gather(*(service.log.load(UUID(jti)) for jti in jtis))
     tokens = [token for token in found if isinstance(token, AccessToken)]
+    descendants = service.policy.end_descendants
     for token in tokens:
-        token.revoke(by=by, reason=reason, provenance=provenance, descendants=True)
+        token.revoke(by=by, reason=reason, provenance=provenance, descendants=descendants)
     return tokens
 
 
 async def ended_family(
-    family: RefreshTokenFamily, log: EventLog, *, by: str, reason: str, provenance: Provenance
+    family: RefreshTokenFamily,
+    service: EndingService,
+    *,
+    by: str,
+    reason: str,
+    provenance: Provenance,
 ) -> Sequence[Recorded]:
     """Return the family and its living tokens, revoked and not saved yet. Raises as above."""
     alive = family.tokens_alive(provenance.occurred_at)
     family.revoke(by=by, reason=reason, provenance=provenance)
     tokens = await ended_tokens(
-        (token.jti for token in alive), log, by=by, reason=reason, provenance=provenance
+        (token.jti for token in alive), service, by=by, reason=reason, provenance=provenance
     )
     return [family, *tokens]
 
 
 async def end_family(
-    family_id: UUID, log: EventLog, *, by: str, reason: str, provenance: Provenance
+    family_id: UUID, service: EndingService, *, by: str, reason: str, provenance: Provenance
 ) -> bool:
     """Revoke a family and its access tokens; False where there is none.
 
     Raises ConflictingState after too many lost races, LedgerUnavailable.
     """
     for _ in range(ATTEMPTS):
-        family = await log.load(family_id)
+        family = await service.log.load(family_id)
         if not isinstance(family, RefreshTokenFamily):
             return False
         try:
-            await log.save(
-                *await ended_family(family, log, by=by, reason=reason, provenance=provenance)
+            await service.log.save(
+                *await ended_family(family, service, by=by, reason=reason, provenance=provenance)
             )
         except Conflict:
             continue
@@ -69,7 +90,7 @@ async def end_family(
 
 
 async def end_session(
-    session_id: str, log: EventLog, *, by: str, reason: str, provenance: Provenance
+    session_id: str, service: EndingService, *, by: str, reason: str, provenance: Provenance
 ) -> Session | None:
     """End a session, its families and their tokens; None where there is no such session.
 
@@ -80,12 +101,12 @@ async def end_session(
     except ValueError:
         return None
     for _ in range(ATTEMPTS):
-        session = await log.load(stream_id)
+        session = await service.log.load(stream_id)
         if not isinstance(session, Session):
             return None
-        unit = await _ended_session(session, log, by=by, reason=reason, provenance=provenance)
+        unit = await _ended_session(session, service, by=by, reason=reason, provenance=provenance)
         try:
-            await log.save(*unit)
+            await service.log.save(*unit)
         except Conflict:
             continue
         return session
@@ -93,19 +114,19 @@ async def end_session(
 
 
 async def _ended_session(
-    session: Session, log: EventLog, *, by: str, reason: str, provenance: Provenance
+    session: Session, service: EndingService, *, by: str, reason: str, provenance: Provenance
 ) -> Sequence[Recorded]:
     living = [one for one in session.authorized if provenance.occurred_at < one.expires_at]
     session.end(by=by, reason=reason, provenance=provenance)
     families = await asyncio.gather(
-        *(log.load(UUID(one.family_id)) for one in living if one.family_id)
+        *(service.log.load(UUID(one.family_id)) for one in living if one.family_id)
     )
     alone = [one.jti for one in living if one.family_id is None]
     parts = await asyncio.gather(
         *(
-            ended_family(family, log, by=by, reason=reason, provenance=provenance)
+            ended_family(family, service, by=by, reason=reason, provenance=provenance)
             for family in families
         )
     )
-    tokens = await ended_tokens(alone, log, by=by, reason=reason, provenance=provenance)
+    tokens = await ended_tokens(alone, service, by=by, reason=reason, provenance=provenance)
     return [session, *(part for family in parts for part in family), *tokens]

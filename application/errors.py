@@ -6,7 +6,8 @@ OAuthError
 │   └── UnusableToken         400  a subject or actor token; one text for every cause
 ├── InvalidClient             401  client authentication failed; one text for every cause
 ├── InvalidGrant              400  the presented grant or token is not the caller's to use
-│   └── UnusableGrant         400  a code or refresh token; one text for every cause
+│   ├── UnusableGrant         400  a code or refresh token; one text for every cause
+│   └── UnusableAssertion     400  an assertion; one text for every cause
 ├── UnauthorizedClient        400  the client may not use this grant type
 ├── UnsupportedGrantType      400  this service has no such grant type
 ├── InvalidScope              400  unknown scope, or nothing left to grant
@@ -26,6 +27,7 @@ OAuthError
 ├── NotFound                  404  an administration or audit object does not exist
 ├── ConflictingState          409  an administrative act does not fit the present state
 ├── TemporarilyUnavailable    503  PostgreSQL is away: nothing may be issued
+│   └── IssuerAway            503  the keys of a trusted issuer cannot be fetched
 └── ServerError               500  our fault, with the request id and nothing else
 
 `description` is public, ASCII and free of secrets; `reason` is the true cause, for the record.
@@ -85,6 +87,15 @@ class UnusableGrant(InvalidGrant):
     def __init__(self, *, reason: str) -> None:
         super().__init__(
             "the grant is invalid, expired, revoked or not this client's", reason=reason
+        )
+
+
+class UnusableAssertion(InvalidGrant):
+    """An assertion is refused; one text for every cause (RFC 7521, Section 4.1.1)."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            "the assertion is invalid, expired, used before, or not for this client", reason=reason
         )
 
 
@@ -222,6 +233,16 @@ class TemporarilyUnavailable(OAuthError):
 
     def __init__(self, *, reason: str) -> None:
         super().__init__("the service cannot record at the moment; try again", reason=reason)
+
+
+class IssuerAway(TemporarilyUnavailable):
+    """The keys of a trusted issuer cannot be fetched, so that its token can neither be believed
+    nor refused.
+    """
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason=reason)
+        self.description = "the issuer of the token cannot be reached at the moment; try again"
 
 
 class ServerError(OAuthError):

@@ -2,8 +2,9 @@
 
 1 the caller is an authenticated confidential client (Section 2.1), 2 the token is one of ours and
 not expired, 3 the caller may see it: its own, or of an audience it serves, 4 the log says that it
-was issued and not revoked, 5 its client is enabled, and the person behind it, or its client's
-owner, active, 6 no token that it descends from was revoked with its descendants. A refresh token is
+was issued and not revoked, 5 its client is enabled, the person behind it, or its client's
+owner, active, and an issuer that vouched for it still trusted, 6 no token that it descends from was
+revoked with its descendants, and 5 holds for each. A refresh token is
 seen by its own client alone.
 
 Anything else is `{"active": false}` and nothing more: Section 2.2 "the authorization server MUST
@@ -24,7 +25,7 @@ from application.ports import Clock, Directory, EventLog
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from domain.access_token import AccessToken
 from domain.client import Client
-from domain.client_configuration import ClientType
+from domain.client_configuration import CLIENT_CREDENTIALS, ClientType
 from domain.refresh_token_family import RefreshTokenFamily
 
 INACTIVE: Mapping[str, Any] = {"active": False}
@@ -35,6 +36,9 @@ class TokenVerifier(Protocol):
 
     def verify(self, token: str) -> VerifiedClaims:
         """Return the claims of a token of ours, expired or not. Raises UnverifiableToken."""
+
+    def verify_id_token(self, token: str) -> Mapping[str, Any]:
+        """Return the claims of an ID token of ours, expired or not. Raises UnverifiableToken."""
 
 
 class LivenessService(Protocol):
@@ -86,40 +90,43 @@ def require_confidential(caller: AuthenticatedClient) -> None:
 
 async def is_live(verified: VerifiedClaims, service: LivenessService) -> bool:
     """Tell whether a token of ours is live; see `living_token`. Raises LedgerUnavailable."""
-    return await living_token(verified, service) is not None
+    return await living_token(verified.token_id, service) is not None
 
 
-async def living_token(verified: VerifiedClaims, service: LivenessService) -> AccessToken | None:
+async def living_token(token_id: str, service: LivenessService) -> AccessToken | None:
     """Return the record of a token that is issued, not revoked, and all behind it still active.
 
-    The end of a family or a session needs no look-up: it revokes each of its tokens with what
-    descends from them. Raises LedgerUnavailable.
+    What stands behind its ancestors counts as well. The end of a family or a session needs no
+    look-up: it revokes each of its tokens. Raises LedgerUnavailable.
     """
-    if not _stands(verified, service.directory):
-        return None
-    record = await service.log.load(UUID(verified.token_id))
+    record = await service.log.load(UUID(token_id))
     if not isinstance(record, AccessToken) or record.revoked:
         return None
-    ancestors = await asyncio.gather(
-        *(service.log.load(UUID(jti)) for jti in record.issued.lineage)
-    )
-    cut = any(not isinstance(one, AccessToken) or one.cut for one in ancestors)
-    return None if cut else record
+    if not _stands(record, service.directory):
+        return None
+    ancestors = await asyncio.gather(*(service.log.load(UUID(jti)) for jti in record.lineage))
+    for one in ancestors:
+        if not isinstance(one, AccessToken) or one.cut or not _stands(one, service.directory):
+            return None
+    return record
 
 
-def _stands(verified: VerifiedClaims, directory: Directory) -> bool:
-    client = directory.client(verified.client_id)
+def _stands(token: AccessToken, directory: Directory) -> bool:
+    issued = token.issued
+    client = directory.client(issued.client_id)
     if client is None or not client.enabled:
         return False
-    subject = str(verified.claims["sub"])
-    if "auth_time" in verified.claims:
-        return _active(subject, directory)
-    if "act" in verified.claims and directory.principal(subject) is None:
-        # A machine, for which another one acts.
-        machine = directory.client(subject)
+    if issued.descent is not None and issued.descent.vouched is not None:
+        issuer = directory.issuer(issued.descent.vouched.issuer)
+        if issuer is None or not issuer.trusted:
+            return False
+    if issued.grant_type == CLIENT_CREDENTIALS:
+        return client.owner is None or _active(client.owner, directory)
+    if issued.descent is not None and issued.owner_version is None:
+        # On behalf of a machine.
+        machine = directory.client(issued.subject)
         return machine is not None and machine.enabled
-    responsible = subject if "act" in verified.claims else client.owner
-    return responsible is None or _active(responsible, directory)
+    return _active(issued.subject, directory)
 
 
 def _active(subject: str, directory: Directory) -> bool:

@@ -15,6 +15,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
@@ -78,7 +79,17 @@ class Outbound:
         """Return the JSON object at `url`, which must lie on `host` (a port with it, unless the
         scheme's own). Raises OutboundRefused, OutboundFailed.
         """
-        return await self._ask("GET", url, host=host)
+        return (await self._ask("GET", url, host=host))[0]
+
+    async def get_lasting_json(
+        self, url: str, *, host: str
+    ) -> tuple[dict[str, Any], timedelta | None]:
+        """Return what `get_json` does, and how long it may be kept (RFC 9111, Section 5.2.2.1).
+
+        None where the answer does not say; raises as `get_json`.
+        """
+        document, headers = await self._ask("GET", url, host=host)
+        return document, _max_age(headers.get("Cache-Control", ""))
 
     async def post_form(
         self,
@@ -91,21 +102,23 @@ class Outbound:
         """Send `form` and return the JSON object of the answer; `auth` is a client id and its
         secret for HTTP Basic. Raises as `get_json`.
         """
-        return await self._ask("POST", url, host=host, data=form, auth=_basic(auth))
+        return (await self._ask("POST", url, host=host, data=form, auth=_basic(auth)))[0]
 
     @cached_property
     def _tls(self) -> SSLContext:
         return httpx.create_ssl_context()
 
-    async def _ask(self, method: str, url: str, *, host: str, **content: Any) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, url: str, *, host: str, **content: Any
+    ) -> tuple[dict[str, Any], httpx.Headers]:
         target = _checked_url(url, host)
         try:
             async with asyncio.timeout(self._seconds):
                 addresses = await self._addresses(target)
-                body = await self._first_answer(method, target, addresses, content)
+                body, headers = await self._first_answer(method, target, addresses, content)
         except TimeoutError:
             raise OutboundFailed(f"{host}: no answer within {self._seconds:g} s") from None
-        return _json_object(body, host)
+        return _json_object(body, host), headers
 
     async def _addresses(self, target: httpx.URL) -> Sequence[Address]:
         """Return where to connect to: rule 2."""
@@ -131,7 +144,7 @@ class Outbound:
 
     async def _first_answer(
         self, method: str, target: httpx.URL, addresses: Sequence[Address], content: dict[str, Any]
-    ) -> bytes:
+    ) -> tuple[bytes, httpx.Headers]:
         for address in addresses:
             try:
                 return await self._exchange(method, target, address, content)
@@ -144,7 +157,7 @@ class Outbound:
 
     async def _exchange(
         self, method: str, target: httpx.URL, address: Address, content: dict[str, Any]
-    ) -> bytes:
+    ) -> tuple[bytes, httpx.Headers]:
         """Rules 3 and 4. A client of its own for each request: a connection kept open to an
         address would serve another name on it.
         """
@@ -166,7 +179,7 @@ class Outbound:
                 body += chunk
                 if len(body) > MAX_BYTES:
                     raise OutboundRefused(f"{target.host}: the answer is too long")
-            return bytes(body)
+            return bytes(body), response.headers
 
 
 def _checked_url(url: str, host: str) -> httpx.URL:
@@ -229,6 +242,17 @@ def _check_head(response: httpx.Response, host: str) -> None:
     # What 256 KiB would unpack to is not known before they are.
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise OutboundRefused(f"{host}: the answer is compressed")
+
+
+def _max_age(cache_control: str) -> timedelta | None:
+    words = [word.strip().lower() for word in cache_control.split(",")]
+    if "no-store" in words or "no-cache" in words:
+        return timedelta(0)
+    ages = [word.removeprefix("max-age=") for word in words if word.startswith("max-age=")]
+    # Nine digits are thirty years: more is no number that a moment can be added to.
+    if len(ages) != 1 or not (ages[0].isascii() and ages[0].isdigit()) or len(ages[0]) > 9:
+        return None
+    return timedelta(seconds=int(ages[0]))
 
 
 def _json_object(body: bytes, host: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from domain.issuance import SigningChoice
 from domain.principal import Principal
 from domain.recorded import Recorded
 from domain.signing_key import SigningKey
+from domain.trusted_issuer import TrustedIssuer
 
 
 class Clock(Protocol):
@@ -51,6 +52,9 @@ class Directory(Protocol):
 
     def principal(self, subject: str) -> Principal | None:
         """Return the principal, or None."""
+
+    def issuer(self, issuer: str) -> TrustedIssuer | None:
+        """Return the issuer, removed or not, or None where it never was trusted."""
 
     def require_fresh(self) -> None:
         """Raise LedgerUnavailable where the log could not be read for too long."""

@@ -14,21 +14,17 @@ from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
-from application.ending import ATTEMPTS, end_family
+from application.ending import ATTEMPTS, EndingService, end_family
 from application.errors import InvalidGrant, TemporarilyUnavailable
 from application.introspection import TokenVerifier
 from application.ledger.errors import Conflict
-from application.ports import EventLog
 from application.request_context import RequestContext
 from application.token_keys import UnverifiableToken
 from domain.access_token import AccessToken
 from domain.refresh_token_family import RefreshTokenFamily
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(EndingService, Protocol):
     @property
     def verifier(self) -> TokenVerifier: ...
 
@@ -91,7 +87,7 @@ async def _revoke_family(
         raise InvalidGrant(_ANOTHERS)
     await end_family(
         family.id,
-        service.log,
+        service,
         by=client_id,
         reason="revoked by its client",
         provenance=context.provenance,

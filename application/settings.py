@@ -4,13 +4,13 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import (
     AliasChoices,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -18,16 +18,19 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.client_configuration import MAX_FAMILY_SECONDS, MAX_LIFETIME, SIGNING_ALGORITHMS
+from domain.https_url import require_https_url
 from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
+from domain.trusted_issuer import IssuerTerms
 
-# Neither user, query, fragment, white space nor anything that a log line could break on.
-_PLAIN_URL = re.compile(r"[A-Za-z0-9:/._~%\[\]-]+")
 _URL_RULE = "must have a host and neither query, fragment"
 _ISSUER_RULE = f"{_URL_RULE} nor trailing slash"
 _UPSTREAM_RULE = f"{_URL_RULE} nor user"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, Section 3.3
+
+
+_ISSUERS = TypeAdapter(tuple[IssuerTerms, ...])
 
 
 class SettingsError(Exception):
@@ -141,6 +144,18 @@ class Settings(BaseSettings):
     upstream_roles: WordList = Field(
         default=("user",), description="Roles of people who are registered that way"
     )
+    trusted_issuers_file: Path | None = Field(
+        default=None,
+        description="JSON list of issuers to trust, put into force at each start",
+    )
+    end_descendants: bool = Field(
+        default=True,
+        description="The end of a session or family voids what was exchanged from its tokens too",
+    )
+    experimental_id_jag: bool = Field(
+        default=False,
+        description="Issue and take identity assertions for other authorization servers (ID-JAG)",
+    )
     outbound_private_hosts: WordList = Field(
         default=(), description="Hosts which we fetch from that may lie on private addresses"
     )
@@ -180,7 +195,9 @@ class Settings(BaseSettings):
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
-        if value and _host_of(value, rule=_ISSUER_RULE) and value.endswith("/"):
+        if value:
+            require_https_url(value, rule=_ISSUER_RULE)
+        if value.endswith("/"):
             raise ValueError(_ISSUER_RULE)
         return value
 
@@ -189,7 +206,7 @@ class Settings(BaseSettings):
     def _upstream_issuer(cls, value: str) -> str:
         # Some providers end theirs with a slash, and it must match to the letter.
         if value:
-            _host_of(value, rule=_UPSTREAM_RULE)
+            require_https_url(value, rule=_UPSTREAM_RULE)
         return value
 
     @field_validator("upstream_client_id", "upstream_client_secret")
@@ -233,7 +250,20 @@ class Settings(BaseSettings):
             family_lifetime=self.family_lifetime,
             family_idle_lifetime=self.family_idle_lifetime,
             rotation_grace=self.rotation_grace,
+            end_descendants=self.end_descendants,
+            id_jag=self.experimental_id_jag,
         )
+
+    def trusted_issuers(self) -> tuple[IssuerTerms, ...]:
+        """Return the issuers to trust. Raises SettingsError for an unreadable or invalid file."""
+        if self.trusted_issuers_file is None:
+            return ()
+        try:
+            return _ISSUERS.validate_json(self.trusted_issuers_file.read_bytes())
+        except OSError as error:
+            raise SettingsError(f"GRANTLEDGER_TRUSTED_ISSUERS_FILE: {error.strerror}") from None
+        except ValidationError as error:
+            raise SettingsError(f"GRANTLEDGER_TRUSTED_ISSUERS_FILE: {_problem(error)[1]}") from None
 
     def catalogue(self) -> Catalogue:
         """Return the scope catalogue. Raises SettingsError for an unreadable or invalid file."""
@@ -256,24 +286,6 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_first_problem(error)) from None
-
-
-def _host_of(url: str, *, rule: str) -> str:
-    """Return the host of an issuer's URL. Raises ValueError with `rule` or that it must be https.
-
-    RFC 8414, Section 2: https, no query, no fragment; http only where nobody else listens.
-    """
-    try:
-        parts = urlsplit(url)
-        port_is_one = parts.port is None or parts.port > 0
-    except ValueError:
-        raise ValueError(rule) from None
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
-        raise ValueError("must be an https URL (http only on the loopback interface)")
-    if not _PLAIN_URL.fullmatch(url) or not parts.hostname or not port_is_one:
-        raise ValueError(rule)
-    return parts.hostname
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -19,10 +19,12 @@ from jwt.utils import base64url_encode
 
 from application.errors import TemporarilyUnavailable
 from application.key_material import algorithm_of
-from domain.access_token import AccessToken
+from domain.access_token import ID_JAG, AccessToken
+from domain.descent import Actor
 from domain.issuance import SigningChoice
 from domain.signing_key import KeyState, SigningKey
 
+ID_JAG_TYPE = "oauth-id-jag+jwt"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, Section 2.1, not a secret
 ID_TOKEN_TYPE = "JWT"  # noqa: S105  # the media type of RFC 7519, Section 5.1
 _OTHERWISE = {TOKEN_TYPE: "not an access token", ID_TOKEN_TYPE: "not an ID token"}
@@ -112,7 +114,7 @@ class TokenKeys:
                 active[key.algorithm] = SigningChoice(key.kid, key.algorithm)
                 headers = {
                     typ: _segment({"alg": key.algorithm, "typ": typ, "kid": key.kid})
-                    for typ in (TOKEN_TYPE, ID_TOKEN_TYPE)
+                    for typ in (TOKEN_TYPE, ID_TOKEN_TYPE, ID_JAG_TYPE)
                 }
                 signers[key.kid] = _Signer(private_keys[key.kid], algorithm, headers)
         self._active, self._signers, self._verifiers = active, signers, verifiers
@@ -131,6 +133,8 @@ class TokenKeys:
     def mint(self, token: AccessToken) -> str:
         """Return the signed JWT of a token that was decided."""
         issued = token.issued
+        if issued.form == ID_JAG:
+            return self._mint_id_jag(token)
         begins = int(issued.timestamp.timestamp())
         audience = issued.audience
         claims: dict[str, Any] = {
@@ -149,10 +153,36 @@ class TokenKeys:
             claims["plugin_id"] = issued.plugin_id
         if issued.authenticated_at is not None:
             claims["auth_time"] = int(issued.authenticated_at.timestamp())
+        if issued.roles is not None:
             claims["roles"] = issued.roles
-        if issued.actors:
-            claims["act"] = nested(issued.actors)
+        if issued.may_act is not None:
+            claims["may_act"] = permitted(issued.may_act)
+        if token.actors:
+            claims["act"] = nested(token.actors)
         return self.sign(claims, SigningChoice(issued.kid, issued.algorithm))
+
+    def _mint_id_jag(self, token: AccessToken) -> str:
+        """Return an identity assertion (draft-ietf-oauth-identity-assertion-authz-grant).
+
+        It says no more about the person than its audience needs: neither session nor roles.
+        """
+        issued = token.issued
+        resource = issued.descent.resource if issued.descent else ()
+        claims = {
+            "iss": self._issuer,
+            "sub": issued.subject,
+            "aud": issued.audience[0],
+            "client_id": issued.client_id,
+            "jti": str(token.id),
+            "exp": int(issued.expires_at.timestamp()),
+            "iat": int(issued.timestamp.timestamp()),
+            "scope": " ".join(issued.scope),
+            **({"resource": resource} if resource else {}),
+        }
+        if issued.authenticated_at is not None:
+            claims["auth_time"] = int(issued.authenticated_at.timestamp())
+        choice = SigningChoice(issued.kid, issued.algorithm)
+        return self.sign(claims, choice, token_type=ID_JAG_TYPE)
 
     def mint_id_token(
         self, token: AccessToken, access_token: str, *, about: Mapping[str, Any]
@@ -173,6 +203,7 @@ class TokenKeys:
             "auth_time": int(issued.authenticated_at.timestamp()),
             "at_hash": base64url_encode(digest[: len(digest) // 2]).decode(),
             "sid": issued.session_id,
+            "origin_jti": str(token.id),
             **about,
         }
         choice = SigningChoice(issued.kid, issued.algorithm)
@@ -240,12 +271,21 @@ class TokenKeys:
         return claims
 
 
-def nested(actors: Sequence[str]) -> dict[str, Any]:
+def nested(actors: Sequence[Actor]) -> dict[str, Any]:
     """Return the `act` claim (RFC 8693, Section 4.1) of `actors`, the newest first."""
     act: dict[str, Any] = {}
     for actor in reversed(actors):
-        act = {"sub": actor, **({"act": act} if act else {})}
+        issuer = {} if actor.issuer is None else {"iss": actor.issuer}
+        act = {"sub": actor.subject, **issuer, **({"act": act} if act else {})}
     return act
+
+
+def permitted(may_act: Sequence[str]) -> dict[str, Any]:
+    """Return the `may_act` claim (RFC 8693, Section 4.4), which is about one party.
+
+    For several, or nobody, its `sub` is a list: who takes that for no name lets nobody act.
+    """
+    return {"sub": may_act[0] if len(may_act) == 1 else list(may_act)}
 
 
 def _access_claims(claims: Mapping[str, Any]) -> VerifiedClaims:

@@ -7,8 +7,12 @@ possible. The event carries everything the decision rested on, so that it explai
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.descent import Actor, Descent
 from domain.provenance import Provenance
 from domain.recorded import Recorded
+
+ACCESS_TOKEN = "access_token"  # noqa: S105  # the name of a type
+ID_JAG = "id_jag"
 
 
 class AccessToken(Recorded):
@@ -35,9 +39,9 @@ class AccessToken(Recorded):
         `requested_scope` is None where the request named none; `withheld_*` is what the narrowing
         removed and where it was lacking; `policy` fingerprints the scope catalogue in force. In
         grants for a person the owner is that person: `roles` it had, when it `authenticated_at`,
-        and `family_id`, the family that the token was issued with. A token that was exchanged has
-        the `jti` of its ancestors in `lineage`, the oldest first, and in `actors` who acts, the
-        newest first; `withheld_by_subject` is what the exchanged token did not pass on.
+        and `family_id`, the family that the token was issued with. `descent` tells what a token was
+        exchanged from, `may_act` who may act for its subject (None for whoever gets it), and
+        `form` whether it is an access_token, or an id_jag for another authorization server.
         """
 
         TOPIC = "token.issued"
@@ -62,9 +66,9 @@ class AccessToken(Recorded):
         family_id: str | None
         authenticated_at: datetime | None
         roles: tuple[str, ...] | None
-        lineage: tuple[str, ...]
-        actors: tuple[str, ...]
-        withheld_by_subject: tuple[str, ...]
+        descent: Descent | None
+        may_act: tuple[str, ...] | None
+        form: str
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -74,7 +78,7 @@ class AccessToken(Recorded):
         @staticmethod
         def upcast_v2_v3(state: dict[str, Any]) -> None:
             """Up to version 2 nobody acted for somebody else."""
-            state.update(lineage=(), actors=(), withheld_by_subject=())
+            state.update(descent=None, may_act=None, form=ACCESS_TOKEN)
 
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.issued = self
@@ -102,6 +106,16 @@ class AccessToken(Recorded):
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.revoked = True
             aggregate.cut = aggregate.cut or self.descendants
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The `jti` of its ancestors, the oldest first."""
+        return self.issued.descent.lineage if self.issued.descent else ()
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        """Who acts, the newest first."""
+        return self.issued.descent.actors if self.issued.descent else ()
 
     def revoke(
         self, *, by: str, reason: str, provenance: Provenance, descendants: bool = False

@@ -15,6 +15,7 @@ from domain.client_configuration import (
     Audiences,
     ClientConfiguration,
     ClientType,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
@@ -49,7 +50,7 @@ class Client(IssuingClient, Administered):
         """The client exists, with this configuration and no credential yet."""
 
         TOPIC = "client.registered"
-        class_version = 2
+        class_version = 3
         name: str
         client_type: ClientType
         grant_types: tuple[str, ...]
@@ -59,11 +60,17 @@ class Client(IssuingClient, Administered):
         tokens: TokenPolicy
         redirects: Redirects
         refresh: RefreshPolicy
+        delegation: Delegation
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
             """Version 1 knew no browsers: nothing to redirect to, no refresh tokens."""
             state.update(redirects={}, refresh={})
+
+        @staticmethod
+        def upcast_v2_v3(state: dict[str, Any]) -> None:
+            """Up to version 2 nobody acted for somebody else."""
+            state.update(delegation={})
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.client_id = self.client_id
@@ -76,6 +83,7 @@ class Client(IssuingClient, Administered):
             aggregate.tokens = self.tokens
             aggregate.redirects = self.redirects
             aggregate.refresh = self.refresh
+            aggregate.delegation = self.delegation
             aggregate.enabled = True
             aggregate.secrets = ()
 
@@ -168,6 +176,17 @@ class Client(IssuingClient, Administered):
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.refresh = self.refresh
+
+    class DelegationChanged(Event):
+        """Who may act for the subjects of the client's tokens, and how it acts itself, is now so;
+        tokens that were issued keep what they say.
+        """
+
+        TOPIC = "client.delegation_changed"
+        delegation: Delegation
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.delegation = self.delegation
 
     class Disabled(Event):
         """Nothing is issued to the client any more."""
@@ -299,6 +318,11 @@ class Client(IssuingClient, Administered):
         """Change how families of the client are begun."""
         if refresh != self.refresh:
             self._change(self.RefreshPolicyChanged, provenance, refresh=refresh)
+
+    def set_delegation(self, delegation: Delegation, *, provenance: Provenance) -> None:
+        """Change who may act for the subjects of the client's tokens."""
+        if delegation != self.delegation:
+            self._change(self.DelegationChanged, provenance, delegation=delegation)
 
     def disable(self, provenance: Provenance) -> None:
         """Issue nothing to the client any more; a second time changes nothing."""

@@ -13,12 +13,14 @@ AUTHORIZATION_CODE = "authorization_code"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant type
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # likewise
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 GRANT_TYPES = (
     CLIENT_CREDENTIALS,
     AUTHORIZATION_CODE,
     REFRESH_TOKEN,
     DEVICE_CODE,
     TOKEN_EXCHANGE,
+    JWT_BEARER,
 )
 SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA")
 MAX_LIFETIME = timedelta(hours=24)
@@ -121,6 +123,22 @@ class RefreshPolicy(BaseModel):
     grace: int | None = Field(default=None, ge=0, le=60)
 
 
+class Delegation(BaseModel):
+    """Who may act for whom by token exchange (RFC 8693).
+
+    `may_act` names, by `sub`, who may act for the subjects of this client's tokens; None leaves it
+    to who gets hold of one, and nobody is named by an empty list. `impersonation` lets the client
+    itself act without being named in `act`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    may_act: tuple[Annotated[str, Field(pattern=SUBJECT)], ...] | None = Field(
+        default=None, max_length=20, examples=[["billing-agent"]]
+    )
+    impersonation: bool = False
+
+
 class ClientConfiguration(BaseModel):
     """Everything that is set when a client is registered."""
 
@@ -136,6 +154,7 @@ class ClientConfiguration(BaseModel):
     tokens: TokenPolicy = TokenPolicy()
     redirects: Redirects = Redirects()
     refresh: RefreshPolicy = RefreshPolicy()
+    delegation: Delegation = Delegation()
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClientConfiguration":

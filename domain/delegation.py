@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.access_token import AccessToken
+from domain.access_token import ACCESS_TOKEN, AccessToken
+from domain.descent import Actor, Vouched
 from domain.errors import DelegationRefused, ScopeNotGranted
 from domain.permissions import Catalogue, Tier
 
@@ -18,19 +19,23 @@ MAX_ACTORS = 5
 
 @dataclass(frozen=True, slots=True)
 class SubjectToken:
-    """The token that is exchanged, as it was issued. `lineage` is that of its ancestors."""
+    """The token that is exchanged, as it was issued. `lineage` is that of its ancestors.
 
-    jti: str
-    client_id: str
+    A token of a trusted issuer is `vouched` for and has no `jti` here. `may_act` names who may act
+    for its subject, None for anybody.
+    """
+
+    jti: str | None
     subject: str
     session_id: str
     scope: tuple[str, ...]
-    audience: tuple[str, ...]
     expires_at: datetime
     authenticated_at: datetime | None
-    family_id: str | None
-    actors: tuple[str, ...]
-    lineage: tuple[str, ...]
+    client_id: str | None = None
+    actors: tuple[Actor, ...] = ()
+    lineage: tuple[str, ...] = ()
+    may_act: tuple[str, ...] | None = None
+    vouched: Vouched | None = None
 
     @classmethod
     def of(cls, token: AccessToken) -> "SubjectToken":
@@ -42,26 +47,30 @@ class SubjectToken:
             subject=issued.subject,
             session_id=issued.session_id,
             scope=issued.scope,
-            audience=issued.audience,
             expires_at=issued.expires_at,
             authenticated_at=issued.authenticated_at,
-            family_id=issued.family_id,
-            actors=issued.actors,
-            lineage=issued.lineage,
+            actors=token.actors,
+            lineage=token.lineage,
+            may_act=issued.may_act,
         )
 
     @property
-    def root(self) -> str:
-        """The `jti` at the beginning of its lineage."""
+    def root(self) -> str | None:
+        """The `jti` at the beginning of its lineage, None where that is not ours."""
         return self.lineage[0] if self.lineage else self.jti
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What is exchanged, by whom: `actor` None stands for the client itself."""
+    """What is exchanged, and for what: without `actor_token` the client itself acts.
+
+    `resource` is what an ID-JAG is to be good for at its audience.
+    """
 
     subject_token: SubjectToken
     actor_token: SubjectToken | None = None
+    form: str = ACCESS_TOKEN
+    resource: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +83,26 @@ class Delegated:
     withheld_by_person: tuple[str, ...]
 
 
-def actors_of(exchange: Exchange, *, client_id: str) -> tuple[str, ...]:
+def actors_of(
+    exchange: Exchange, *, client_id: str, impersonates: bool = False
+) -> tuple[Actor, ...]:
     """Return who acts in the new token, the newest first (RFC 8693, Section 4.1).
 
-    Raises DelegationRefused where the chain would be deeper than MAX_ACTORS, or where subject and
-    actor come from different delegations: such a chain would tell a story that never happened.
+    A client that `impersonates` is not named. Raises DelegationRefused where the subject token's
+    `may_act` names somebody else (Section 4.4), where the chain would be deeper than MAX_ACTORS, or
+    where subject and actor come from different delegations: such a chain would tell a story that
+    never happened.
     """
     subject, actor = exchange.subject_token, exchange.actor_token
     if actor is not None and actor.lineage and actor.root != subject.root:
         raise DelegationRefused("subject_token and actor_token are of different lineages")
+    if actor is not None and actor.actors:
+        # Its subject does not act itself, and naming it would leave out who does.
+        raise DelegationRefused("in the actor_token somebody acts for somebody else")
     newest = client_id if actor is None else actor.subject
-    actors = (newest, *subject.actors)
+    if subject.may_act is not None and newest not in subject.may_act:
+        raise DelegationRefused("actor mismatch: the subject_token's may_act names others")
+    actors = subject.actors if impersonates else (Actor(newest), *subject.actors)
     if len(actors) > MAX_ACTORS:
         raise DelegationRefused(f"more than {MAX_ACTORS} would act for one another")
     return actors
@@ -140,7 +158,7 @@ def _deficit(subject: Sequence[str], client: Sequence[str], person: Sequence[str
 def lineage_of(exchange: Exchange) -> tuple[str, ...]:
     """Return the lineage of the new token: that of the subject token, and it."""
     subject = exchange.subject_token
-    return (*subject.lineage, subject.jti)
+    return (*subject.lineage, *((subject.jti,) if subject.jti else ()))
 
 
 def bounded(expires_at: datetime, exchange: Exchange) -> datetime:

@@ -154,7 +154,8 @@ class DeploymentPolicy:
     `lifetime` is in seconds. `subject_is_owner` False makes `sub` the client_id always (RFC 9068,
     Section 2.2). `default_audience` is used by clients that have no default of their own. `issuer`
     is the audience of the userinfo endpoint. Lifetimes of families and the grace window of a
-    rotation are in seconds.
+    rotation are in seconds. `end_descendants` lets the end of a session or family void what was
+    exchanged from its tokens; `id_jag` turns on identity assertions for other servers.
     """
 
     catalogue: Catalogue
@@ -165,3 +166,5 @@ class DeploymentPolicy:
     family_lifetime: int = 30 * 86_400
     family_idle_lifetime: int = 7 * 86_400
     rotation_grace: int = 10
+    end_descendants: bool = True
+    id_jag: bool = False

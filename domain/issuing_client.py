@@ -24,11 +24,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domain.access_token import AccessToken
+from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
 from domain.client_configuration import (
     REFRESH_TOKEN,
     Audiences,
     ClientType,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
@@ -40,6 +41,7 @@ from domain.delegation import (
     lineage_of,
     narrow_for_exchange,
 )
+from domain.descent import Descent
 from domain.errors import (
     AudienceNotAllowed,
     GrantTypeNotRegistered,
@@ -63,32 +65,24 @@ from domain.principal import Principal
 from domain.provenance import Provenance
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
 
+ID_JAG_SECONDS = 300
+"""An assertion for another authorization server is used at once, or not at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
     """What a person let a client do, as a code, a family or a device approval holds it.
 
     `scope` and `resource` bound every token; an empty `resource` stands for the client's default.
-    `requested` is what the first request asked for.
+    `requested` is what the first request asked for. `authenticated_at` is None where an assertion
+    speaks for the person and does not say; `descent` tells of it.
     """
 
     requested: tuple[str, ...]
     scope: tuple[str, ...]
     resource: tuple[str, ...]
-    authenticated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Descent:
-    """Where a token that was exchanged comes from; others come from nowhere."""
-
-    lineage: tuple[str, ...] = ()
-    actors: tuple[str, ...] = ()
-    withheld: tuple[str, ...] = ()
-    exchange: Exchange | None = None
-
-
-_NO_DESCENT = _Descent()
+    authenticated_at: datetime | None
+    descent: Descent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,8 @@ class _Decision:
     owner: Principal | None
     authority: Authority | None = None
     family_id: UUID | None = None
-    descent: _Descent = _NO_DESCENT
+    descent: Descent | None = None
+    exchange: Exchange | None = None
 
 
 class IssuingClient:
@@ -115,6 +110,7 @@ class IssuingClient:
         tokens: TokenPolicy
         redirects: Redirects
         refresh: RefreshPolicy
+        delegation: Delegation
         version: int
 
     def issue_token(
@@ -133,8 +129,7 @@ class IssuingClient:
         PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive, ScopeUnknown,
         ScopeNotGranted, AudienceNotAllowed or AudienceMissing; then nothing is recorded.
         """
-        if self.client_type is ClientType.PUBLIC:  # 1
-            raise PublicClientRefused(f"a public client cannot use {grant_type}")
+        self._require_confidential(grant_type)  # 1
         self._require_registered(grant_type)  # 2
         requested = self.scopes if request.scope is None else request.scope  # 3
         self._require_owner(owner)  # 4
@@ -158,6 +153,13 @@ class IssuingClient:
             signing=signing,
             provenance=provenance,
         )
+
+    def require_grant(self, grant_type: str) -> None:
+        """Raise PublicClientRefused or GrantTypeNotRegistered where the client, which must be
+        confidential for it, cannot use a grant type.
+        """
+        self._require_confidential(grant_type)
+        self._require_registered(grant_type)
 
     def authorize(
         self,
@@ -230,7 +232,15 @@ class IssuingClient:
             audience = (*audience, policy.issuer)  # the userinfo endpoint takes the token
         return self._token(
             request,
-            _Decision(narrowing, audience, person.subject, person, authority, family_id),
+            _Decision(
+                narrowing,
+                audience,
+                person.subject,
+                person,
+                authority=authority,
+                family_id=family_id,
+                descent=authority.descent,
+            ),
             grant_type=grant_type,
             policy=policy,
             signing=signing,
@@ -252,34 +262,48 @@ class IssuingClient:
         """Decide about a token exchange (RFC 8693) and return the token's record.
 
         `person` is the principal that the subject token's `sub` names, None where it names none;
-        `owner` is this client's. Whether the tokens are live, and
-        meant for this client, is the caller's to know. Raises
-        PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive, PersonNotActive,
-        DelegationRefused, ScopeUnknown, ScopeNotGranted, AudienceNotAllowed or AudienceMissing;
-        then nothing is recorded.
+        `owner` is this client's. Whether the tokens are live, and meant for this client, is the
+        caller's to know. Raises PublicClientRefused, GrantTypeNotRegistered, OwnerNotActive,
+        PersonNotActive, DelegationRefused, ScopeUnknown, ScopeNotGranted, AudienceNotAllowed or
+        AudienceMissing; then nothing is recorded.
         """
         subject = exchange.subject_token
-        if self.client_type is ClientType.PUBLIC:  # 1
-            raise PublicClientRefused(f"a public client cannot use {grant_type}")
-        self._require_registered(grant_type)
+        self.require_grant(grant_type)  # 1
         self._require_owner(owner)
         if person is not None and not person.active:  # 4
             raise PersonNotActive("person deactivated")
-        actors = actors_of(exchange, client_id=self.client_id)  # 6, 7
+        impersonation = self.delegation.impersonation and exchange.actor_token is None
+        actors = actors_of(  # 6, 7
+            exchange, client_id=self.client_id, impersonates=impersonation
+        )
+        permissions = person.permissions(policy.catalogue) if person else frozenset()
         left = narrow_for_exchange(  # 8
             requested=request.scope,
             subject_scope=subject.scope,
             client_scopes=self.scopes,
-            permissions=person.permissions(policy.catalogue) if person else (),
+            permissions=permissions,
             catalogue=policy.catalogue,
         )
         audience = self._audience(request.audience, policy)  # 9
-        require_audiences(granted=left.granted, audience=audience, catalogue=policy.catalogue)
+        if exchange.form != ID_JAG:  # what its audience asks for is the audience's to know
+            require_audiences(granted=left.granted, audience=audience, catalogue=policy.catalogue)
+        descent = Descent(  # 12
+            lineage=lineage_of(exchange),
+            actors=actors,
+            of_subject=subject.scope,
+            of_client=self.scopes,
+            of_person=policy.catalogue.order(permissions) if person else None,
+            withheld=left.withheld_by_subject,
+            vouched=subject.vouched,
+            impersonation=impersonation,
+            resource=exchange.resource,
+        )
         narrowing = Narrowing(left.granted, left.withheld_by_client, left.withheld_by_person)
-        descent = _Descent(lineage_of(exchange), actors, left.withheld_by_subject, exchange)
         return self._token(
             request,
-            _Decision(narrowing, audience, subject.subject, person, descent=descent),
+            _Decision(
+                narrowing, audience, subject.subject, person, descent=descent, exchange=exchange
+            ),
             grant_type=grant_type,
             policy=policy,
             signing=signing,
@@ -308,6 +332,7 @@ class IssuingClient:
     ) -> RefreshTokenFamily:
         """Return the family that `token` is issued with, by the client's and deployment's terms."""
         refresh, issued = self.refresh, token.issued
+        assert authority.authenticated_at is not None  # families begin with a login
         terms = FamilyTerms(
             client_id=self.client_id,
             subject=issued.subject,
@@ -326,6 +351,10 @@ class IssuingClient:
             token=IssuedToken(str(token.id), issued.expires_at),
             provenance=provenance,
         )
+
+    def _require_confidential(self, grant_type: str) -> None:
+        if self.client_type is ClientType.PUBLIC:
+            raise PublicClientRefused(f"a public client cannot use {grant_type}")
 
     def _require_registered(self, grant_type: str) -> None:
         if grant_type not in self.grant_types:
@@ -353,13 +382,16 @@ class IssuingClient:
         provenance: Provenance,
     ) -> AccessToken:
         narrowing, owner, authority = decided.narrowing, decided.owner, decided.authority
-        descent = decided.descent
+        exchange = decided.exchange
+        form = exchange.form if exchange else ACCESS_TOKEN
         lifetime = self.tokens.lifetime or policy.lifetime
+        if form == ID_JAG:
+            lifetime = min(lifetime, ID_JAG_SECONDS)
         expires_at = provenance.occurred_at + timedelta(seconds=lifetime)
         authenticated_at = authority.authenticated_at if authority else None
-        if descent.exchange is not None:  # 10
-            expires_at = bounded(expires_at, descent.exchange)
-            authenticated_at = descent.exchange.subject_token.authenticated_at
+        if exchange is not None:  # 10
+            expires_at = bounded(expires_at, exchange)
+            authenticated_at = exchange.subject_token.authenticated_at
         return AccessToken._begin(  # noqa: SLF001  # the decision is ours, the fact the token's
             AccessToken.Issued,
             request.token_id,
@@ -386,8 +418,8 @@ class IssuingClient:
             policy=policy.catalogue.digest,
             family_id=str(decided.family_id) if decided.family_id else None,
             authenticated_at=authenticated_at,
-            roles=owner.roles if owner and authenticated_at else None,
-            lineage=descent.lineage,
-            actors=descent.actors,
-            withheld_by_subject=descent.withheld,
+            roles=owner.roles if owner and (authority or authenticated_at) else None,
+            descent=decided.descent,
+            may_act=self.delegation.may_act,
+            form=form,
         )

@@ -2,23 +2,19 @@
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from threading import Event
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import rich_click as click
 
-from api.cli.options import data_dir_option, examples, json_option, settings_in_force
+from api.cli.options import data_dir_option, examples, json_option
 from api.cli.outcomes import Refused
-from api.cli.running import opened_database
+from api.cli.running import opened_read_models
 from api.cli.tables import print_fields, print_json, print_json_line, print_rows, shown
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, of_token, search
-from projections.builds import ensure_tables
-from projections.session import open_session
-from projections.status import projection_status
 
 _POLL_SECONDS = 0.5
 _PAGE = 1000
@@ -73,7 +69,7 @@ def tail(
 ) -> None:
     """Show the newest entries, oldest first. --json prints one object a line."""
     search_these = partial(search, client_id=client_id, subject=subject, topic=topic)
-    with _audit_trail() as connection:
+    with opened_read_models(AUDIT_TRAIL) as connection:
         newest = search_these(newest_first=True, limit=max(lines, 1)).fetch(connection)
         position = newest[0].position if newest else 0
         shown_first = newest[:lines][::-1]
@@ -119,7 +115,7 @@ def _interrupted() -> Iterator[Event]:
 def show(*, what: str, as_json: bool) -> None:
     """Show everything about a token, by its jti, or one entry, by its position, in full."""
     query = _asked(what)
-    with _audit_trail() as connection:
+    with opened_read_models(AUDIT_TRAIL) as connection:
         entries = query.fetch(connection)
     if not entries:
         raise Refused(f"nothing is recorded as {what}, or not projected yet")
@@ -139,24 +135,6 @@ def _asked(what: str) -> Any:
         return of_token(UUID(what))
     except ValueError:
         raise click.UsageError("name a token by its jti, or an entry by its position") from None
-
-
-@contextmanager
-def _audit_trail() -> Iterator[psycopg.Connection[Any]]:
-    """Yield a connection to the read models; say so where they are behind the log."""
-    with (
-        opened_database(settings_in_force()) as url,
-        closing(open_session(url, name="cli")) as connection,
-    ):
-        ensure_tables(connection, [AUDIT_TRAIL])
-        behind = projection_status([AUDIT_TRAIL]).fetch(connection)[0].lag_events
-        if behind:
-            click.echo(
-                f"note: the audit trail is {behind} events behind the log; the service brings it"
-                " up to date, or `grantledger projections run`",
-                err=True,
-            )
-        yield connection
 
 
 def _print_lines(entries: Sequence[AuditEntry], *, as_json: bool) -> None:

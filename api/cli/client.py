@@ -15,11 +15,13 @@ from application.errors import NotFound
 from domain.client_configuration import (
     CLIENT_CREDENTIALS,
     DEVICE_CODE,
+    JWT_BEARER,
     SIGNING_ALGORITHMS,
     TOKEN_EXCHANGE,
     Audiences,
     ClientConfiguration,
     ClientType,
+    Delegation,
     Redirects,
     TokenPolicy,
 )
@@ -67,12 +69,16 @@ def client() -> None:
     "grant_types",
     multiple=True,
     metavar="NAME",
-    help="authorization_code, refresh_token, device_code, token_exchange or client_credentials"
-    " (the default); may be repeated",
+    help="authorization_code, refresh_token, device_code, token_exchange, jwt_bearer or"
+    " client_credentials (the default); may be repeated",
 )
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where codes may be sent")
 @click.option("--logout-uri", "logout_uris", multiple=True, help="Where a logout may lead")
 @click.option("--require-par", is_flag=True, help="Its authorization requests have to be pushed")
+@click.option("--may-act", multiple=True, metavar="SUBJECT", help="Who alone may act by its tokens")
+@click.option(
+    "--impersonation", is_flag=True, help="It exchanges tokens without being named in act"
+)
 @reason_option
 @json_option
 @data_dir_option
@@ -93,6 +99,8 @@ def create(  # noqa: PLR0913  # one argument an option
     redirect_uris: tuple[str, ...],
     logout_uris: tuple[str, ...],
     require_par: bool,
+    may_act: tuple[str, ...],
+    impersonation: bool,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -111,6 +119,7 @@ def create(  # noqa: PLR0913  # one argument an option
             post_logout_redirect_uris=logout_uris,
             require_pushed_authorization_requests=require_par,
         ),
+        delegation=Delegation(may_act=may_act or None, impersonation=impersonation),
     )
 
     async def work(service: Service) -> ClientWithSecret:
@@ -198,6 +207,41 @@ def set_scopes(
 
 
 @client.command(
+    "set-delegation",
+    epilog=examples(
+        "grantledger client set-delegation shop --may-act billing-agent",
+        "grantledger client set-delegation shop --nobody",
+        "grantledger client set-delegation shop --anybody --impersonation",
+    ),
+)
+@click.argument("client_id")
+@click.option("--may-act", multiple=True, metavar="SUBJECT", help="Who may act by its tokens")
+@click.option("--nobody", is_flag=True, help="Nobody may act by its tokens")
+@click.option("--anybody", is_flag=True, help="Whoever gets hold of one may, as by default")
+@click.option(
+    "--impersonation", is_flag=True, help="It exchanges tokens without being named in act"
+)
+@reason_option
+@json_option
+@data_dir_option
+def set_delegation(
+    *,
+    client_id: str,
+    may_act: tuple[str, ...],
+    nobody: bool,
+    anybody: bool,
+    impersonation: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Set who may act for the subjects of a client's tokens, and whether it is named itself."""
+    if bool(may_act) + nobody + anybody != 1:
+        raise click.UsageError("give --may-act, --nobody or --anybody")
+    delegation = Delegation(may_act=None if anybody else may_act, impersonation=impersonation)
+    _change(client_id, clients.Changes(delegation=delegation), reason=reason, as_json=as_json)
+
+
+@client.command(
     "rotate-secret",
     epilog=examples(
         "grantledger client rotate-secret demo",
@@ -262,6 +306,7 @@ def _print(view: ClientView, *, as_json: bool) -> None:
             "audiences": view.audiences.allowed,
             "default audience": view.audiences.default,
             "serves": view.audiences.serves,
+            "delegation": view.delegation.model_dump(exclude_defaults=True),
             "tokens": view.tokens.model_dump(exclude_none=True),
             "secrets": [secret.model_dump(exclude_none=True) for secret in view.secrets],
             "version": view.version,
@@ -278,7 +323,7 @@ def _print_with_secret(view: ClientWithSecret, *, as_json: bool) -> None:
         click.echo("Keep it now: it is shown this once and kept nowhere.")
 
 
-_LONG = {"device_code": DEVICE_CODE, "token_exchange": TOKEN_EXCHANGE}
+_LONG = {"device_code": DEVICE_CODE, "token_exchange": TOKEN_EXCHANGE, "jwt_bearer": JWT_BEARER}
 
 
 def _grant_types(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ import rich_click as click
 
 from api.cli.audit import audit
 from api.cli.client import client
+from api.cli.issuer import issuer
 from api.cli.keys import keys
+from api.cli.lineage import lineage
 from api.cli.operation import migrate, status
 from api.cli.options import data_dir_option, examples
 from api.cli.outcomes import INTERRUPTED, TERMINATED, outcome
@@ -67,8 +69,10 @@ for _command in (
     client,
     principal,
     session,
+    issuer,
     keys,
     audit,
+    lineage,
     status,
     projections,
     migrate,

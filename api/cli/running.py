@@ -4,8 +4,11 @@ import asyncio
 import getpass
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+import rich_click as click
 
 from api.cli.options import settings_in_force
 from api.cli.progress import waiting
@@ -13,6 +16,10 @@ from api.composition import Service
 from api.server import connectable, database
 from application.settings import Settings
 from domain.provenance import Provenance
+from projections.builds import ensure_tables
+from projections.projection import Projection
+from projections.session import open_session
+from projections.status import projection_status
 
 T = TypeVar("T")
 
@@ -33,6 +40,27 @@ def opened_database(settings: Settings, *, migrated: bool = True) -> Iterator[st
         with waiting(text):
             url = stack.enter_context((database if migrated else connectable)(settings))
         yield url
+
+
+@contextmanager
+def opened_read_models(*needed: Projection) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection to the read models; say so where one that is needed is behind the log.
+
+    Raises SettingsError and LedgerUnavailable.
+    """
+    with (
+        opened_database(settings_in_force()) as url,
+        closing(open_session(url, name="cli")) as connection,
+    ):
+        ensure_tables(connection, needed)
+        behind = max(one.lag_events for one in projection_status(needed).fetch(connection))
+        if behind:
+            click.echo(
+                f"note: the read models are {behind} events behind the log; the service brings them"
+                " up to date, or `grantledger projections run`",
+                err=True,
+            )
+        yield connection
 
 
 def with_service(work: Callable[[Service], Awaitable[T]]) -> T:

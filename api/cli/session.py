@@ -78,7 +78,7 @@ def end(*, session_id: str, reason: str, as_json: bool) -> None:
         provenance = by_operator(service, reason)
         ended = await end_session(
             session_id,
-            service.log,
+            service,
             by=provenance.by,
             reason=reason or "ended by an administrator",
             provenance=provenance,

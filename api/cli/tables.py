@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.tree import Tree
 
 from domain.recorded import moment
 
@@ -59,6 +60,11 @@ def print_fields(fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
         table.add_row(name, shown(value))
     _console().print(table)
+
+
+def print_tree(tree: Tree) -> None:
+    """Print a tree, a node a line."""
+    _console().print(tree, soft_wrap=True)
 
 
 def shown(value: object) -> str:

@@ -14,6 +14,7 @@ from domain.client_configuration import (
     Audiences,
     ClientConfiguration,
     ClientType,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
@@ -125,6 +126,7 @@ class Changes:
     tokens: TokenPolicy | None = None
     redirects: Redirects | None = None
     refresh: RefreshPolicy | None = None
+    delegation: Delegation | None = None
     enabled: bool | None = None
 
 
@@ -143,16 +145,17 @@ async def change(
             client.set_scopes(changes.scopes, catalogue=service.catalogue, provenance=provenance)
         if changes.grant_types is not None:
             client.set_grant_types(changes.grant_types, provenance=provenance)
-        if changes.audiences is not None:
-            client.set_audiences(changes.audiences, provenance=provenance)
         if changes.owner is not None:
             client.set_owner(changes.owner or None, provenance=provenance)
-        if changes.tokens is not None:
-            client.set_token_policy(changes.tokens, provenance=provenance)
-        if changes.redirects is not None:
-            client.set_redirects(changes.redirects, provenance=provenance)
-        if changes.refresh is not None:
-            client.set_refresh_policy(changes.refresh, provenance=provenance)
+        for value, replace in (
+            (changes.audiences, client.set_audiences),
+            (changes.tokens, client.set_token_policy),
+            (changes.redirects, client.set_redirects),
+            (changes.refresh, client.set_refresh_policy),
+            (changes.delegation, client.set_delegation),
+        ):
+            if value is not None:
+                replace(value, provenance=provenance)  # type: ignore[arg-type]  # each its own
         if changes.enabled is not None:
             (client.enable if changes.enabled else client.disable)(provenance)
 

@@ -173,10 +173,8 @@ async def _replay(
     unit: list[Recorded] = [code]
     family = await service.log.load(UUID(code.family_id)) if code.family_id else None
     if isinstance(family, RefreshTokenFamily):
-        unit += await ended_family(family, service.log, by=by, reason=reason, provenance=provenance)
+        unit += await ended_family(family, service, by=by, reason=reason, provenance=provenance)
     elif code.jti is not None:
-        unit += await ended_tokens(
-            [code.jti], service.log, by=by, reason=reason, provenance=provenance
-        )
+        unit += await ended_tokens([code.jti], service, by=by, reason=reason, provenance=provenance)
     await service.log.save(*unit)
     return refusal

@@ -144,7 +144,7 @@ async def _reuse(
     family.detect_reuse(presented.generation, origin=context.origin, provenance=provenance)
     tokens = await ended_tokens(
         (token.jti for token in alive),
-        service.log,
+        service,
         by=family.started.client_id,
         reason="a retired refresh token was presented",
         provenance=provenance,

@@ -1,12 +1,13 @@
 """token-exchange (RFC 8693): a token on behalf of somebody, and the record of who acts for whom.
 
 1 the client may use the grant and its owner is active, 2 the token types are known, 3 subject token
-and actor token are ours: signature, issuer, type, not expired, 4 they are live: neither they nor an
-ancestor was revoked, session, client and person stand, 5 the client is the subject token's or in
-its audience, 6 the actor is the actor token's subject, or the client itself; the actor token must
-have been issued to this client: what others sent it as a resource names nobody that acts here, 7 it
-is nested into `act`, 8 the scopes narrow, 9 the target is allowed, 10 nothing lives longer than
-what it came from, 11 what is asked for is an access token, 12 the record keeps the lineage, the
+and actor token verify: ours, or the subject token a trusted issuer's, 4 they are live: neither they
+nor an ancestor was revoked, session, clients and people stand, 5 the client is the subject token's
+or in its audience, 6 the actor is the actor token's subject, or the client itself, and may act; the
+actor token must be ours and have been issued to this client: what others sent it as a resource
+names nobody that acts here, 7 it is nested into `act`, 8 the scopes narrow, 9 the target is
+allowed, 10 nothing lives longer than what it came from, 11 what is asked for is an access token,
+or, where the deployment has it, an ID-JAG for an ID token, 12 the record keeps the lineage, the
 actors and what each set removed.
 
 5 comes before 4: a client cannot make us read for tokens that are none of its business.
@@ -16,12 +17,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.client_authentication import AuthenticatedClient
-from application.errors import InvalidRequest, UnusableToken, from_domain
-from application.introspection import TokenVerifier, living_token, may_see
-from application.ports import Directory, EventLog, Ids, TokenMinter
+from application.errors import InvalidRequest, InvalidTarget, UnusableToken, from_domain
+from application.ports import TokenMinter
 from application.request_context import RequestContext
-from application.token_keys import UnverifiableToken
+from application.subject_tokens import (
+    ACCESS_TOKEN_TYPE,
+    ID_TOKEN_TYPE,
+    JWT_TYPE,
+    SUBJECT_TOKEN_TYPES,
+    SubjectService,
+    own_token,
+    subject_token,
+)
 from application.token_response import TokenResponse
+from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
 from domain.client import Client
 from domain.client_configuration import TOKEN_EXCHANGE
 from domain.delegation import Exchange, SubjectToken
@@ -29,11 +38,11 @@ from domain.errors import DomainError
 from domain.issuance import DeploymentPolicy, IssueRequest
 
 GRANT_TYPE = TOKEN_EXCHANGE
-ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # RFC 8693, 3
-JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
-TOKEN_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE)
+# draft-ietf-oauth-identity-assertion-authz-grant
+ID_JAG_TYPE = "urn:ietf:params:oauth:token-type:id-jag"
+ACTOR_TOKEN_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE)
 
-__all__ = ["ACCESS_TOKEN_TYPE", "GRANT_TYPE", "JWT_TYPE", "TOKEN_TYPES", "Parameters", "handle"]
+__all__ = ["ACTOR_TOKEN_TYPES", "GRANT_TYPE", "ID_JAG_TYPE", "Parameters", "handle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +56,15 @@ class Parameters:
     requested_token_type: str | None
     scope: tuple[str, ...] | None
     audience: tuple[str, ...]
+    resource: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Parameters(scope={self.scope!r}, audience={self.audience!r})"
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
-    @property
-    def directory(self) -> Directory: ...
-
+class _Service(SubjectService, Protocol):
     @property
     def minter(self) -> TokenMinter: ...
-
-    @property
-    def verifier(self) -> TokenVerifier: ...
-
-    @property
-    def ids(self) -> Ids: ...
 
     @property
     def policy(self) -> DeploymentPolicy: ...
@@ -80,74 +78,105 @@ async def handle(
 ) -> TokenResponse:
     """Exchange a token for one that says who acts.
 
-    Raises the OAuth error of the rule that was broken, or LedgerUnavailable: then nothing is
-    handed out.
+    Raises the OAuth error of the rule that was broken, IssuerAway, or LedgerUnavailable: then
+    nothing is handed out.
     """
-    _require_types(parameters)  # 2, 11
-    client, provenance = requester.client, context.provenance
-    subject_token = await _token(parameters.subject_token, client, context, service)
-    actor_token = None
-    if parameters.actor_token is not None:
-        actor_token = await _token(parameters.actor_token, client, context, service)
-        if actor_token.client_id != client.client_id:  # 6
-            raise UnusableToken(reason="the actor token is another client's")
-    request = IssueRequest(
-        token_id=service.ids.stream_id(provenance.occurred_at),
-        session_id=subject_token.session_id,
-        scope=parameters.scope,
-        audience=parameters.audience,
-        authentication_method=requester.method,
-        credential_id=requester.credential_id,
-        origin=context.origin,
+    form = _form(parameters, service.policy)  # 2, 11
+    client = requester.client
+    exchange = Exchange(
+        await _subject(parameters, client, context, service),  # 3 to 5
+        await _actor(parameters, client, context, service),  # 3 to 6
+        form=form,
+        resource=parameters.resource if form == ID_JAG else (),
     )
-    try:
-        token = client.exchange_token(
-            request,
-            Exchange(subject_token, actor_token),
-            grant_type=GRANT_TYPE,
-            owner=service.directory.principal(client.owner) if client.owner else None,
-            person=service.directory.principal(subject_token.subject),
-            policy=service.policy,
-            signing=service.minter.choose(client.tokens.signing_algorithm),
-            provenance=provenance,
-        )
-    except DomainError as error:
-        raise from_domain(error) from error
+    token = _decided(parameters, exchange, requester, context, service)  # 1, 6 to 10, 12
     signed = service.minter.mint(token)
     await service.log.save(token)
     issued = token.issued
     return TokenResponse(
         access_token=signed,
-        token_type="Bearer",  # noqa: S106  # RFC 6750, the name of the scheme
+        # RFC 8693, Section 2.2.1: "N_A" for what is no access token.
+        token_type="N_A" if form == ID_JAG else "Bearer",
         expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
         scope=" ".join(issued.scope),
         issued_token_type=parameters.requested_token_type or ACCESS_TOKEN_TYPE,
     )
 
 
-def _require_types(parameters: Parameters) -> None:
-    if parameters.subject_token_type not in TOKEN_TYPES:
+def _form(parameters: Parameters, policy: DeploymentPolicy) -> str:
+    if parameters.subject_token_type not in SUBJECT_TOKEN_TYPES:
         raise InvalidRequest("this subject_token_type is not supported")
     if (parameters.actor_token is None) != (parameters.actor_token_type is None):
         raise InvalidRequest("actor_token and actor_token_type come together")
-    if parameters.actor_token_type not in (None, *TOKEN_TYPES):
+    if parameters.actor_token_type not in (None, *ACTOR_TOKEN_TYPES):
         raise InvalidRequest("this actor_token_type is not supported")
-    if parameters.requested_token_type not in (None, *TOKEN_TYPES):
+    wanted = parameters.requested_token_type
+    if wanted == ID_JAG_TYPE and policy.id_jag:
+        _require_id_jag(parameters)
+        return ID_JAG
+    if wanted not in (None, ACCESS_TOKEN_TYPE, JWT_TYPE):
         raise InvalidRequest("this requested_token_type is not supported")
+    return ACCESS_TOKEN
 
 
-async def _token(
-    value: str, client: Client, context: RequestContext, service: _Service
+def _require_id_jag(parameters: Parameters) -> None:
+    if parameters.subject_token_type != ID_TOKEN_TYPE or parameters.actor_token is not None:
+        raise InvalidRequest("an ID-JAG is issued for an ID token alone")
+    if len(parameters.audience) != 1:
+        raise InvalidTarget("audience must be the issuer of one authorization server")
+
+
+async def _subject(
+    parameters: Parameters, client: Client, context: RequestContext, service: _Service
 ) -> SubjectToken:
+    value, kind = parameters.subject_token, parameters.subject_token_type
+    if parameters.requested_token_type == ID_JAG_TYPE:
+        # Another issuer's people are not ours to vouch for.
+        return await own_token(value, kind, client, context, service)
+    return await subject_token(value, kind, client, context, service)
+
+
+async def _actor(
+    parameters: Parameters, client: Client, context: RequestContext, service: _Service
+) -> SubjectToken | None:
+    if parameters.actor_token is None:
+        return None
+    token = await own_token(parameters.actor_token, ACCESS_TOKEN_TYPE, client, context, service)
+    if token.client_id != client.client_id:  # 6
+        raise UnusableToken(reason="the actor token is another client's")
+    return token
+
+
+def _decided(
+    parameters: Parameters,
+    exchange: Exchange,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> AccessToken:
+    client, provenance = requester.client, context.provenance
+    targets = parameters.audience
+    if exchange.form == ACCESS_TOKEN:
+        targets = (*targets, *parameters.resource)
+    request = IssueRequest(
+        token_id=service.ids.stream_id(provenance.occurred_at),
+        session_id=exchange.subject_token.session_id,
+        scope=parameters.scope,
+        audience=targets,
+        authentication_method=requester.method,
+        credential_id=requester.credential_id,
+        origin=context.origin,
+    )
     try:
-        verified = service.verifier.verify(value)  # 3
-    except UnverifiableToken as error:
-        raise UnusableToken(reason=str(error)) from None
-    if verified.expired(context.provenance.occurred_at):
-        raise UnusableToken(reason="token expired")
-    if not may_see(client, verified):  # 5
-        raise UnusableToken(reason="another client's token")
-    record = await living_token(verified, service)  # 4
-    if record is None:
-        raise UnusableToken(reason="token revoked, or what stands behind it")
-    return SubjectToken.of(record)
+        return client.exchange_token(
+            request,
+            exchange,
+            grant_type=GRANT_TYPE,
+            owner=service.directory.principal(client.owner) if client.owner else None,
+            person=service.directory.principal(exchange.subject_token.subject),
+            policy=service.policy,
+            signing=service.minter.choose(client.tokens.signing_algorithm),
+            provenance=provenance,
+        )
+    except DomainError as error:
+        raise from_domain(error) from error

@@ -12,6 +12,7 @@ from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
 from domain.session import Session
 from domain.signing_key import SigningKey
+from domain.trusted_issuer import TrustedIssuer
 
 AGGREGATES: tuple[type[Recorded], ...] = (
     AccessToken,
@@ -25,4 +26,5 @@ AGGREGATES: tuple[type[Recorded], ...] = (
     RefreshTokenFamily,
     Session,
     SigningKey,
+    TrustedIssuer,
 )

@@ -1,27 +1,25 @@
 """What the upstream provider says about itself: its endpoints and keys, fetched and kept.
 
-Both are kept for an hour. Where they cannot be fetched anew the old ones serve on, for a day at
-most: a provider that is briefly away locks nobody out whom it can still log in. A key id that is
-not among the keys fetches them at once, but no more than once a minute: anybody can make one up.
+Both are kept for an hour unless their headers say otherwise. Where they cannot be fetched anew the
+old ones serve on for most of a day: a provider that is briefly away locks nobody out whom it can
+still log in. A key id that is not among the keys fetches them at once, but no more than once a
+minute: anybody can make one up.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
-from application.outbound import Outbound, OutboundError, OutboundRefused
+from application.foreign_jwt import Jwk
+from application.kept import Kept
+from application.outbound import Outbound, OutboundRefused
 
-FRESH = timedelta(hours=1)
-STALE = timedelta(days=1)
-RETRY = timedelta(minutes=1)
+STALE = timedelta(hours=23)
 _DISCOVERY = "/.well-known/openid-configuration"
 _T = TypeVar("_T")
-
-Jwk = Mapping[str, Any]
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -49,8 +47,8 @@ class UpstreamMetadata:
         self._issuer = issuer
         self._hosts = (host_of(issuer), *hosts)
         self._outbound = outbound
-        self._metadata = _Kept(self._fetch_metadata)
-        self._keys = _Kept(self._fetch_keys)
+        self._metadata = Kept(self._fetch_metadata, stale=STALE)
+        self._keys = Kept(self._fetch_keys, stale=STALE)
 
     async def metadata(self, now: datetime) -> Metadata:
         """Return the endpoints. Raises OutboundError."""
@@ -70,9 +68,9 @@ class UpstreamMetadata:
         """Send a form to one of the provider's endpoints. Raises OutboundError."""
         return await self._outbound.post_form(url, form, host=self._host(url), **options)
 
-    async def _fetch_metadata(self, _: datetime) -> Metadata:
+    async def _fetch_metadata(self, _: datetime) -> tuple[Metadata, timedelta | None]:
         url = self._issuer.rstrip("/") + _DISCOVERY
-        document = await self._outbound.get_json(url, host=self._hosts[0])
+        document, max_age = await self._outbound.get_lasting_json(url, host=self._hosts[0])
         metadata = _read(document, Metadata)
         # OpenID Connect Discovery 1.0, Section 4.3: "The issuer value returned MUST be identical
         # to the Issuer URL that was used": another one's document would send people there.
@@ -81,53 +79,17 @@ class UpstreamMetadata:
         # The login page lets its form end at the issuer's origin alone (Content-Security-Policy).
         if origin_of(metadata.authorization_endpoint) != origin_of(self._issuer):
             raise OutboundRefused("discovery: the authorization endpoint lies elsewhere")
-        return metadata
+        return metadata, max_age
 
-    async def _fetch_keys(self, now: datetime) -> tuple[Jwk, ...]:
+    async def _fetch_keys(self, now: datetime) -> tuple[tuple[Jwk, ...], timedelta | None]:
         url = (await self.metadata(now)).jwks_uri
-        return _read(await self._outbound.get_json(url, host=self._host(url)), _KeySet).keys
+        document, max_age = await self._outbound.get_lasting_json(url, host=self._host(url))
+        return _read(document, _KeySet).keys, max_age
 
     def _host(self, url: str) -> str:
         """Return the configured host of `url`; of one that lies elsewhere, one it will fail at."""
         host = host_of(url)
         return host if host in self._hosts else self._hosts[0]
-
-
-class _Kept(Generic[_T]):
-    """One value that is fetched again when it is old, by one caller at a time."""
-
-    def __init__(self, fetch: Callable[[datetime], Awaitable[_T]]) -> None:
-        self._fetch = fetch
-        self._turn = asyncio.Lock()
-        self._kept: tuple[_T, datetime] | None = None
-        self._tried: datetime | None = None
-
-    async def value(self, now: datetime) -> _T:
-        """Return the value, at most an hour old unless the provider is away."""
-        async with self._turn:
-            if self._kept is not None and _within(now, self._kept[1], FRESH):
-                return self._kept[0]
-            return await self._renew(now)
-
-    async def newer(self, now: datetime) -> _T:
-        """Return the value fetched at most a minute ago."""
-        async with self._turn:
-            return await self._renew(now)
-
-    async def _renew(self, now: datetime) -> _T:
-        kept = self._kept
-        recently = self._tried is not None and _within(now, self._tried, RETRY)
-        if kept is not None and recently and _within(now, kept[1], STALE):
-            return kept[0]
-        self._tried = now
-        try:
-            value = await self._fetch(now)
-        except OutboundError:
-            if kept is None or not _within(now, kept[1], STALE):
-                raise
-            return kept[0]
-        self._kept = (value, now)
-        return value
 
 
 def host_of(url: str) -> str:
@@ -141,11 +103,6 @@ def host_of(url: str) -> str:
 def origin_of(url: str) -> str:
     """Return scheme, host and port of `url`."""
     return f"{url.partition(':')[0]}://{host_of(url)}"
-
-
-def _within(now: datetime, since: datetime, limit: timedelta) -> bool:
-    # A clock that was set back makes nothing fresh for longer.
-    return timedelta(0) <= now - since < limit
 
 
 def _read(document: dict[str, Any], form: type[_T]) -> _T:

@@ -19,6 +19,7 @@ from domain.ids import uuid7
 from domain.principal import Principal
 from domain.recorded import Recorded, fold
 from domain.signing_key import SigningKey
+from domain.trusted_issuer import TrustedIssuer
 from tests.builders import NOON
 
 E = TypeVar("E")
@@ -160,6 +161,10 @@ class MemoryDirectory:
 
     def principal(self, subject: str) -> Principal | None:
         found: Principal | None = self._log.folded(Principal.stream(subject))
+        return found
+
+    def issuer(self, issuer: str) -> TrustedIssuer | None:
+        found: TrustedIssuer | None = self._log.folded(TrustedIssuer.stream(issuer))
         return found
 
     def require_fresh(self) -> None:

@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens
 from application.key_material import public_jwk
+from application.outbound import Outbound
 from application.request_context import RequestContext
 from application.secret_keys import MasterKeys, Peppers, SecretKey
 from application.token_keys import TokenKeys
+from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from domain.client import Client
 from domain.issuance import DeploymentPolicy
@@ -54,6 +56,7 @@ class FakeService:
 
     def __post_init__(self) -> None:
         self.directory = MemoryDirectory(self.log)
+        self.trusted = TrustedIssuers(self.directory, Outbound(), issuer=ISSUER)
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
 

@@ -34,6 +34,7 @@ DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
     errors.InvalidClient: ("invalid_client", 401),
     errors.InvalidGrant: ("invalid_grant", 400),
     errors.UnusableGrant: ("invalid_grant", 400),
+    errors.UnusableAssertion: ("invalid_grant", 400),
     errors.AuthorizationPending: ("authorization_pending", 400),
     errors.SlowDown: ("slow_down", 400),
     errors.ExpiredToken: ("expired_token", 400),
@@ -52,6 +53,7 @@ DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
     errors.InsufficientScope: ("insufficient_scope", 403),
     errors.NotFound: ("not_found", 404),
     errors.ConflictingState: ("conflict", 409),
+    errors.IssuerAway: ("temporarily_unavailable", 503),
     errors.TemporarilyUnavailable: ("temporarily_unavailable", 503),
     errors.ServerError: ("server_error", 500),
 }
@@ -60,6 +62,10 @@ ONE_TEXT: dict[type[OAuthError], str] = {
     errors.UnusableToken: (
         "the subject_token or actor_token is invalid, expired, revoked or not this client's"
     ),
+    errors.UnusableAssertion: (
+        "the assertion is invalid, expired, used before, or not for this client"
+    ),
+    errors.IssuerAway: "the issuer of the token cannot be reached at the moment; try again",
     errors.UnusableGrant: "the grant is invalid, expired, revoked or not this client's",
     errors.UnusableLogin: "the login failed",
     errors.InvalidClient: "client authentication failed",

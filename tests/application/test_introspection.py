@@ -103,11 +103,14 @@ INACTIVE = (
     Inactive("3 not of the caller's audience", asking=STRANGER),
     Inactive("4 revoked", _revoke, reads_log=True),
     Inactive("4 revoked, asked by its client", _revoke, asking={}, reads_log=True),
-    Inactive("5 disabled client", _with_client(lambda client: client.disable(AT_NOON))),
-    Inactive("5 deactivated owner", _deactivate_owner),
+    Inactive(
+        "5 disabled client", _with_client(lambda client: client.disable(AT_NOON)), reads_log=True
+    ),
+    Inactive("5 deactivated owner", _deactivate_owner, reads_log=True),
     Inactive(
         "5 client given to an unknown owner",
         _with_client(lambda client: client.set_owner("nobody", provenance=AT_NOON)),
+        reads_log=True,
     ),
 )
 

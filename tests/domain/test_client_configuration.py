@@ -11,6 +11,7 @@ from domain.client_configuration import (
     Audiences,
     ClientConfiguration,
     ClientType,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
@@ -37,6 +38,7 @@ def test_registration_keeps_the_whole_configuration() -> None:
         tokens=TokenPolicy(lifetime=60, signing_algorithm="EdDSA", plugin_id="plugin-1"),
         redirects=Redirects(redirect_uris=("https://client.example/callback",)),
         refresh=RefreshPolicy(grace=0),
+        delegation=Delegation(may_act=("agent-1",)),
     )
 
     client = (
@@ -55,6 +57,7 @@ def test_registration_keeps_the_whole_configuration() -> None:
                 tokens=TokenPolicy(lifetime=60, signing_algorithm="EdDSA", plugin_id="plugin-1"),
                 redirects=Redirects(redirect_uris=("https://client.example/callback",)),
                 refresh=RefreshPolicy(grace=0),
+                delegation=Delegation(may_act=("agent-1",)),
             ),
             at=AT_NOON,
         )

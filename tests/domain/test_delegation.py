@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from domain.access_token import AccessToken
 from domain.client_configuration import TOKEN_EXCHANGE, Audiences
-from domain.delegation import MAX_ACTORS, Exchange, SubjectToken
+from domain.delegation import MAX_ACTORS, Exchange, SubjectToken, actors_of
+from domain.descent import Actor
 from domain.errors import DelegationRefused, DomainError
 from domain.permissions import DEFAULT_ROLES, Tier
 from tests.builders import (
@@ -38,11 +39,9 @@ def subject_tokens(draw: st.DrawFn) -> SubjectToken:
         subject="alice",
         session_id="sess_1",
         scope=draw(NAMES),
-        audience=("exchanger",),
         expires_at=NOON + timedelta(seconds=draw(st.integers(1, 7200))),
         authenticated_at=draw(st.sampled_from([None, NOON])),
-        family_id=None,
-        actors=actors,
+        actors=tuple(map(Actor, actors)),
         lineage=tuple(f"jti-{number}" for number in range(len(actors))),
     )
 
@@ -100,8 +99,8 @@ def test_nothing_widens(
     assert set(issued.audience) <= set(audience or POLICY.default_audience)
     assert not set(issued.audience) - set(TARGETS[:2])
     assert issued.expires_at <= subject.expires_at
-    assert issued.actors == ("exchanger", *subject.actors)
-    assert issued.lineage == (*subject.lineage, subject.jti)
+    assert token.actors == (Actor("exchanger"), *subject.actors)
+    assert token.lineage == (*subject.lineage, subject.jti)
     assert (issued.subject, issued.authenticated_at) == ("alice", subject.authenticated_at)
 
 
@@ -118,13 +117,70 @@ def test_what_all_hold_is_passed_on(subject: SubjectToken) -> None:
     )
 
     assert set(token.issued.scope) == passed
-    assert set(token.issued.withheld_by_subject) == set(subject.scope) - passed
+    assert token.issued.descent is not None
+    assert set(token.issued.descent.withheld) == set(subject.scope) - passed
 
 
 def test_a_full_chain_ends() -> None:
     """Nobody acts for a chain that is as deep as may be."""
-    subject = SubjectToken(
-        "jti", "reporter", "alice", "sess_1", ("user",), (), NOON, None, None, ("a",) * 5, ()
-    )
     with pytest.raises(DelegationRefused):
-        exchanged(subject, {"scope": None, "audience": ()}, ("user",), "user")
+        exchanged(
+            a_subject(actors=(Actor("a"),) * 5), {"scope": None, "audience": ()}, ("user",), "user"
+        )
+
+
+@pytest.mark.parametrize(
+    ("may_act", "acts"),
+    [(None, True), (("exchanger", "other"), True), (("other",), False), ((), False)],
+)
+def test_may_act_binds_the_actor(may_act: tuple[str, ...] | None, acts: bool) -> None:
+    """Whoever is not named does not act; nobody named is nobody."""
+
+    def run() -> AccessToken:
+        subject = a_subject(may_act=may_act)
+        return exchanged(subject, {"scope": None, "audience": ()}, ("user",), "user")
+
+    if acts:
+        assert run().actors == (Actor("exchanger"),)
+    else:
+        with pytest.raises(DelegationRefused, match="actor mismatch"):
+            run()
+
+
+@pytest.mark.parametrize(
+    ("actor", "reason"),
+    [
+        ({"lineage": ("jti-9",)}, "different lineages"),
+        ({"lineage": ("jti-0",), "actors": (Actor("agent-1"),)}, "acts for somebody else"),
+    ],
+)
+def test_an_actor_acts_itself(actor: dict[str, Any], reason: str) -> None:
+    """An actor token out of another delegation, or in which somebody else acts, tells a story that
+    never happened.
+    """
+    exchange = Exchange(a_subject(lineage=("jti-0",)), a_subject(**actor))
+    with pytest.raises(DelegationRefused, match=reason):
+        actors_of(exchange, client_id="exchanger")
+
+
+def test_an_impersonator_is_not_named() -> None:
+    """Who acted before stays named; an actor token names its subject all the same."""
+    subject = a_subject(actors=(Actor("agent-1"),))
+    alone = actors_of(Exchange(subject), client_id="exchanger", impersonates=True)
+
+    assert alone == (Actor("agent-1"),)
+
+
+def a_subject(**facts: Any) -> SubjectToken:
+    """Return a subject token of alice."""
+    return SubjectToken(
+        **{
+            "jti": "jti-subject",
+            "subject": "alice",
+            "session_id": "sess_1",
+            "scope": ("user",),
+            "expires_at": NOON,
+            "authenticated_at": None,
+            **facts,
+        }
+    )

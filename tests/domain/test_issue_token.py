@@ -64,9 +64,9 @@ def test_the_record_of_a_token_says_it_all() -> None:
                 family_id=None,
                 authenticated_at=None,
                 roles=None,
-                lineage=(),
-                actors=(),
-                withheld_by_subject=(),
+                descent=None,
+                may_act=None,
+                form="access_token",
             ),
             at=ISSUING,
         )

@@ -11,6 +11,7 @@ from domain.client import Client
 from domain.client_configuration import (
     Audiences,
     ClientConfiguration,
+    Delegation,
     Redirects,
     RefreshPolicy,
     TokenPolicy,
@@ -18,6 +19,7 @@ from domain.client_configuration import (
 from domain.client_usage import ClientUsage
 from domain.consents import Consents
 from domain.denial_log import Denial, DenialLog
+from domain.descent import Actor, Descent, Vouched
 from domain.device_authorization import Approval, DeviceAuthorization
 from domain.issuance import DeploymentPolicy, IssueRequest, Narrowing, SigningChoice
 from domain.issuing_client import Authority
@@ -27,6 +29,7 @@ from domain.provenance import Origin, Provenance
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
 from domain.session import Authorized, Session
 from domain.signing_key import SigningKey
+from domain.trusted_issuer import IssuerTerms, TrustedIssuer
 
 # Nothing here comes from tests/builders.py or from defaults that may change: golden files do not.
 MOMENT = datetime(2026, 3, 3, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -86,6 +89,7 @@ def _client(**configuration: Any) -> Client:
         "refresh": RefreshPolicy(
             without_openid=False, lifetime=86_400, idle_lifetime=3600, grace=5
         ),
+        "delegation": Delegation(may_act=("agent-1",), impersonation=True),
         **configuration,
     }
     return Client.register(ClientConfiguration(**facts), catalogue=CATALOGUE, provenance=PROVENANCE)
@@ -110,10 +114,15 @@ def _client_events() -> list[Any]:
     client.set_token_policy(TokenPolicy(), provenance=PROVENANCE)
     client.set_redirects(Redirects(), provenance=PROVENANCE)
     client.set_refresh_policy(RefreshPolicy(), provenance=PROVENANCE)
+    client.set_delegation(Delegation(may_act=()), provenance=PROVENANCE)
     client.disable(PROVENANCE)
     client.enable(PROVENANCE)
     sparse = _client(
-        owner=None, tokens=TokenPolicy(), redirects=Redirects(), refresh=RefreshPolicy()
+        owner=None,
+        tokens=TokenPolicy(),
+        redirects=Redirects(),
+        refresh=RefreshPolicy(),
+        delegation=Delegation(),
     )
     return [*client.facts(), *sparse.facts()]
 
@@ -132,6 +141,26 @@ def _principal_events() -> list[Any]:
     principal.passkey_removed("1f" * 16, PROVENANCE)
     principal.identity_linked("https://id.example", PROVENANCE)
     return list(principal.facts())
+
+
+def _issuer_events() -> list[Any]:
+    terms = IssuerTerms(
+        issuer="https://id.example",
+        jwks_uri="https://id.example/jwks",
+        audience=("https://auth.example",),
+        algorithms=("ES256",),
+        subject_claim="email",
+        subject_prefix="id-",
+        create_principals=True,
+        roles=("user",),
+        scopes=("user", "mcp"),
+        default_scopes=("mcp",),
+    )
+    issuer = TrustedIssuer.add(terms, catalogue=CATALOGUE, provenance=PROVENANCE)
+    plain = IssuerTerms(issuer="https://id.example", algorithms=("ES256",))
+    issuer.replace_terms(plain, catalogue=CATALOGUE, provenance=PROVENANCE)
+    issuer.remove(PROVENANCE)
+    return list(issuer.facts())
 
 
 def _key_events() -> list[Any]:
@@ -174,9 +203,19 @@ def _token_events() -> list[Any]:
     issued: Any = _person_token().issued
     exchanged = replace(
         issued,
-        lineage=("019cb391-c2fa-7ccc-8a71-cb94b598a865",),
-        actors=("agent-1",),
-        withheld_by_subject=("mcp",),
+        descent=Descent(
+            lineage=("019cb391-c2fa-7ccc-8a71-cb94b598a865",),
+            actors=(Actor("agent-1"), Actor("agent-0", "https://id.example")),
+            of_subject=("user", "mcp"),
+            of_client=("admin", "user", "mcp"),
+            of_person=("user",),
+            withheld=("mcp",),
+            vouched=Vouched("https://id.example", "jti-0", 3),
+            impersonation=True,
+            resource=("https://mcp.example",),
+        ),
+        may_act=("agent-2",),
+        form="id_jag",
     )
     events: list[Any] = [exchanged, *token.facts()[1:], *alone.facts()]
     # The fingerprint of a catalogue is a value here: how it is made up may change.
@@ -355,6 +394,7 @@ def examples() -> dict[str, Any]:
     for event in (
         *_client_events(),
         *_principal_events(),
+        *_issuer_events(),
         *_key_events(),
         *_token_events(),
         *_session_events(),

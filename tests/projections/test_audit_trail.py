@@ -81,9 +81,7 @@ def test_shows_what_an_issued_token_is(recording: Recording, session: Connection
             "credential_id": "secret-1",
             "user_agent": "agent-hash",
             "policy": CATALOGUE.digest,
-            "lineage": [],
-            "actors": [],
-            "withheld_by_subject": [],
+            "form": "access_token",
         },
     )
     assert datetime.fromisoformat(entry.detail["expires_at"]) == token.issued.expires_at

@@ -206,7 +206,7 @@ class Families(RuleBasedStateMachine):
         """Somebody ends the family."""
         ending = end_family(
             self.family_id,
-            self.service.log,
+            self.service,
             by="operator-1",
             reason="test",
             provenance=Provenance(self.now, "req_9"),

@@ -17,12 +17,14 @@ from application.errors import (
     UnusableToken,
 )
 from application.grants import client_credentials, token_exchange
-from application.grants.token_exchange import ACCESS_TOKEN_TYPE, JWT_TYPE, Parameters
+from application.grants.token_exchange import Parameters
 from application.introspection import introspect
 from application.revocation import revoke
+from application.subject_tokens import ACCESS_TOKEN_TYPE, JWT_TYPE
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import TOKEN_EXCHANGE, Audiences, ClientType
+from domain.descent import Actor
 from domain.principal import Principal
 from tests.application.service import FakeService, authenticated, context
 from tests.builders import AT_NOON, NOON, a_client, a_principal
@@ -86,8 +88,9 @@ async def test_the_client_acts_for_the_subject(service: FakeService) -> None:
     assert (new["client_id"], new["act"], new["aud"]) == ("agent-1", {"sub": "agent-1"}, API)
     assert new["scope"] == "user service"
     assert isinstance(record, AccessToken.Issued)
-    assert record.lineage == (old["jti"],)
-    assert (record.actors, record.withheld_by_client) == (("agent-1",), ("mcp",))
+    assert record.descent is not None
+    assert record.descent.lineage == (old["jti"],)
+    assert (record.descent.actors, record.withheld_by_client) == ((Actor("agent-1"),), ("mcp",))
 
 
 async def test_actors_nest_five_deep_and_no_deeper(service: FakeService) -> None:

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from application.kept import FRESH
 from application.outbound import Outbound, OutboundError
-from application.people.upstream_metadata import FRESH, STALE, UpstreamMetadata
+from application.people.upstream_metadata import STALE, UpstreamMetadata
 from tests.application.people.upstream_provider import Provider, SigningKey, running_provider
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -51,13 +52,13 @@ async def test_serves_on_while_the_provider_is_away() -> None:
         metadata = metadata_of(provider)
         keys = await metadata.keys("key-1", NOW)
         provider.away = {DISCOVERY, "/jwks"}
-        for now in (NOW + FRESH, NOW + FRESH + SECOND, NOW + STALE - SECOND):
+        for now in (NOW + FRESH, NOW + FRESH + SECOND, NOW + FRESH + STALE - SECOND):
             assert await metadata.keys("key-1", now) == keys
 
         assert provider.requests["/jwks"] == 3
 
         with pytest.raises(OutboundError):
-            await metadata.keys("key-1", NOW + STALE)
+            await metadata.keys("key-1", NOW + FRESH + STALE)
 
 
 async def test_a_provider_that_is_away_from_the_start_fails() -> None:

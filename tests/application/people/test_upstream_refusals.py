@@ -1,6 +1,6 @@
 """What an upstream provider sends back is believed only if all of it is right."""
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
@@ -103,12 +103,14 @@ def key_says(**changes: Any) -> Callable[[Scene], None]:
 
 
 def tampered(at: Scene) -> None:
-    """One character of the claims differs from what was signed."""
+    """The claims differ from what was signed."""
 
     def answer(issued: dict[str, Any]) -> dict[str, Any]:
         head, payload, signature = issued["id_token"].split(".")
-        swapped = ("A" if payload[20] != "A" else "B") + payload[21:]
-        return {**issued, "id_token": f"{head}.{payload[:20]}{swapped}.{signature}"}
+        claims = urlsafe_b64decode(payload + "==").replace(b'"sub":"', b'"sub":"x')
+        other = urlsafe_b64encode(claims).rstrip(b"=").decode()
+        assert other != payload
+        return {**issued, "id_token": f"{head}.{other}.{signature}"}
 
     at.provider.answer = answer
 
@@ -117,7 +119,7 @@ def tampered(at: Scene) -> None:
 AT_HASH = urlsafe_b64encode(sha256(b"at").digest()[:16]).rstrip(b"=").decode()
 SECOND = int(NOW.timestamp())
 BAD_SIGNATURE = "ID token: bad signature"
-NO_KEY = "ID token: signed by no key of the provider"
+NO_KEY = "ID token: signed by no published key"
 NOT_ALLOWED = "ID token: algorithm not allowed"
 OTHER_KEY = SigningKey.make("ES256")
 REFUSALS: tuple[tuple[str, Callable[[Scene], None], str], ...] = (
@@ -144,10 +146,10 @@ REFUSALS: tuple[tuple[str, Callable[[Scene], None], str], ...] = (
     ("login is a script", discovery(authorization_endpoint="javascript:1"), "lies elsewhere"),
     ("keys are no set", set_to(keys="none"), "discovery: "),
     ("no keys", set_to(keys=[]), NO_KEY),
-    ("no ID token", answers(id_token=None), "no ID token"),
-    ("an ID token of another kind", answers(id_token=["x"]), "no ID token"),
-    ("an endless ID token", answers(id_token="x" * 20_000), "no ID token"),
-    ("an unreadable ID token", answers(id_token="a.b.c"), "unreadable ID token"),
+    ("no ID token", answers(id_token=None), "no JWT, or an oversized one"),
+    ("an ID token of another kind", answers(id_token=["x"]), "no JWT, or an oversized one"),
+    ("an endless ID token", answers(id_token="x" * 20_000), "no JWT, or an oversized one"),
+    ("an unreadable ID token", answers(id_token="a.b.c"), "unreadable JWT"),
     ("alg none", forged("none", None), NOT_ALLOWED),
     ("alg HS256 with our secret", forged("HS256", CLIENT_SECRET.ljust(32)), NOT_ALLOWED),
     ("alg off the list", other_algorithm, NOT_ALLOWED),

@@ -1,0 +1,210 @@
+"""jwt-bearer (RFC 7523, Section 2.1): a trusted issuer speaks for a person; ID-JAGs likewise.
+
+1 the client is confidential and may use the grant, 2 the assertion is a trusted issuer's, meant for
+us, not expired, and of the right media type (application.trusted_issuers), 3 it ends within the
+hour, 4 an ID-JAG names this client, 5 the person is ours and active, 6 a scope is asked for, by
+the request or the assertion, and narrows, 7 the target is allowed, and within the `resource` of an
+ID-JAG, 8 the assertion was not used before.
+
+8 needs no table and no look-up: the token's id is made of the assertion's issuer and `jti`. Who
+uses it twice begins the same stream a second time, on whatever replica, and that is a conflict.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Protocol
+from uuid import UUID
+
+from application.client_authentication import AuthenticatedClient
+from application.errors import UnusableAssertion, from_domain
+from application.foreign_jwt import ForeignJwtRefused, read_jwt
+from application.ledger.errors import Conflict
+from application.person_tokens import PersonService, answer, authorized
+from application.request_context import RequestContext
+from application.token_response import TokenResponse
+from application.trusted_issuers import PLAIN_TYPES, Statement, TrustedIssuers, person_of
+from domain.access_token import AccessToken
+from domain.client import Client
+from domain.client_configuration import JWT_BEARER
+from domain.descent import Descent
+from domain.errors import DomainError, ScopeNotGranted
+from domain.ids import uuid7
+from domain.issuance import IssueRequest
+from domain.issuing_client import Authority
+from domain.permissions import Catalogue
+from domain.principal import Principal
+from domain.session import Session
+
+GRANT_TYPE = JWT_BEARER
+MAX_LIFETIME = timedelta(hours=1)
+"""RFC 7523, Section 3: an `exp` "unreasonably far in the future" may be rejected."""
+_ID_JAG_TYPES = frozenset({"oauth-id-jag+jwt"})
+_METHODS = ("fed",)
+
+__all__ = ["GRANT_TYPE", "Parameters", "handle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What RFC 7523, Section 2.1 names; `scope` is None where the request named none."""
+
+    assertion: str
+    scope: tuple[str, ...] | None
+    audience: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Parameters(scope={self.scope!r}, audience={self.audience!r})"
+
+
+class _Service(PersonService, Protocol):
+    @property
+    def trusted(self) -> TrustedIssuers: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def session_lifetime(self) -> timedelta: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Assertion:
+    """A verified assertion, and whom and what it stands for."""
+
+    statement: Statement
+    person: Principal
+    resource: tuple[str, ...]
+
+
+async def handle(
+    parameters: Parameters,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
+    """Issue a token to a client that brings an assertion, in a session of its own.
+
+    Raises the OAuth error of the rule that was broken, IssuerAway, or LedgerUnavailable: then
+    nothing is handed out.
+    """
+    client, provenance = requester.client, context.provenance
+    try:
+        client.require_grant(GRANT_TYPE)  # 1
+    except DomainError as error:
+        raise from_domain(error) from error
+    assertion = await _believed(parameters.assertion, client, context, service)  # 2 to 5
+    session = Session.start(
+        service.ids.stream_id(provenance.occurred_at),
+        subject=assertion.person.subject,
+        methods=_METHODS,
+        lifetime=service.session_lifetime,
+        origin=context.origin,
+        provenance=provenance,
+    )
+    try:
+        token = _decided(parameters, assertion, session, requester, context, service)  # 6, 7
+        session.authorize(authorized(token, None), provenance)
+    except DomainError as error:
+        raise from_domain(error) from error
+    response = answer(token, None, service, about={"amr": _METHODS})
+    try:
+        await service.log.save(session, token)
+    except Conflict:  # 8
+        raise UnusableAssertion(reason="assertion used before") from None
+    return response
+
+
+async def _believed(
+    value: str, client: Client, context: RequestContext, service: _Service
+) -> _Assertion:
+    now = context.provenance.occurred_at
+    types = PLAIN_TYPES | _ID_JAG_TYPES if service.policy.id_jag else PLAIN_TYPES
+    try:
+        unverified = read_jwt(value)
+        statement = await service.trusted.verified(unverified, types=types, now=now)  # 2
+    except ForeignJwtRefused as refused:
+        raise UnusableAssertion(reason=str(refused)) from None
+    if statement.expires_at > now + MAX_LIFETIME:  # 3
+        raise UnusableAssertion(reason="ends too far in the future")
+    resource: tuple[str, ...] = ()
+    if unverified.type in _ID_JAG_TYPES:
+        resource = _pinned(statement, client)
+    person = await person_of(statement, service=service, provenance=context.provenance)  # 5
+    if person is None:
+        raise UnusableAssertion(reason="no active principal of that name")
+    return _Assertion(statement, person, resource)
+
+
+def _pinned(statement: Statement, client: Client) -> tuple[str, ...]:
+    """4. Return what an ID-JAG is good for; all of ours where it names nothing."""
+    if statement.claims.get("client_id") != client.client_id:
+        raise UnusableAssertion(reason="the ID-JAG is another client's")
+    resource = statement.claims.get("resource", [])
+    named = [resource] if isinstance(resource, str) else resource
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise UnusableAssertion(reason="no usable resource")
+    return tuple(named)
+
+
+def _decided(
+    parameters: Parameters,
+    assertion: _Assertion,
+    session: Session,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> AccessToken:
+    client, policy, statement = requester.client, service.policy, assertion.statement
+    wanted = statement.scope if parameters.scope is None else parameters.scope
+    targets = parameters.audience or assertion.resource
+    narrowing = client.authorize(
+        wanted or None, targets, grant_type=GRANT_TYPE, person=assertion.person, policy=policy
+    )
+    within = narrowing.within(statement.scope)
+    withheld = tuple(name for name in narrowing.granted if name not in statement.scope)
+    if not within.granted:
+        raise ScopeNotGranted(f"not passed on by the assertion: {' '.join(withheld)}")
+    permissions = assertion.person.permissions(policy.catalogue)
+    return client.issue_token_for_person(
+        IssueRequest(
+            token_id=_token_id(statement),
+            session_id=session.session_id,
+            scope=None,
+            audience=parameters.audience,
+            authentication_method=requester.method,
+            credential_id=requester.credential_id,
+            origin=context.origin,
+        ),
+        Authority(
+            wanted,
+            within.granted,
+            assertion.resource,
+            statement.authenticated_at,
+            Descent(
+                lineage=(),
+                actors=statement.actors,
+                of_subject=statement.scope,
+                of_client=client.scopes,
+                of_person=policy.catalogue.order(permissions),
+                withheld=withheld,
+                vouched=statement.vouched,
+            ),
+        ),
+        grant_type=GRANT_TYPE,
+        person=assertion.person,
+        family_id=None,
+        policy=policy,
+        signing=service.minter.choose(client.tokens.signing_algorithm),
+        provenance=context.provenance,
+    )
+
+
+def _token_id(statement: Statement) -> UUID:
+    """8. Return the one id that a token for this assertion can have.
+
+    `exp` is its moment, so that the stream lies in a partition that outlives the assertion.
+    """
+    vouched = statement.vouched
+    digest = sha256(f"{vouched.issuer}\0{vouched.jti}".encode()).digest()
+    return uuid7(statement.expires_at, digest[:10])

@@ -1,0 +1,128 @@
+"""Tokens that are presented to be exchanged: ours, or a trusted issuer's, read and found live.
+
+Numbers as in application.grants.token_exchange. `iss` is peeked at only to pick the path: what a
+trusted issuer signed is for application.trusted_issuers to judge, anything else has to be ours.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from application.errors import UnusableToken
+from application.foreign_jwt import ForeignJwtRefused, read_jwt
+from application.introspection import LivenessService, TokenVerifier, living_token, may_see
+from application.ports import Ids
+from application.request_context import RequestContext
+from application.token_keys import UnverifiableToken
+from application.trusted_issuers import (
+    ACCESS_TYPES,
+    PLAIN_TYPES,
+    TrustedIssuers,
+    person_of,
+)
+from domain.client import Client
+from domain.delegation import SubjectToken
+from domain.permissions import Catalogue
+
+# RFC 8693, Section 3
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
+JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
+SUBJECT_TOKEN_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE, ID_TOKEN_TYPE)
+_FOREIGN = {
+    ACCESS_TOKEN_TYPE: ACCESS_TYPES,
+    JWT_TYPE: ACCESS_TYPES | PLAIN_TYPES,
+    ID_TOKEN_TYPE: PLAIN_TYPES,
+}
+
+
+class SubjectService(LivenessService, Protocol):
+    """What it takes to judge a token that is presented."""
+
+    @property
+    def verifier(self) -> TokenVerifier:
+        """Tells our tokens from others."""
+
+    @property
+    def trusted(self) -> TrustedIssuers:
+        """Verifies what others signed."""
+
+    @property
+    def ids(self) -> Ids:
+        """Fresh names."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The scope catalogue."""
+
+
+async def subject_token(
+    value: str, kind: str, client: Client, context: RequestContext, service: SubjectService
+) -> SubjectToken:
+    """Return a token that `client` may exchange. Raises UnusableToken, IssuerAway,
+    LedgerUnavailable.
+    """
+    try:
+        unverified = read_jwt(value)
+        if not service.trusted.speak_for(unverified.claims):
+            return await own_token(value, kind, client, context, service)
+        statement = await service.trusted.verified(
+            unverified, types=_FOREIGN[kind], now=context.provenance.occurred_at
+        )
+    except ForeignJwtRefused as refused:
+        raise UnusableToken(reason=str(refused)) from None
+    person = await person_of(statement, service=service, provenance=context.provenance)
+    if person is None:
+        raise UnusableToken(reason="no active principal of that name")
+    return SubjectToken(
+        jti=None,
+        subject=person.subject,
+        session_id=service.ids.session_id(),
+        scope=statement.scope,
+        expires_at=statement.expires_at,
+        authenticated_at=statement.authenticated_at,
+        actors=statement.actors,
+        may_act=statement.may_act,
+        vouched=statement.vouched,
+    )
+
+
+async def own_token(
+    value: str, kind: str, client: Client, context: RequestContext, service: SubjectService
+) -> SubjectToken:
+    """Return a token of ours that `client` may exchange; an ID token stands for the access token
+    that it came with. Raises UnusableToken, LedgerUnavailable.
+    """
+    now = context.provenance.occurred_at
+    read = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
+    token_id = read(value, client, now, service)  # 3, 5
+    record = await living_token(token_id, service)  # 4
+    if record is None:
+        raise UnusableToken(reason="token revoked, or what stands behind it")
+    return SubjectToken.of(record)
+
+
+def _of_access_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
+    try:
+        verified = service.verifier.verify(value)
+    except UnverifiableToken as error:
+        raise UnusableToken(reason=str(error)) from None
+    if verified.expired(now):
+        raise UnusableToken(reason="token expired")
+    if not may_see(client, verified):
+        raise UnusableToken(reason="another client's token")
+    return verified.token_id
+
+
+def _of_id_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
+    try:
+        claims: Any = service.verifier.verify_id_token(value)
+    except UnverifiableToken as error:
+        raise UnusableToken(reason=str(error)) from None
+    if datetime.fromtimestamp(claims["exp"], UTC) <= now:
+        raise UnusableToken(reason="ID token expired")
+    if claims["aud"] != client.client_id:
+        raise UnusableToken(reason="another client's ID token")
+    # Absent in ID tokens of before the exchange; they live for a day at most.
+    if "origin_jti" not in claims:
+        raise UnusableToken(reason="ID token without origin")
+    return str(claims["origin_jti"])

@@ -1,0 +1,279 @@
+"""Tokens of trusted issuers: what they prove here, and about whom.
+
+1. The token is readable; `iss`, peeked at only to choose the terms, is an issuer that is trusted.
+2. It has the media type of what it is presented as: an access token is no assertion.
+3. Its algorithm is on the issuer's list, and a key that the header names signed it.
+4. `aud` names what the terms say, this service by default.
+5. `exp` lies ahead; `nbf` and `iat`, where there are any, behind.
+6. The subject claim names a principal of ours, that is active; an unknown one is registered only
+   where the terms say so.
+7. Its scope is what it carries, or what the terms say for tokens without, and within the terms.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Protocol
+
+from application.administration import principals
+from application.directory import REFRESH_SECONDS
+from application.errors import ConflictingState, IssuerAway
+from application.foreign_jwt import (
+    ForeignJwtRefused,
+    UnverifiedJwt,
+    usable_keys,
+    verified_claims,
+)
+from application.outbound import Outbound, OutboundError
+from application.ports import Directory, EventLog
+from application.published_keys import PublishedKeys
+from domain.client_configuration import SUBJECT
+from domain.delegation import MAX_ACTORS
+from domain.descent import Actor, Vouched
+from domain.permissions import Catalogue
+from domain.principal import Principal
+from domain.provenance import Provenance
+from domain.trusted_issuer import IssuerTerms, TrustedIssuer
+
+LEEWAY = timedelta(seconds=60)
+"""How far the clock of an issuer may be ahead of ours."""
+_PRINTABLE = re.compile(r"[\x21-\x7E]{1,200}")
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+PLAIN_TYPES = frozenset({"", "jwt"})
+ACCESS_TYPES = frozenset({"at+jwt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a trusted issuer's token says, verified. Not yet whether its subject is known here.
+
+    `scope` is within the terms; `may_act` names who of ours may act, None where it says nothing.
+    """
+
+    terms: IssuerTerms
+    vouched: Vouched
+    subject: str
+    scope: tuple[str, ...]
+    expires_at: datetime
+    authenticated_at: datetime | None
+    actors: tuple[Actor, ...]
+    may_act: tuple[str, ...] | None
+    claims: Mapping[str, Any]
+
+
+class TrustedIssuers:
+    """Verifies what trusted issuers signed, with the keys that they publish."""
+
+    def __init__(self, directory: Directory, outbound: Outbound, *, issuer: str) -> None:
+        self._directory = directory
+        self._outbound = outbound
+        self._issuer = issuer
+        self._keys: dict[str, tuple[int, PublishedKeys]] = {}
+
+    def speak_for(self, claims: Mapping[str, Any]) -> bool:
+        """Tell whether `iss` of unverified claims names one of them."""
+        issuer = self._directory.issuer(str(claims.get("iss")))
+        return issuer is not None and issuer.trusted
+
+    async def verified(
+        self, token: UnverifiedJwt, *, types: Collection[str], now: datetime
+    ) -> Statement:
+        """Return what `token` proves. Raises ForeignJwtRefused, IssuerAway."""
+        issuer = self._trusted(token.claims.get("iss"))  # 1
+        if token.type not in types:  # 2
+            raise ForeignJwtRefused("not of the type it is presented as")
+        claims = await self._signed(token, issuer, now)  # 3
+        audiences = _names(claims.get("aud"))
+        if audiences.isdisjoint(issuer.terms.audience or (self._issuer,)):  # 4
+            raise ForeignJwtRefused("not meant for this service")
+        expires_at = self._in_time(claims, now)  # 5
+        return Statement(
+            terms=issuer.terms,
+            vouched=Vouched(issuer.issuer, _name_of(token), issuer.version),
+            subject=_subject(claims, issuer.terms),
+            scope=_scope(claims, issuer.terms),
+            expires_at=expires_at,
+            authenticated_at=_auth_time(claims, now),
+            actors=_actors(claims.get("act"), issuer.issuer),
+            may_act=self._may_act(claims.get("may_act")),
+            claims=claims,
+        )
+
+    async def usable_keys(self, terms: IssuerTerms, now: datetime) -> list[tuple[str, str]]:
+        """Fetch the keys of an issuer now, and return kid and algorithm of those that fit.
+
+        Raises OutboundError.
+        """
+        keys = await PublishedKeys(terms, self._outbound).all(now)
+        return usable_keys(keys, terms.algorithms)
+
+    def _trusted(self, name: object) -> TrustedIssuer:
+        issuer = self._directory.issuer(name) if isinstance(name, str) else None
+        if issuer is None or not issuer.trusted:
+            raise ForeignJwtRefused("issuer not trusted")
+        return issuer
+
+    async def _signed(
+        self, token: UnverifiedJwt, issuer: TrustedIssuer, now: datetime
+    ) -> Mapping[str, Any]:
+        kid, algorithms = token.header.get("kid"), issuer.terms.algorithms
+        if token.header.get("alg") not in algorithms:  # before anything is fetched for it
+            raise ForeignJwtRefused("algorithm not allowed")
+        if not isinstance(kid, str) or not kid:
+            raise ForeignJwtRefused("no key named")
+        try:
+            keys = await self._published(issuer).keys(kid, now)
+        except OutboundError as error:
+            raise IssuerAway(reason=error.reason) from None
+        return verified_claims(token, keys, algorithms=algorithms)
+
+    def _published(self, issuer: TrustedIssuer) -> PublishedKeys:
+        version, keys = self._keys.get(issuer.issuer, (0, None))
+        if keys is None or version != issuer.version:
+            keys = PublishedKeys(issuer.terms, self._outbound)
+            self._keys[issuer.issuer] = (issuer.version, keys)
+        return keys
+
+    @staticmethod
+    def _in_time(claims: Mapping[str, Any], now: datetime) -> datetime:
+        expires_at = _moment(claims.get("exp"))
+        if expires_at is None or expires_at <= now:
+            raise ForeignJwtRefused("expired, or without an end")
+        for name in ("nbf", "iat"):
+            begins = _moment(claims.get(name))
+            if begins is not None and begins > now + LEEWAY:
+                raise ForeignJwtRefused(f"{name} lies ahead")
+        return expires_at
+
+    def _may_act(self, claim: object) -> tuple[str, ...] | None:
+        """RFC 8693, Section 4.4: every member identifies the party; one we cannot check is nobody
+        of ours.
+        """
+        if claim is None:
+            return None
+        if not isinstance(claim, dict) or not set(claim) <= {"sub", "iss"}:
+            return ()
+        if claim.get("iss", self._issuer) != self._issuer:
+            return ()
+        return tuple(sorted(_names(claim.get("sub"))))
+
+
+class _Service(Protocol):
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def directory(self) -> Directory: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+async def person_of(
+    statement: Statement, *, service: _Service, provenance: Provenance
+) -> Principal | None:
+    """6. Return the principal a statement is about, None where it is unknown or deactivated.
+
+    Raises LedgerUnavailable, InvalidRequest where a role of the terms is not in the catalogue.
+    """
+    person = service.directory.principal(statement.subject)
+    if person is None and statement.terms.create_principals:
+        person = await _created(statement, service, provenance)
+    return person if person is not None and person.active else None
+
+
+async def _created(
+    statement: Statement, service: _Service, provenance: Provenance
+) -> Principal | None:
+    by = Provenance(
+        provenance.occurred_at,
+        provenance.request_id,
+        provenance.traceparent,
+        by=statement.terms.issuer,
+        why="first token of a trusted issuer",
+    )
+    person: Principal | None
+    try:
+        person = await principals.register(
+            statement.subject, statement.terms.roles, service=service, provenance=by
+        )
+    except ConflictingState:
+        # Another replica was faster; here it is known a moment later.
+        found = await service.log.load(Principal.stream(statement.subject))
+        person = found if isinstance(found, Principal) else None
+    # The token may be presented to any replica: each has to have read of the new person by then.
+    await asyncio.sleep(2 * REFRESH_SECONDS)
+    return person
+
+
+def _subject(claims: Mapping[str, Any], terms: IssuerTerms) -> str:
+    value = claims.get(terms.subject_claim)
+    if not isinstance(value, str) or not value:
+        raise ForeignJwtRefused("no subject")
+    subject = terms.subject_prefix + value
+    if re.fullmatch(SUBJECT.strip("^$"), subject) is None:
+        raise ForeignJwtRefused("no usable subject")
+    return subject
+
+
+def _scope(claims: Mapping[str, Any], terms: IssuerTerms) -> tuple[str, ...]:
+    """7. An empty `scope` is empty: only a token that carries none stands for the default."""
+    if "scope" not in claims:
+        return terms.default_scopes
+    if not isinstance(claims["scope"], str):
+        raise ForeignJwtRefused("no usable scope")
+    carried = claims["scope"].split(" ")
+    return tuple(name for name in terms.scopes if name in carried)
+
+
+def _name_of(token: UnverifiedJwt) -> str:
+    """Return its `jti`, or a hash of what was signed: the same token has the same name."""
+    jti = token.claims.get("jti")
+    if isinstance(jti, str) and _PRINTABLE.fullmatch(jti):
+        return jti
+    return f"sha256:{sha256(token.value.rpartition('.')[0].encode()).hexdigest()}"
+
+
+def _auth_time(claims: Mapping[str, Any], now: datetime) -> datetime | None:
+    moment = _moment(claims.get("auth_time"))
+    # A login in the future would satisfy every max_age for good.
+    return None if moment is None or moment > now + LEEWAY else moment
+
+
+def _moment(value: object) -> datetime | None:
+    """RFC 7519, Section 2, NumericDate. Raises ForeignJwtRefused for anything else but absence."""
+    if value is None:
+        return None
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not numeric or not math.isfinite(value) or not 0 <= value < _LATEST:  # type: ignore[arg-type,operator]
+        raise ForeignJwtRefused("an impossible moment")
+    return datetime.fromtimestamp(value, UTC)  # type: ignore[arg-type]
+
+
+def _names(value: object) -> set[str]:
+    """Return the names of a claim that holds one or a list of them, like `aud`."""
+    values = value if isinstance(value, list) else [value]
+    return {name for name in values if isinstance(name, str)}
+
+
+def _actors(act: object, issuer: str) -> tuple[Actor, ...]:
+    """Return the chain of a foreign `act`: its names are of that issuer, unless they say more."""
+    actors: list[Actor] = []
+    while act is not None:
+        if not isinstance(act, dict) or not _printable(act.get("sub")):
+            raise ForeignJwtRefused("no usable act")
+        of = act.get("iss", issuer)
+        if not _printable(of) or len(actors) == MAX_ACTORS:
+            raise ForeignJwtRefused("no usable act")
+        actors.append(Actor(act["sub"], of))
+        act = act.get("act")
+    return tuple(actors)
+
+
+def _printable(value: object) -> bool:
+    return isinstance(value, str) and _PRINTABLE.fullmatch(value) is not None
