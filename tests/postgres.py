@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -69,7 +69,8 @@ class Postgres:
         postmaster = psutil.Process(int(self._pid_file.read_text().splitlines()[0]))
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a backend that ended meanwhile
+                process.kill()
         eventually(lambda: all(_ended(process) for process in processes))
         # Until somebody reaps it the postmaster is a zombie, which the next start takes for a
         # living one where it finds its lock files.

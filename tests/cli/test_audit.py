@@ -60,7 +60,7 @@ def test_lag_is_said(unchanged: CommandLine) -> None:
     result = unchanged.run("audit", "tail")
 
     assert result.exit_code == 0
-    assert f"the audit trail is {EVENTS_OF_FIRST_RUN} events behind" in result.stderr
+    assert f"the read models are {EVENTS_OF_FIRST_RUN} events behind" in result.stderr
 
 
 def test_follow_until_ctrl_c(cli: CommandLine, database_url: str) -> None:

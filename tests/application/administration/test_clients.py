@@ -288,8 +288,8 @@ async def test_several_changes_are_one_unit(service: FakeService) -> None:
     assert [type(event) for event in service.log.units[-1]] == [
         Client.ScopesChanged,
         Client.GrantTypesChanged,
-        Client.AudiencesChanged,
         Client.OwnerChanged,
+        Client.AudiencesChanged,
         Client.TokenPolicyChanged,
         Client.Disabled,
     ]
