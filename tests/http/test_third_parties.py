@@ -84,6 +84,8 @@ def test_the_metadata_is_complete_and_true(live: Live) -> None:
         "authorization_code",
         "refresh_token",
         "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
     ]
     assert metadata["response_types_supported"] == ["code"]
     assert live.http.get(metadata["service_documentation"]).status_code == 200
