@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from application.errors import UnusableToken
-from application.foreign_jwt import ForeignJwtRefused, read_jwt
+from application.foreign_jwt import ForeignJwtRefused
 from application.introspection import LivenessService, TokenVerifier, living_token, may_see
 from application.ports import Ids
 from application.request_context import RequestContext
@@ -19,6 +19,7 @@ from application.trusted_issuers import (
     TrustedIssuers,
     person_of,
 )
+from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
 from domain.client import Client
 from domain.delegation import SubjectToken
 from domain.permissions import Catalogue
@@ -61,12 +62,12 @@ async def subject_token(
     """Return a token that `client` may exchange. Raises UnusableToken, IssuerAway,
     LedgerUnavailable.
     """
+    token = _read(value)
+    if not service.trusted.speak_for(token.claims):
+        return await _own(token, kind, client, context, service)
     try:
-        unverified = read_jwt(value)
-        if not service.trusted.speak_for(unverified.claims):
-            return await own_token(value, kind, client, context, service)
         statement = await service.trusted.verified(
-            unverified, types=_FOREIGN[kind], now=context.provenance.occurred_at
+            token, types=_FOREIGN[kind], now=context.provenance.occurred_at
         )
     except ForeignJwtRefused as refused:
         raise UnusableToken(reason=str(refused)) from None
@@ -92,18 +93,37 @@ async def own_token(
     """Return a token of ours that `client` may exchange; an ID token stands for the access token
     that it came with. Raises UnusableToken, LedgerUnavailable.
     """
+    return await _own(_read(value), kind, client, context, service)
+
+
+def _read(value: str) -> UnverifiedJwt:
+    try:
+        return read_jwt(value)
+    except UnreadableJwt as error:
+        raise UnusableToken(reason=str(error)) from None
+
+
+async def _own(
+    token: UnverifiedJwt,
+    kind: str,
+    client: Client,
+    context: RequestContext,
+    service: SubjectService,
+) -> SubjectToken:
     now = context.provenance.occurred_at
-    read = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
-    token_id = read(value, client, now, service)  # 3, 5
+    token_id_of = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
+    token_id = token_id_of(token, client, now, service)  # 3, 5
     record = await living_token(token_id, service)  # 4
     if record is None:
         raise UnusableToken(reason="token revoked, or what stands behind it")
     return SubjectToken.of(record)
 
 
-def _of_access_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
+def _of_access_token(
+    token: UnverifiedJwt, client: Client, now: datetime, service: SubjectService
+) -> str:
     try:
-        verified = service.verifier.verify(value)
+        verified = service.verifier.verify(token)
     except UnverifiableToken as error:
         raise UnusableToken(reason=str(error)) from None
     if verified.expired(now):
@@ -113,9 +133,11 @@ def _of_access_token(value: str, client: Client, now: datetime, service: Subject
     return verified.token_id
 
 
-def _of_id_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
+def _of_id_token(
+    token: UnverifiedJwt, client: Client, now: datetime, service: SubjectService
+) -> str:
     try:
-        claims: Any = service.verifier.verify_id_token(value)
+        claims: Any = service.verifier.verify_id_token(token)
     except UnverifiableToken as error:
         raise UnusableToken(reason=str(error)) from None
     if datetime.fromtimestamp(claims["exp"], UTC) <= now:

@@ -11,7 +11,6 @@ from datetime import datetime
 from hashlib import sha256, sha512
 from typing import Any
 
-import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from jwt.algorithms import Algorithm
@@ -19,6 +18,7 @@ from jwt.utils import base64url_encode
 
 from application.errors import TemporarilyUnavailable
 from application.key_material import algorithm_of
+from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
 from domain.access_token import ID_JAG, AccessToken
 from domain.descent import Actor
 from domain.issuance import SigningChoice
@@ -35,7 +35,6 @@ _HASHES: Mapping[str, Callable[[bytes], Any]] = {
     "EdDSA": sha512,
 }
 """By which `at_hash` is made: the hash of the algorithm (OpenID Connect Core, Section 3.1.3.6)."""
-MAX_TOKEN_CHARACTERS = 16_384
 
 
 class UnverifiableToken(Exception):
@@ -51,7 +50,8 @@ class _Signer:
 
 @dataclass(frozen=True, slots=True)
 class _Verifier:
-    algorithm: str
+    name: str
+    algorithm: Algorithm
     key: Any
 
 
@@ -109,7 +109,7 @@ class TokenKeys:
             algorithm = algorithm_of(key.algorithm)
             if key.published(now):
                 public = algorithm.from_jwk(dict(key.public_jwk))
-                verifiers[key.kid] = _Verifier(key.algorithm, public)
+                verifiers[key.kid] = _Verifier(key.algorithm, algorithm, public)
             if key.state is KeyState.ACTIVE and key.kid in private_keys:
                 active[key.algorithm] = SigningChoice(key.kid, key.algorithm)
                 headers = {
@@ -209,12 +209,12 @@ class TokenKeys:
         choice = SigningChoice(issued.kid, issued.algorithm)
         return self.sign(claims, choice, token_type=ID_TOKEN_TYPE)
 
-    def verify_id_token(self, token: str) -> Mapping[str, Any]:
+    def verify_id_token(self, token: str | UnverifiedJwt) -> Mapping[str, Any]:
         """Return the claims of an ID token of ours, expired or not: a hint (RP-Initiated Logout).
 
         Raises UnverifiableToken.
         """
-        return self._verified(token, ID_TOKEN_TYPE, ["iss", "sub", "aud", "exp", "iat", "sid"])
+        return self._verified(token, ID_TOKEN_TYPE, ("iss", "sub", "aud", "exp", "iat", "sid"))
 
     def sign(
         self, claims: Mapping[str, Any], choice: SigningChoice, *, token_type: str = TOKEN_TYPE
@@ -229,46 +229,38 @@ class TokenKeys:
         signature = signer.algorithm.sign(signing_input, signer.key)
         return (signing_input + b"." + base64url_encode(signature)).decode()
 
-    def verify(self, token: str) -> VerifiedClaims:
+    def verify(self, token: str | UnverifiedJwt) -> VerifiedClaims:
         """Return the claims of an access token of ours, expired or not. Raises UnverifiableToken.
 
-        1 size, 2 a header with a kid that is published, 3 that key's own algorithm and no other,
-        4 typ (RFC 9068, Section 4), 5 signature, 6 issuer and the claims every token of ours has.
+        1 readable, not oversized, 2 a header with a kid that is published, 3 that key's own
+        algorithm and no other, 4 typ (RFC 9068, Section 4), 5 signature, 6 issuer and the claims
+        every token of ours has. `token` may have been read already.
         """
-        required = ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"]
+        required = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id")
         return _access_claims(self._verified(token, TOKEN_TYPE, required))
 
-    def _verified(self, token: str, token_type: str, required: list[str]) -> Mapping[str, Any]:
-        if len(token) > MAX_TOKEN_CHARACTERS:  # 1
-            raise UnverifiableToken("oversized token")
+    def _verified(
+        self, token: str | UnverifiedJwt, token_type: str, required: Sequence[str]
+    ) -> Mapping[str, Any]:
         try:
-            header = jwt.get_unverified_header(token)
-        except (jwt.InvalidTokenError, UnicodeError) as error:
-            raise UnverifiableToken("not a JWT") from error
-        verifier = self._verifiers.get(str(header.get("kid", "")))  # 2
+            read = read_jwt(token) if isinstance(token, str) else token  # 1
+        except UnreadableJwt as error:
+            raise UnverifiableToken(str(error)) from None
+        verifier = self._verifiers.get(str(read.header.get("kid", "")))  # 2
         if verifier is None:
             raise UnverifiableToken("unknown kid")
-        if header.get("alg") != verifier.algorithm:  # 3
+        if read.header.get("alg") != verifier.name:  # 3
             raise UnverifiableToken("algorithm is not the key's")
-        if str(header.get("typ", "")).lower() != token_type.lower():  # 4
+        if str(read.header.get("typ", "")).lower() != token_type.lower():  # 4
             raise UnverifiableToken(_OTHERWISE[token_type])
-        try:
-            claims: Mapping[str, Any] = jwt.decode(  # 5, 6
-                token,
-                verifier.key,
-                algorithms=[verifier.algorithm],
-                issuer=self._issuer,
-                options={
-                    "require": required,
-                    "verify_aud": False,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-        except jwt.InvalidTokenError as error:
-            raise UnverifiableToken(type(error).__name__) from error
-        return claims
+        if not verifier.algorithm.verify(read.signing_input, verifier.key, read.signature):  # 5
+            raise UnverifiableToken("bad signature")
+        missing = [name for name in required if name not in read.claims]  # 6
+        if missing:
+            raise UnverifiableToken(f"claims missing: {' '.join(missing)}")
+        if read.claims["iss"] != self._issuer:
+            raise UnverifiableToken("another issuer")
+        return read.claims
 
 
 def nested(actors: Sequence[Actor]) -> dict[str, Any]:

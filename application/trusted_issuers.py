@@ -24,13 +24,13 @@ from application.directory import REFRESH_SECONDS
 from application.errors import ConflictingState, IssuerAway
 from application.foreign_jwt import (
     ForeignJwtRefused,
-    UnverifiedJwt,
     usable_keys,
     verified_claims,
 )
 from application.outbound import Outbound, OutboundError
 from application.ports import Directory, EventLog
 from application.published_keys import PublishedKeys
+from application.unverified_jwt import UnverifiedJwt
 from domain.client_configuration import SUBJECT
 from domain.delegation import MAX_ACTORS
 from domain.descent import Actor, Vouched
@@ -236,7 +236,7 @@ def _name_of(token: UnverifiedJwt) -> str:
     jti = token.claims.get("jti")
     if isinstance(jti, str) and _PRINTABLE.fullmatch(jti):
         return jti
-    return f"sha256:{sha256(token.value.rpartition('.')[0].encode()).hexdigest()}"
+    return f"sha256:{sha256(token.signing_input).hexdigest()}"
 
 
 def _auth_time(claims: Mapping[str, Any], now: datetime) -> datetime | None:

@@ -18,12 +18,13 @@ from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
 from application.errors import UnusableAssertion, from_domain
-from application.foreign_jwt import ForeignJwtRefused, read_jwt
+from application.foreign_jwt import ForeignJwtRefused
 from application.ledger.errors import Conflict
 from application.person_tokens import PersonService, answer, authorized
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from application.trusted_issuers import PLAIN_TYPES, Statement, TrustedIssuers, person_of
+from application.unverified_jwt import UnreadableJwt, read_jwt
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import JWT_BEARER
@@ -123,7 +124,7 @@ async def _believed(
     try:
         unverified = read_jwt(value)
         statement = await service.trusted.verified(unverified, types=types, now=now)  # 2
-    except ForeignJwtRefused as refused:
+    except (UnreadableJwt, ForeignJwtRefused) as refused:
         raise UnusableAssertion(reason=str(refused)) from None
     if statement.expires_at > now + MAX_LIFETIME:  # 3
         raise UnusableAssertion(reason="ends too far in the future")

@@ -3,7 +3,7 @@
 OpenID Connect Core 1.0, Section 3.1.3.7, in this order:
 
 1. It is readable and its algorithm is one of the list: never `none`, never a shared key.
-2. A key of the provider made its signature (foreign_jwt.py, for this and the former).
+2. A key of the provider made its signature (unverified_jwt.py, foreign_jwt.py).
 3. iss, aud, azp, exp, iat, nonce and at_hash are what they must be (authlib).
 4. The subject is one that can be kept; the moment of the login is not in the future.
 """
@@ -17,9 +17,10 @@ from typing import Any
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from application.foreign_jwt import ForeignJwtRefused, read_jwt
+from application.foreign_jwt import ForeignJwtRefused
 from application.foreign_jwt import verified_claims as signed_claims
 from application.people.upstream_metadata import UpstreamMetadata
+from application.unverified_jwt import UnreadableJwt, read_jwt
 
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA")
 LEEWAY_SECONDS = 60
@@ -53,7 +54,7 @@ async def verified_claims(
             raise ForeignJwtRefused("algorithm not allowed")
         keys = await metadata.keys(unverified.header.get("kid"), now)
         claims = dict(signed_claims(unverified, keys, algorithms=ALGORITHMS))
-    except ForeignJwtRefused as refused:
+    except (UnreadableJwt, ForeignJwtRefused) as refused:
         raise IdTokenRefused(f"ID token: {refused}") from None
     _check_claims(claims, unverified.header, expected, now)
     return _subject(claims), _auth_time(claims, now)

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from jwt.utils import base64url_decode, base64url_encode
 
 from application.key_material import generate_private_key
-from application.token_keys import MAX_TOKEN_CHARACTERS, TokenKeys, UnverifiableToken
+from application.token_keys import TokenKeys, UnverifiableToken
+from application.unverified_jwt import MAX_CHARACTERS
 from tests.application.service import ISSUER, a_signing_key
 from tests.application.test_token_keys import CLAIMS
 from tests.builders import NOON
 
-SIGNATURE_ERROR = "InvalidSignatureError"
+SIGNATURE_ERROR = "bad signature"
 
 
 class Forger:
@@ -94,11 +95,13 @@ class Forgery:
 
 
 FORGERIES = (
-    Forgery("nothing", lambda _: "", "not a JWT"),
-    Forgery("one word", lambda _: "token", "not a JWT"),
-    Forgery("lone surrogate", lambda _: "\ud800.\ud800.\ud800", "not a JWT"),
-    Forgery("deep nesting", lambda _: _encoded(b"[" * 12_000) + ".e30.", "not a JWT"),
-    Forgery("endless number", lambda _: _encoded(b'{"a":' + b"9" * 6000) + ".e30.", "not a JWT"),
+    Forgery("nothing", lambda _: "", "unreadable JWT"),
+    Forgery("one word", lambda _: "token", "unreadable JWT"),
+    Forgery("lone surrogate", lambda _: "\ud800.\ud800.\ud800", "unreadable JWT"),
+    Forgery("deep nesting", lambda _: _encoded(b"[" * 12_000) + ".e30.", "unreadable JWT"),
+    Forgery(
+        "endless number", lambda _: _encoded(b'{"a":' + b"9" * 6000) + ".e30.", "unreadable JWT"
+    ),
     Forgery("alg none", Forger.unsigned, "algorithm is not the key's"),
     Forgery("alg none, signed", lambda f: _with_alg(f, "none"), "algorithm is not the key's"),
     Forgery("alg in a list", lambda f: _with_alg(f, ["ES256"]), "algorithm is not the key's"),
@@ -121,13 +124,17 @@ FORGERIES = (
     Forgery(
         "another issuer",
         lambda f: f.signed({**CLAIMS, "iss": f"{ISSUER}/"}),
-        "InvalidIssuerError",
+        "another issuer",
     ),
     Forgery("another subject", lambda f: f.tampered(sub="owner-2"), SIGNATURE_ERROR),
     Forgery("a longer life", lambda f: f.tampered(exp=2**40), SIGNATURE_ERROR),
     Forgery("signature taken off", lambda f: f.token().rpartition(".")[0] + ".", SIGNATURE_ERROR),
     Forgery("half a signature", lambda f: f.token()[:-46], SIGNATURE_ERROR),
-    Forgery("oversized", lambda f: f.signed({**CLAIMS, "pad": "x" * 13_000}), "oversized token"),
+    Forgery(
+        "oversized",
+        lambda f: f.signed({**CLAIMS, "pad": "x" * 13_000}),
+        "no JWT, or an oversized one",
+    ),
 )
 
 
@@ -147,7 +154,7 @@ def test_refuses_a_missing_claim(forger: Forger, missing: str) -> None:
     with pytest.raises(UnverifiableToken) as refusal:
         forger.keys.verify(forger.signed(claims))
 
-    assert str(refusal.value) == "MissingRequiredClaimError"
+    assert str(refusal.value) == f"claims missing: {missing}"
 
 
 def test_the_forger_can_do_it_right(forger: Forger) -> None:
@@ -161,13 +168,13 @@ def test_the_forger_can_do_it_right(forger: Forger) -> None:
 def test_takes_a_token_of_the_size_limit(forger: Forger) -> None:
     """The limit itself is not over the limit."""
     short = len(forger.signed({**CLAIMS, "pad": ""}))
-    pad = (MAX_TOKEN_CHARACTERS - short) * 3 // 4 - 3
+    pad = (MAX_CHARACTERS - short) * 3 // 4 - 3
     sizes = {}
     for length in range(pad, pad + 8):
         token = forger.signed({**CLAIMS, "pad": "x" * length})
         sizes[len(token)] = _verifies(forger, token)
 
-    assert {size: size <= MAX_TOKEN_CHARACTERS for size in sizes} == sizes
+    assert {size: size <= MAX_CHARACTERS for size in sizes} == sizes
     assert set(sizes.values()) == {True, False}
 
 

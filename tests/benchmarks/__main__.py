@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from tests.benchmarks.delegations import Delegations
 from tests.benchmarks.families import Scene
 from tests.benchmarks.load import Measurement, Target, generator, measure
 from tests.benchmarks.service import RunningService, running_service, token_request
@@ -22,8 +23,13 @@ from tests.benchmarks.sign_only import SIGN_ONLY_PATH
 
 _PATHS = {"sign_only": SIGN_ONLY_PATH, "client_credentials": "/oauth/token"}
 REFRESH = "refresh_token"
-_CEILINGS = {"client_credentials": "sign_only", REFRESH: "client_credentials"}
-"""What each is measured against: signing alone, and a token without a person and a family."""
+EXCHANGE = "token_exchange"
+_CEILINGS = {
+    "client_credentials": "sign_only",
+    REFRESH: "client_credentials",
+    EXCHANGE: "client_credentials",
+}
+"""What each is measured against: signing alone, and a token that nothing is presented for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="client_credentials beside the sign-only ceiling, and refresh beside that;"
+        description="client_credentials beside the sign-only ceiling, others beside that;"
         " every token durable",
         epilog="example: make bench JSON=bench.json ARGS='--connections 64 --seconds 5'",
     )
@@ -86,6 +92,7 @@ def _all_rounds(
     same = {name: token_request(service, path) for name, path in _PATHS.items()}
     scene = Scene(service)
     scene.prepare()
+    same[EXCHANGE] = Delegations(service).request()
 
     def target_of(name: str, connections: int) -> Target:
         return same.get(name) or _refresh_request(scene, connections)

@@ -53,13 +53,7 @@ class Scene:
 
     def prepare(self) -> None:
         """Register person and clients, log in, consent."""
-        client = self.service.credentials("administration")
-        token = self.browser.post(
-            TOKEN,
-            auth=(client["client_id"], client["client_secret"]),
-            data={"grant_type": "client_credentials"},
-        ).json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = administrator(self.service)
         self._admin("POST", "/admin/principals", headers, {"subject": "pat", "roles": ["user"]})
         self._admin("PUT", "/admin/principals/pat/login", headers, _login())
         for client_id, grace in CLIENTS.items():
@@ -141,6 +135,24 @@ class Scene:
             "code_challenge": challenge(self.verifier),
             "code_challenge_method": "S256",
         }
+
+
+def administrator(service: RunningService) -> dict[str, str]:
+    """Return the Authorization header of an administrator."""
+    token = machine_token(service, "administration")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def machine_token(service: RunningService, name: str) -> str:
+    """Return a token of the bootstrap client `name`."""
+    client = service.credentials(name)
+    answered = httpx.post(
+        f"{service.url}{TOKEN}",
+        auth=(client["client_id"], client["client_secret"]),
+        data={"grant_type": "client_credentials"},
+    )
+    token: str = answered.json()["access_token"]
+    return token
 
 
 def _login() -> dict[str, str]:

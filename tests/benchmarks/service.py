@@ -72,8 +72,13 @@ class RunningService:
 def token_request(service: RunningService, path: str = "/oauth/token") -> Target:
     """Return the demo client's request for a token."""
     client = service.credentials("demo")
-    basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
-    return Target(f"{service.url}{path}", f"Basic {basic}", "grant_type=client_credentials")
+    authorization = basic(client["client_id"], client["client_secret"])
+    return Target(f"{service.url}{path}", authorization, "grant_type=client_credentials")
+
+
+def basic(client_id: str, secret: str) -> str:
+    """Return the Authorization header of a client."""
+    return f"Basic {base64.b64encode(f'{client_id}:{secret}'.encode()).decode()}"
 
 
 def _kind(process: psutil.Process) -> str:

@@ -1,0 +1,75 @@
+"""A JWT read without belief: what it says, whoever wrote it.
+
+It is not oversized, and readable: base64url of JSON objects whose names are unique (RFC 7519,
+Section 4), and there is nothing in the header that we would have to understand (`crit`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jwt.utils import base64url_decode
+
+MAX_CHARACTERS = 16_384
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)")
+
+
+class UnreadableJwt(Exception):
+    """The text is no JWT that we would look at; the message says why and quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJwt:
+    """The parts of a JWT. `signing_input` is what the signature, if it is one, was made of."""
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def type(self) -> str:
+        """Its media type (RFC 8725, Section 3.11), "" where it names none."""
+        typ = self.header.get("typ", "")
+        return typ.lower().removeprefix("application/") if isinstance(typ, str) else "?"
+
+
+def read_jwt(value: object) -> UnverifiedJwt:
+    """Return what a JWT says. Raises UnreadableJwt."""
+    if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
+        raise UnreadableJwt("no JWT, or an oversized one")
+    # PyJWT looks at each character in Python, several times: 180 us of the 580 of an exchange.
+    parts = _COMPACT.fullmatch(value)
+    if parts is None:
+        raise UnreadableJwt("unreadable JWT")
+    header, claims = _object(parts[1]), _object(parts[2])
+    if "crit" in header:
+        raise UnreadableJwt("JWT with a critical header")
+    signature = _decoded(parts[3])
+    return UnverifiedJwt(header, claims, value[: parts.end(2)].encode(), signature)
+
+
+def _object(part: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_decoded(part), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise UnreadableJwt("unreadable JWT") from None
+    if not isinstance(found, dict):
+        raise UnreadableJwt("unreadable JWT")
+    return found
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        return base64url_decode(part)
+    except ValueError:
+        raise UnreadableJwt("unreadable JWT") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise UnreadableJwt("JWT with a name twice")
+    return found
