@@ -9,7 +9,10 @@ from litestar import MediaType, Response, get
 _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         "invalid_request",
-        "A parameter is missing, repeated, empty or malformed, or the body is not a form.",
+        (
+            "A parameter is missing, repeated, empty or malformed, the body is not a form, or a "
+            "token to be exchanged is not usable."
+        ),
         "Send application/x-www-form-urlencoded in UTF-8, each parameter once, none empty.",
     ),
     (
@@ -26,8 +29,8 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         "invalid_grant",
         (
-            "A code, refresh token or device code is invalid, expired, revoked, used or another "
-            "client's. The cause is not told; it is in the record under the request id."
+            "A code, refresh token, device code or assertion is invalid, expired, revoked, used or "
+            "another client's. The cause is not told; it is in the record under the request id."
         ),
         "Use what was issued to this client, once. Where it keeps failing, let the person log in.",
     ),
@@ -117,7 +120,10 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "temporarily_unavailable",
-        "The service cannot record at the moment, and issues nothing that it cannot record.",
+        (
+            "The service cannot record at the moment, or cannot reach the issuer of a token to be "
+            "exchanged; it issues nothing that it cannot record or verify."
+        ),
         "Try again after the seconds in Retry-After.",
     ),
     (
