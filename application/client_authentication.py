@@ -10,11 +10,12 @@ attacker which client ids exist. 5 comes last, so that only the holder of the se
 from dataclasses import dataclass
 from datetime import datetime
 
-from application.errors import InvalidClient
+from application.errors import InvalidClient, from_domain
 from application.ports import Directory
 from application.secret_keys import Peppers, PresentedSecret
 from domain.client import Client
 from domain.client_configuration import ClientType
+from domain.errors import DomainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class AuthenticatedClient:
     client: Client
     method: str
     credential_id: str
+
+    def require_grant(self, grant_type: str) -> None:
+        """Raise UnauthorizedClient unless it is confidential and may use a grant type.
+
+        For grants that look at what others signed before they decide.
+        """
+        try:
+            self.client.require_grant(grant_type)
+        except DomainError as error:
+            raise from_domain(error) from error
 
 
 def authenticate(

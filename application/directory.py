@@ -21,13 +21,13 @@ from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
 from application.ledger.pg_binary import int8, read_int
 from application.ledger.wire import Statement
+from application.ports import REFRESH_SECONDS
 from domain.client import Client
 from domain.principal import Principal
 from domain.recorded import Administered
 from domain.signing_key import SigningKey
 from domain.trusted_issuer import TrustedIssuer
 
-REFRESH_SECONDS = 0.2
 STALE_SECONDS = 5.0
 _PAGE = 5000
 _TAIL = Statement(

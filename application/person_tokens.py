@@ -144,11 +144,4 @@ def answer(
     id_token = None
     if OPENID in issued.scope:
         id_token = service.minter.mint_id_token(token, signed, about=about)
-    return TokenResponse(
-        access_token=signed,
-        token_type="Bearer",  # noqa: S106  # RFC 6750, the name of the scheme
-        expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
-        scope=" ".join(issued.scope),
-        refresh_token=refresh_token,
-        id_token=id_token,
-    )
+    return TokenResponse.to(token, signed, refresh_token=refresh_token, id_token=id_token)

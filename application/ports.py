@@ -13,6 +13,9 @@ from domain.recorded import Recorded
 from domain.signing_key import SigningKey
 from domain.trusted_issuer import TrustedIssuer
 
+REFRESH_SECONDS = 0.2
+"""How often a Directory reads what is new."""
+
 
 class Clock(Protocol):
     """Tells the time."""

@@ -20,7 +20,6 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from application.administration import principals
-from application.directory import REFRESH_SECONDS
 from application.errors import ConflictingState, IssuerAway
 from application.foreign_jwt import (
     ForeignJwtRefused,
@@ -28,7 +27,7 @@ from application.foreign_jwt import (
     verified_claims,
 )
 from application.outbound import Outbound, OutboundError
-from application.ports import Directory, EventLog
+from application.ports import REFRESH_SECONDS, Directory, EventLog
 from application.published_keys import PublishedKeys
 from application.unverified_jwt import UnverifiedJwt
 from domain.client_configuration import SUBJECT

@@ -80,10 +80,4 @@ async def handle(
         raise from_domain(error) from error
     signed = service.minter.mint(token)
     await service.log.save(token)
-    issued = token.issued
-    return TokenResponse(
-        access_token=signed,
-        token_type="Bearer",  # noqa: S106  # RFC 6750, the name of the scheme
-        expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
-        scope=" ".join(issued.scope),
-    )
+    return TokenResponse.to(token, signed)

@@ -90,10 +90,7 @@ async def handle(
     nothing is handed out.
     """
     client, provenance = requester.client, context.provenance
-    try:
-        client.require_grant(GRANT_TYPE)  # 1
-    except DomainError as error:
-        raise from_domain(error) from error
+    requester.require_grant(GRANT_TYPE)  # 1
     assertion = await _believed(parameters.assertion, client, context, service)  # 2 to 5
     session = Session.start(
         service.ids.stream_id(provenance.occurred_at),

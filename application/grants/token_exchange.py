@@ -81,6 +81,7 @@ async def handle(
     Raises the OAuth error of the rule that was broken, IssuerAway, or LedgerUnavailable: then
     nothing is handed out.
     """
+    requester.require_grant(GRANT_TYPE)  # 1
     form = _form(parameters, service.policy)  # 2, 11
     client = requester.client
     exchange = Exchange(
@@ -92,14 +93,8 @@ async def handle(
     token = _decided(parameters, exchange, requester, context, service)  # 1, 6 to 10, 12
     signed = service.minter.mint(token)
     await service.log.save(token)
-    issued = token.issued
-    return TokenResponse(
-        access_token=signed,
-        # RFC 8693, Section 2.2.1: "N_A" for what is no access token.
-        token_type="N_A" if form == ID_JAG else "Bearer",
-        expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
-        scope=" ".join(issued.scope),
-        issued_token_type=parameters.requested_token_type or ACCESS_TOKEN_TYPE,
+    return TokenResponse.to(
+        token, signed, issued_token_type=parameters.requested_token_type or ACCESS_TOKEN_TYPE
     )
 
 

@@ -8,11 +8,10 @@ from hashlib import sha256
 from typing import Protocol
 
 from application.administration import principals
-from application.directory import REFRESH_SECONDS
 from application.errors import ConflictingState
 from application.people.credentials import Credentials
 from application.people.upstream import UpstreamLogin, UpstreamRefused, upstream_login_name
-from application.ports import Directory, EventLog
+from application.ports import REFRESH_SECONDS, Directory, EventLog
 from application.settings import Settings
 from domain.permissions import Catalogue
 from domain.provenance import Provenance
