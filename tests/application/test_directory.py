@@ -7,12 +7,13 @@ from time import monotonic
 import psycopg
 import pytest
 
-from application.directory import REFRESH_SECONDS, STALE_SECONDS, LogDirectory
+from application.directory import STALE_SECONDS, LogDirectory
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
 from application.ledger.wire import Row, Statement
+from application.ports import REFRESH_SECONDS
 from domain.client import Client
 from domain.signing_key import SigningKey
 from tests.builders import AT_NOON, a_client, a_key, a_principal, a_token, later
