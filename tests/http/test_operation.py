@@ -15,7 +15,12 @@ def test_readiness_names_every_part(live: Live) -> None:
     assert live.http.get("/healthz").text == "ok\n"
     assert answer["ready"] is answer["database"] is answer["writer"] is True
     assert answer["signing_key"] is True
-    assert set(answer["projections"]) == {"audit_trail", "client_last_used", "sessions"}
+    assert set(answer["projections"]) == {
+        "audit_trail",
+        "client_last_used",
+        "sessions",
+        "delegations",
+    }
 
 
 def test_metrics_parse_and_count_requests_of_all_workers(live: Live) -> None:
