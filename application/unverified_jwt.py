@@ -52,8 +52,11 @@ def read_jwt(value: object) -> UnverifiedJwt:
 
 
 def _object(part: str) -> dict[str, Any]:
+    text = _decoded(part)
     try:
-        found = json.loads(_decoded(part), object_pairs_hook=_unique)
+        found = json.loads(text, object_pairs_hook=_unique)
+        if b"\\u" in text:  # half a character (RFC 8259, Section 8.2) can be written nowhere
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise UnreadableJwt("unreadable JWT") from None
     if not isinstance(found, dict):

@@ -10,6 +10,7 @@ ID-JAG, 8 the assertion was not used before.
 uses it twice begins the same stream a second time, on whatever replica, and that is a conflict.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -27,7 +28,7 @@ from application.trusted_issuers import PLAIN_TYPES, Statement, TrustedIssuers, 
 from application.unverified_jwt import UnreadableJwt, read_jwt
 from domain.access_token import AccessToken
 from domain.client import Client
-from domain.client_configuration import JWT_BEARER
+from domain.client_configuration import AUDIENCE, JWT_BEARER
 from domain.descent import Descent
 from domain.errors import DomainError, ScopeNotGranted
 from domain.ids import uuid7
@@ -140,9 +141,13 @@ def _pinned(statement: Statement, client: Client) -> tuple[str, ...]:
         raise UnusableAssertion(reason="the ID-JAG is another client's")
     resource = statement.claims.get("resource", [])
     named = [resource] if isinstance(resource, str) else resource
-    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+    if not isinstance(named, list) or not all(map(_is_target, named)):
         raise UnusableAssertion(reason="no usable resource")
     return tuple(named)
+
+
+def _is_target(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(AUDIENCE.strip("^$"), name) is not None
 
 
 def _decided(

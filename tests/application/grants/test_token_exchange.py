@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
+from application.ending import ended_tokens
 from application.errors import (
     InvalidRequest,
     InvalidScope,
@@ -277,3 +278,33 @@ async def test_revocation_reaches_descendants(
 
     assert seen == [alive, alive]
     assert not (await introspect(subject_token, reporter, service))["active"]
+
+
+@pytest.mark.parametrize(("setting", "alive"), [(True, False), (False, True)])
+async def test_what_ends_a_grant_reaches_descendants_by_setting(
+    service: FakeService, setting: bool, alive: bool
+) -> None:
+    """Ending a session or a family voids its own tokens always, what was exchanged by setting."""
+    service.with_policy(end_descendants=setting)
+    subject_token = await a_subject_token(service)
+    agent = an_agent(service, "agent-1")
+    child = await exchange(service, agent, subject_token)
+    ended = await ended_tokens(
+        [claims(subject_token)["jti"]], service, by="x", reason="test", provenance=AT_NOON
+    )
+    service.log.record(*ended)
+
+    assert not (await introspect(subject_token, authenticated(agent), service))["active"]
+    assert (await introspect(child, authenticated(agent), service))["active"] is alive
+
+
+async def test_a_disabled_ancestor_ends_its_delegations(service: FakeService) -> None:
+    """Whose client was disabled speaks for nobody, nor does what was exchanged from its tokens."""
+    subject_token = await a_subject_token(service)
+    agent = an_agent(service, "agent-1")
+    child = await exchange(service, agent, subject_token)
+    reporter = service.log.folded(Client.stream("reporter"))
+    reporter.disable(AT_NOON)
+    service.log.record(reporter)
+
+    assert not (await introspect(child, authenticated(agent), service))["active"]
