@@ -16,6 +16,7 @@ from application.token_keys import UnverifiableToken
 from application.trusted_issuers import (
     ACCESS_TYPES,
     PLAIN_TYPES,
+    Person,
     TrustedIssuers,
     person_of,
 )
@@ -58,13 +59,14 @@ class SubjectService(LivenessService, Protocol):
 
 async def subject_token(
     value: str, kind: str, client: Client, context: RequestContext, service: SubjectService
-) -> SubjectToken:
-    """Return a token that `client` may exchange. Raises UnusableToken, IssuerAway,
-    LedgerUnavailable.
+) -> tuple[SubjectToken, Person | None]:
+    """Return a token that `client` may exchange, and whom a trusted issuer says it is about.
+
+    Raises UnusableToken, IssuerAway, LedgerUnavailable.
     """
     token = _read(value)
     if not service.trusted.speak_for(token.claims):
-        return await _own(token, kind, client, context, service)
+        return await _own(token, kind, client, context, service), None
     try:
         statement = await service.trusted.verified(
             token, types=_FOREIGN[kind], now=context.provenance.occurred_at
@@ -74,9 +76,9 @@ async def subject_token(
     person = await person_of(statement, service=service, provenance=context.provenance)
     if person is None:
         raise UnusableToken(reason="no active principal of that name")
-    return SubjectToken(
+    subject = SubjectToken(
         jti=None,
-        subject=person.subject,
+        subject=person.principal.subject,
         session_id=service.ids.session_id(),
         scope=statement.scope,
         expires_at=statement.expires_at,
@@ -85,6 +87,7 @@ async def subject_token(
         may_act=statement.may_act,
         vouched=statement.vouched,
     )
+    return subject, person
 
 
 async def own_token(

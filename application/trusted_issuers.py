@@ -19,8 +19,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
-from application.administration import principals
-from application.errors import ConflictingState, IssuerAway
+from application.errors import IssuerAway, from_domain
 from application.foreign_jwt import (
     ForeignJwtRefused,
     usable_keys,
@@ -33,6 +32,7 @@ from application.unverified_jwt import UnverifiedJwt
 from domain.client_configuration import SUBJECT
 from domain.delegation import MAX_ACTORS
 from domain.descent import Actor, Vouched
+from domain.errors import DomainError
 from domain.permissions import Catalogue
 from domain.principal import Principal
 from domain.provenance import Provenance
@@ -173,22 +173,37 @@ class _Service(Protocol):
     def catalogue(self) -> Catalogue: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a statement is about; a `newcomer` is to be recorded with what is decided for it."""
+
+    principal: Principal
+    newcomer: bool = False
+
+    @property
+    def unrecorded(self) -> tuple[Principal, ...]:
+        """The principal, where it is not in the log yet."""
+        return (self.principal,) if self.newcomer else ()
+
+
 async def person_of(
     statement: Statement, *, service: _Service, provenance: Provenance
-) -> Principal | None:
+) -> Person | None:
     """6. Return the principal a statement is about, None where it is unknown or deactivated.
 
     Raises LedgerUnavailable, InvalidRequest where a role of the terms is not in the catalogue.
     """
-    person = service.directory.principal(statement.subject)
-    if person is None and statement.terms.create_principals:
-        person = await _created(statement, service, provenance)
-    return person if person is not None and person.active else None
+    principal = service.directory.principal(statement.subject)
+    if principal is None and statement.terms.create_principals:
+        # Another replica may have been faster a moment ago.
+        found = await service.log.load(Principal.stream(statement.subject))
+        if found is None:
+            return Person(_registered(statement, service, provenance), newcomer=True)
+        principal = found
+    return Person(principal) if principal is not None and principal.active else None
 
 
-async def _created(
-    statement: Statement, service: _Service, provenance: Provenance
-) -> Principal | None:
+def _registered(statement: Statement, service: _Service, provenance: Provenance) -> Principal:
     by = Provenance(
         provenance.occurred_at,
         provenance.request_id,
@@ -196,18 +211,18 @@ async def _created(
         by=statement.terms.issuer,
         why="first token of a trusted issuer",
     )
-    person: Principal | None
     try:
-        person = await principals.register(
-            statement.subject, statement.terms.roles, service=service, provenance=by
+        return Principal.register(
+            statement.subject, statement.terms.roles, catalogue=service.catalogue, provenance=by
         )
-    except ConflictingState:
-        # Another replica was faster; here it is known a moment later.
-        found = await service.log.load(Principal.stream(statement.subject))
-        person = found if isinstance(found, Principal) else None
-    # The token may be presented to any replica: each has to have read of the new person by then.
-    await asyncio.sleep(2 * REFRESH_SECONDS)
-    return person
+    except DomainError as error:
+        raise from_domain(error) from error
+
+
+async def until_known(person: Person | None) -> None:
+    """Return once every replica has read of a newcomer: its token may be presented to any."""
+    if person is not None and person.newcomer:
+        await asyncio.sleep(2 * REFRESH_SECONDS)
 
 
 def _subject(claims: Mapping[str, Any], terms: IssuerTerms) -> str:

@@ -24,7 +24,14 @@ from application.ledger.errors import Conflict
 from application.person_tokens import PersonService, answer, authorized
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
-from application.trusted_issuers import PLAIN_TYPES, Statement, TrustedIssuers, person_of
+from application.trusted_issuers import (
+    PLAIN_TYPES,
+    Person,
+    Statement,
+    TrustedIssuers,
+    person_of,
+    until_known,
+)
 from application.unverified_jwt import UnreadableJwt, read_jwt
 from domain.access_token import AccessToken
 from domain.client import Client
@@ -35,7 +42,6 @@ from domain.ids import uuid7
 from domain.issuance import IssueRequest
 from domain.issuing_client import Authority
 from domain.permissions import Catalogue
-from domain.principal import Principal
 from domain.session import Session
 
 GRANT_TYPE = JWT_BEARER
@@ -75,7 +81,7 @@ class _Assertion:
     """A verified assertion, and whom and what it stands for."""
 
     statement: Statement
-    person: Principal
+    person: Person
     resource: tuple[str, ...]
 
 
@@ -90,28 +96,20 @@ async def handle(
     Raises the OAuth error of the rule that was broken, IssuerAway, or LedgerUnavailable: then
     nothing is handed out.
     """
-    client, provenance = requester.client, context.provenance
     requester.require_grant(GRANT_TYPE)  # 1
-    assertion = await _believed(parameters.assertion, client, context, service)  # 2 to 5
-    session = Session.start(
-        service.ids.stream_id(provenance.occurred_at),
-        subject=assertion.person.subject,
-        methods=_METHODS,
-        lifetime=service.session_lifetime,
-        origin=context.origin,
-        provenance=provenance,
-    )
-    try:
-        token = _decided(parameters, assertion, session, requester, context, service)  # 6, 7
-        session.authorize(authorized(token, None), provenance)
-    except DomainError as error:
-        raise from_domain(error) from error
-    response = answer(token, None, service, about={"amr": _METHODS})
-    try:
-        await service.log.save(session, token)
-    except Conflict:  # 8
-        raise UnusableAssertion(reason="assertion used before") from None
-    return response
+    for _ in range(2):  # a newcomer may be registered by somebody else meanwhile, once
+        assertion = await _believed(parameters.assertion, requester.client, context, service)
+        session, token = _decided(parameters, assertion, requester, context, service)  # 6, 7
+        response = answer(token, None, service, about={"amr": _METHODS})
+        try:
+            await service.log.save(*assertion.person.unrecorded, session, token)
+        except Conflict:  # 8
+            if assertion.person.newcomer:
+                continue
+            break
+        await until_known(assertion.person)
+        return response
+    raise UnusableAssertion(reason="assertion used before")
 
 
 async def _believed(
@@ -153,26 +151,50 @@ def _is_target(name: object) -> bool:
 def _decided(
     parameters: Parameters,
     assertion: _Assertion,
-    session: Session,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> tuple[Session, AccessToken]:
+    session = Session.start(
+        service.ids.stream_id(context.provenance.occurred_at),
+        subject=assertion.person.principal.subject,
+        methods=_METHODS,
+        lifetime=service.session_lifetime,
+        origin=context.origin,
+        provenance=context.provenance,
+    )
+    try:
+        token = _token(parameters, assertion, session.session_id, requester, context, service)
+        session.authorize(authorized(token, None), context.provenance)
+    except DomainError as error:
+        raise from_domain(error) from error
+    return session, token
+
+
+def _token(
+    parameters: Parameters,
+    assertion: _Assertion,
+    session_id: str,
     requester: AuthenticatedClient,
     context: RequestContext,
     service: _Service,
 ) -> AccessToken:
+    person = assertion.person.principal
     client, policy, statement = requester.client, service.policy, assertion.statement
     wanted = statement.scope if parameters.scope is None else parameters.scope
     targets = parameters.audience or assertion.resource
     narrowing = client.authorize(
-        wanted or None, targets, grant_type=GRANT_TYPE, person=assertion.person, policy=policy
+        wanted or None, targets, grant_type=GRANT_TYPE, person=person, policy=policy
     )
     within = narrowing.within(statement.scope)
     withheld = tuple(name for name in narrowing.granted if name not in statement.scope)
     if not within.granted:
         raise ScopeNotGranted(f"not passed on by the assertion: {' '.join(withheld)}")
-    permissions = assertion.person.permissions(policy.catalogue)
+    permissions = person.permissions(policy.catalogue)
     return client.issue_token_for_person(
         IssueRequest(
             token_id=_token_id(statement),
-            session_id=session.session_id,
+            session_id=session_id,
             scope=None,
             audience=parameters.audience,
             authentication_method=requester.method,
@@ -195,7 +217,7 @@ def _decided(
             ),
         ),
         grant_type=GRANT_TYPE,
-        person=assertion.person,
+        person=person,
         family_id=None,
         policy=policy,
         signing=service.minter.choose(client.tokens.signing_algorithm),

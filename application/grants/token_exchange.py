@@ -18,6 +18,7 @@ from typing import Protocol
 
 from application.client_authentication import AuthenticatedClient
 from application.errors import InvalidRequest, InvalidTarget, UnusableToken, from_domain
+from application.ledger.errors import Conflict
 from application.ports import TokenMinter
 from application.request_context import RequestContext
 from application.subject_tokens import (
@@ -30,12 +31,14 @@ from application.subject_tokens import (
     subject_token,
 )
 from application.token_response import TokenResponse
+from application.trusted_issuers import Person, until_known
 from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
 from domain.client import Client
 from domain.client_configuration import TOKEN_EXCHANGE
 from domain.delegation import Exchange, SubjectToken
 from domain.errors import DomainError
 from domain.issuance import DeploymentPolicy, IssueRequest
+from domain.principal import Principal
 
 GRANT_TYPE = TOKEN_EXCHANGE
 # draft-ietf-oauth-identity-assertion-authz-grant
@@ -83,16 +86,35 @@ async def handle(
     """
     requester.require_grant(GRANT_TYPE)  # 1
     form = _form(parameters, service.policy)  # 2, 11
+    try:
+        return await _exchange(parameters, form, requester, context, service)
+    except Conflict:
+        # A newcomer was registered by somebody else meanwhile: now it is known.
+        return await _exchange(parameters, form, requester, context, service)
+
+
+async def _exchange(
+    parameters: Parameters,
+    form: str,
+    requester: AuthenticatedClient,
+    context: RequestContext,
+    service: _Service,
+) -> TokenResponse:
     client = requester.client
+    subject, person = await _subject(parameters, client, context, service)  # 3 to 5
     exchange = Exchange(
-        await _subject(parameters, client, context, service),  # 3 to 5
+        subject,
         await _actor(parameters, client, context, service),  # 3 to 6
         form=form,
         resource=parameters.resource if form == ID_JAG else (),
     )
-    token = _decided(parameters, exchange, requester, context, service)  # 1, 6 to 10, 12
+    principal = person.principal if person else service.directory.principal(subject.subject)
+    token = _decided(  # 1, 6 to 10, 12
+        parameters, exchange, principal, requester, context, service
+    )
     signed = service.minter.mint(token)
-    await service.log.save(token)
+    await service.log.save(*(person.unrecorded if person else ()), token)
+    await until_known(person)
     return TokenResponse.to(
         token, signed, issued_token_type=parameters.requested_token_type or ACCESS_TOKEN_TYPE
     )
@@ -123,11 +145,11 @@ def _require_id_jag(parameters: Parameters) -> None:
 
 async def _subject(
     parameters: Parameters, client: Client, context: RequestContext, service: _Service
-) -> SubjectToken:
+) -> tuple[SubjectToken, Person | None]:
     value, kind = parameters.subject_token, parameters.subject_token_type
     if parameters.requested_token_type == ID_JAG_TYPE:
         # Another issuer's people are not ours to vouch for.
-        return await own_token(value, kind, client, context, service)
+        return await own_token(value, kind, client, context, service), None
     return await subject_token(value, kind, client, context, service)
 
 
@@ -145,6 +167,7 @@ async def _actor(
 def _decided(
     parameters: Parameters,
     exchange: Exchange,
+    person: Principal | None,
     requester: AuthenticatedClient,
     context: RequestContext,
     service: _Service,
@@ -168,7 +191,7 @@ def _decided(
             exchange,
             grant_type=GRANT_TYPE,
             owner=service.directory.principal(client.owner) if client.owner else None,
-            person=service.directory.principal(exchange.subject_token.subject),
+            person=person,
             policy=service.policy,
             signing=service.minter.choose(client.tokens.signing_algorithm),
             provenance=provenance,

@@ -149,6 +149,25 @@ async def test_people_are_registered_where_the_terms_say_so(at: Scene) -> None:
     assert [(one.roles, one.by) for one in created] == [(("user",), at.issuer.name)]
 
 
+async def test_a_refused_exchange_registers_nobody(at: Scene) -> None:
+    """A person is recorded with its first token or not at all."""
+    at.service.log.record(_replaced(at, create_principals=True, subject_prefix="id-"))
+    with pytest.raises(InvalidScope):
+        await at.exchange(at.issuer.token(sub="carol", scope="admin"))
+
+    assert at.service.directory.principal("id-carol") is None
+
+
+async def test_two_first_tokens_at_once(at: Scene) -> None:
+    """Whoever is second finds the person that the first one registered, and goes on."""
+    at.service.log.record(_replaced(at, create_principals=True, subject_prefix="id-"))
+    at.service.log.meanwhile = lambda: at.service.log.record(a_principal("id-carol"))
+    claims = await at.exchange(at.issuer.token(sub="carol", scope="mcp"))
+
+    assert claims["sub"] == "id-carol"
+    assert len(at.service.log.of(AccessToken.Issued)) == 1
+
+
 async def test_removing_the_issuer_voids_what_it_vouched_for(at: Scene) -> None:
     """At once, as introspection says."""
     await at.exchange(at.issuer.token())

@@ -26,6 +26,7 @@ from domain.client_configuration import JWT_BEARER, Audiences, ClientType
 from domain.descent import Vouched
 from domain.principal import Principal
 from domain.session import Session
+from domain.trusted_issuer import TrustedIssuer
 from tests.application.foreign_issuer import MADE_AT, ForeignIssuer, foreign_issuer
 from tests.application.service import ISSUER, FakeService, authenticated, context
 from tests.builders import AT_NOON, NOON, a_client, a_principal
@@ -157,6 +158,22 @@ async def test_an_id_jag_pins_the_resource(at: Scene) -> None:
     assert (await at.redeem(at.id_jag(resource=OTHER)))["aud"] == OTHER
     claims = await at.redeem(at.id_jag(jti="2", resource=[API, OTHER]), audience=(API,))
     assert claims["aud"] == API
+
+
+async def test_a_newcomer_is_recorded_with_its_token(at: Scene) -> None:
+    """In one unit; and where somebody else registers it at that moment, the assertion counts."""
+    issuer = at.service.log.folded(TrustedIssuer.stream(at.issuer.name))
+    terms = issuer.terms.model_copy(update={"create_principals": True, "subject_prefix": "id-"})
+    issuer.replace_terms(terms, catalogue=at.service.catalogue, provenance=AT_NOON)
+    at.service.log.record(issuer)
+    first = await at.redeem(at.assertion(sub="carol", scope="mcp"))
+    unit = at.service.log.units[-1]
+    at.service.log.meanwhile = lambda: at.service.log.record(a_principal("id-dave"))
+    second = await at.redeem(at.assertion(sub="dave", scope="mcp", jti="2"))
+
+    assert (first["sub"], second["sub"]) == ("id-carol", "id-dave")
+    assert isinstance(unit[0], Principal.Registered)
+    assert isinstance(unit[-1], AccessToken.Issued)
 
 
 @dataclass(frozen=True)
