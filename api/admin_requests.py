@@ -13,6 +13,7 @@ from application.token_keys import VerifiedClaims
 from domain.client_configuration import (
     SUBJECT,
     Audiences,
+    Authentication,
     Delegation,
     Redirects,
     RefreshPolicy,
@@ -45,6 +46,7 @@ class ClientChanges(Body):
     redirects: Redirects | None = None
     refresh: RefreshPolicy | None = None
     delegation: Delegation | None = None
+    authentication: Authentication | None = None
     enabled: bool | None = None
 
 

@@ -1,8 +1,9 @@
 """The client's credentials as they travel (RFC 6749, Section 2.3.1).
 
 1 at most one Authorization header, 2 of scheme Basic, 3 base64 of UTF-8, form-encoded id and
-secret, 4 not both header and body: "The client MUST NOT use more than one authentication method in
-each request."
+secret, 4 not several of header, secret in the body and assertion: "The client MUST NOT use more
+than one authentication method in each request.", 5 an assertion (RFC 7521, Section 4.2) is a JWT
+whose subject is the client that the request names, if it names one.
 """
 
 import base64
@@ -13,6 +14,10 @@ from api.forms import Form
 from application.client_authentication import PresentedCredentials
 from application.errors import InvalidClient, InvalidRequest
 from application.secret_keys import PresentedSecret
+from application.unverified_jwt import UnreadableJwt, read_jwt
+from domain.client_configuration import PRIVATE_KEY_JWT
+
+_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def presented_credentials(authorization: bytes | None, form: Form) -> PresentedCredentials | None:
@@ -21,6 +26,11 @@ def presented_credentials(authorization: bytes | None, form: Form) -> PresentedC
     Raises InvalidRequest for two methods at once, InvalidClient for an unreadable header.
     """
     client_id, secret = form.get("client_id"), form.get("client_secret")
+    assertion, kind = form.get("client_assertion"), form.get("client_assertion_type")
+    if assertion is not None or kind is not None:
+        if authorization is not None or secret is not None:  # 4
+            raise InvalidRequest("more than one client authentication method")
+        return _from_assertion(assertion, kind, client_id)
     if authorization is None:
         if client_id is None:
             return None
@@ -33,6 +43,24 @@ def presented_credentials(authorization: bytes | None, form: Form) -> PresentedC
     if client_id is not None and client_id != presented.client_id:
         raise InvalidRequest("client_id differs from the authenticated client")
     return presented
+
+
+def _from_assertion(
+    assertion: str | None, kind: str | None, client_id: str | None
+) -> PresentedCredentials:
+    """5."""
+    if assertion is None or kind != _JWT_BEARER:
+        raise InvalidRequest(f"client_assertion comes with client_assertion_type {_JWT_BEARER}")
+    try:
+        read = read_jwt(assertion)
+    except UnreadableJwt as error:
+        raise InvalidClient(reason=str(error)) from None
+    subject = read.claims.get("sub")
+    if not isinstance(subject, str):
+        raise InvalidClient(reason="assertion without a subject")
+    if client_id is not None and client_id != subject:
+        raise InvalidRequest("client_id differs from the authenticated client")
+    return PresentedCredentials(subject, None, PRIVATE_KEY_JWT, read)
 
 
 def _from_header(authorization: bytes) -> PresentedCredentials:

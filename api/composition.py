@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from api.read_models import ReadModels
 from application.authorization.device import DevicePace
+from application.client_assertions import ClientAssertions
 from application.clock import RandomIds, SystemClock
 from application.denials import DenialRecorder
 from application.derived_tokens import DerivedTokens
@@ -85,10 +86,13 @@ class Service:
             rp_name="Grantledger",
             origin="{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer_url)),
         )
-        self.trusted = TrustedIssuers(
+        outbound = Outbound(private_hosts=settings.outbound_private_hosts)
+        self.trusted = TrustedIssuers(self.directory, outbound, issuer=settings.issuer_url)
+        self.assertions = ClientAssertions(
             self.directory,
-            Outbound(private_hosts=settings.outbound_private_hosts),
-            issuer=settings.issuer_url,
+            outbound,
+            self.one_time,
+            audiences=settings.client_assertion_audiences,
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
         process = f"{socket.gethostname()}:{os.getpid()}"

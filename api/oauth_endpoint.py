@@ -77,7 +77,7 @@ class OAuthEndpoint:
             provenance = Provenance(service.clock.now(), request_id, trace_of(headers.traceparent))
             refused.context = context = request_context(scope, headers, provenance, service)
             form = refused.form = await _read_form(headers, receive)
-            caller = self._authenticate(headers, form, context, refused)
+            caller = await self._authenticate(headers, form, context, refused)
             answer = await self._use_case(form, caller, context)
         except OAuthError as error:
             await refused.answer(error, send)
@@ -92,7 +92,7 @@ class OAuthEndpoint:
             self._ok.inc()
         self._seconds.observe(perf_counter() - began)
 
-    def _authenticate(
+    async def _authenticate(
         self, headers: RequestHeaders, form: Form, context: RequestContext, refused: "_Refused"
     ) -> AuthenticatedClient:
         service = self._service
@@ -102,9 +102,12 @@ class OAuthEndpoint:
             known = service.directory.client(presented.client_id) is not None
             refused.client_id = presented.client_id if known else UNREGISTERED
         now = context.provenance.occurred_at
-        caller = authenticate(  # 3
-            presented, directory=service.directory, peppers=service.peppers, now=now
-        )
+        if presented is not None and presented.assertion is not None:  # 3
+            caller = await service.assertions.authenticate(presented, presented.assertion, now)
+        else:
+            caller = authenticate(
+                presented, directory=service.directory, peppers=service.peppers, now=now
+            )
         service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
         return caller
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.client import Client
 from domain.client_configuration import (
     Audiences,
+    Authentication,
     ClientConfiguration,
     ClientType,
     Delegation,
@@ -51,6 +52,7 @@ class ClientView(View):
     redirects: Redirects
     refresh: RefreshPolicy
     delegation: Delegation
+    authentication: Authentication
     secrets: tuple[SecretView, ...]
     version: int = Field(description="How many changes led here")
     registered_at: datetime

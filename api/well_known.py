@@ -13,12 +13,12 @@ from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH, USERINFO_P
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.authorization.request import PROMPTS, RESPONSE_MODES
 from application.grants.token_exchange import ID_JAG_TYPE
-from domain.client_configuration import GRANT_TYPES
+from domain.client_configuration import GRANT_TYPES, SIGNING_ALGORITHMS
 
 JWKS_PATH = "/oauth/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 OPENID_PATH = "/.well-known/openid-configuration"
-SECRET_METHODS = ["client_secret_basic", "client_secret_post"]
+CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 _METADATA_SECONDS = 300
 # draft-ietf-oauth-identity-assertion-authz-grant; draft-ietf-oauth-identity-chaining
 _ID_JAG = {
@@ -32,7 +32,7 @@ def metadata(service: Service) -> dict[str, Any]:
     Section 3): exactly what works.
     """
     issuer, settings = service.settings.issuer_url, service.settings
-    public_too = [*SECRET_METHODS, "none"]
+    public_too = [*CONFIDENTIAL_METHODS, "none"]
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}{AUTHORIZE_PATH}",
@@ -49,12 +49,15 @@ def metadata(service: Service) -> dict[str, Any]:
         "device_authorization_endpoint": f"{issuer}{DEVICE_AUTHORIZATION_PATH}",
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
         "token_endpoint_auth_methods_supported": public_too,
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "grant_types_supported": list(GRANT_TYPES),
         **(_ID_JAG if settings.experimental_id_jag else {}),
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
-        "introspection_endpoint_auth_methods_supported": SECRET_METHODS,
+        "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
         "revocation_endpoint_auth_methods_supported": public_too,
+        "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "jwks_uri": f"{issuer}{JWKS_PATH}",
         "userinfo_endpoint": f"{issuer}{USERINFO_PATH}",
         "end_session_endpoint": f"{issuer}{LOGOUT_PATH}",

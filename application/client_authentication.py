@@ -1,7 +1,8 @@
 """Who is asking: client authentication by a shared secret (RFC 6749, Section 2.3.1).
 
 1 something was presented, 2 the client is known, 3 a public client only names itself, 4 a
-confidential client's secret is one of its usable ones, 5 the client is enabled.
+confidential client's secret is one of its usable ones, presented by the method it is registered
+for, 5 the client is enabled. Assertions are for application.client_assertions.
 
 Whatever fails, the caller reads the same text, after the same work: 2 to 5 would otherwise tell an
 attacker which client ids exist. 5 comes last, so that only the holder of the secret waits on it.
@@ -13,6 +14,7 @@ from datetime import datetime
 from application.errors import InvalidClient, from_domain
 from application.ports import Directory
 from application.secret_keys import Peppers, PresentedSecret
+from application.unverified_jwt import UnverifiedJwt
 from domain.client import Client
 from domain.client_configuration import ClientType
 from domain.errors import DomainError
@@ -20,11 +22,16 @@ from domain.errors import DomainError
 
 @dataclass(frozen=True, slots=True)
 class PresentedCredentials:
-    """What the request carried. `method` is the registered name (RFC 7591, Section 2)."""
+    """What the request carried. `method` is the registered name (RFC 7591, Section 2).
+
+    `assertion` is that of private_key_jwt, unread; `client_id` is then what the request names
+    beside it, or what the assertion says of itself.
+    """
 
     client_id: str
     secret: PresentedSecret | None
     method: str
+    assertion: UnverifiedJwt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,9 @@ def _prove(
         return ""
     if secret is None:
         raise InvalidClient(reason="no secret presented")
+    if client.authentication.method not in (None, presented.method):
+        peppers.never(secret)
+        raise InvalidClient(reason="not the client's authentication method")
     # Every usable secret is compared, so that the time does not tell which one fitted.
     fitting = [
         kept.secret_id

@@ -22,7 +22,8 @@ _T = TypeVar("_T")
 
 class Kept(Generic[_T]):
     """One value. `fetch` returns it with the time that it stays fresh, None where nobody says;
-    `stale` is how long after that it serves where it cannot be fetched.
+    `stale` is how long after that it serves where it cannot be fetched. Where there is nothing to
+    serve, a failure is answered with for `pause`: whoever may ask unasked must not make us ask.
     """
 
     def __init__(
@@ -30,9 +31,12 @@ class Kept(Generic[_T]):
         fetch: Callable[[datetime], Awaitable[tuple[_T, timedelta | None]]],
         *,
         stale: timedelta,
+        pause: timedelta = timedelta(0),
     ) -> None:
         self._fetch = fetch
         self._stale = stale
+        self._pause = pause
+        self._failure: OutboundError | None = None
         self._turn = asyncio.Lock()
         self._kept: tuple[_T, datetime, timedelta] | None = None
         self._tried: datetime | None = None
@@ -56,11 +60,15 @@ class Kept(Generic[_T]):
         recently = self._tried is not None and _within(now, self._tried, RETRY)
         if kept is not None and recently:
             return kept[0]
-        self._tried = now
+        paused = self._tried is not None and _within(now, self._tried, self._pause)
+        if self._failure is not None and paused:
+            raise type(self._failure)(self._failure.reason)
+        self._tried, self._failure = now, None
         try:
             value, fresh = await self._fetch(now)
-        except OutboundError:
+        except OutboundError as failure:
             if kept is None:
+                self._failure = failure
                 raise
             return kept[0]
         bounded = FRESH if fresh is None else min(max(fresh, MIN_FRESH), MAX_FRESH)

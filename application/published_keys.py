@@ -1,4 +1,4 @@
-"""The keys of a trusted issuer, found as its terms say: by `jwks_uri`, or by what it publishes.
+"""Keys that others publish: at a `jwks_uri`, or where an issuer's metadata says.
 
 Fetched from the configured host alone (application.outbound), kept by their headers within bounds,
 and served on for an hour while the issuer is away. An unknown key id fetches them at once, but no
@@ -14,9 +14,10 @@ import msgspec
 from application.foreign_jwt import Jwk
 from application.kept import Kept
 from application.outbound import Outbound, OutboundFailed, OutboundRefused
-from domain.trusted_issuer import IssuerTerms
 
 STALE = timedelta(hours=1)
+PAUSE = timedelta(seconds=5)
+"""After a failure: nobody, known to us or not, makes us ask more often."""
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -29,20 +30,22 @@ class _KeySet(msgspec.Struct, frozen=True):
 
 
 class PublishedKeys:
-    """Fetches the keys of one issuer."""
+    """Fetches the keys of one issuer or client; `issuer` is asked for its metadata where
+    `jwks_uri` is None.
+    """
 
-    def __init__(self, terms: IssuerTerms, outbound: Outbound) -> None:
-        self._issuer = terms.issuer
-        self._jwks_uri = terms.jwks_uri
-        self._host = urlsplit(terms.jwks_uri or terms.issuer).netloc
+    def __init__(self, outbound: Outbound, *, jwks_uri: str | None, issuer: str = "") -> None:
+        self._issuer = issuer
+        self._jwks_uri = jwks_uri
+        self._host = urlsplit(jwks_uri or issuer).netloc
         self._outbound = outbound
-        self._found = Kept(self._discovered, stale=STALE)
-        self._keys = Kept(self._fetched, stale=STALE)
+        self._found = Kept(self._discovered, stale=STALE, pause=PAUSE)
+        self._keys = Kept(self._fetched, stale=STALE, pause=PAUSE)
 
-    async def keys(self, kid: str, now: datetime) -> tuple[Jwk, ...]:
+    async def keys(self, kid: str | None, now: datetime) -> tuple[Jwk, ...]:
         """Return the keys, fetched anew where `kid` is not among them. Raises OutboundError."""
         keys = await self._keys.value(now)
-        if all(key.get("kid") != kid for key in keys):
+        if kid is not None and all(key.get("kid") != kid for key in keys):
             keys = await self._keys.newer(now)
         return keys
 

@@ -156,6 +156,10 @@ class Settings(BaseSettings):
         default=False,
         description="Issue and take identity assertions for other authorization servers (ID-JAG)",
     )
+    client_assertion_token_endpoint: bool = Field(
+        default=False,
+        description="Take the token endpoint as `aud` of client assertions beside the issuer",
+    )
     outbound_private_hosts: WordList = Field(
         default=(), description="Hosts which we fetch from that may lie on private addresses"
     )
@@ -238,6 +242,12 @@ class Settings(BaseSettings):
         """The issuer identifier (RFC 8414, Section 2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"http://{host}:{self.port}"
+
+    @property
+    def client_assertion_audiences(self) -> tuple[str, ...]:
+        """What `aud` of a client assertion may be (RFC 7523, Section 3)."""
+        endpoint = f"{self.issuer_url}/oauth/token"
+        return (self.issuer_url, *((endpoint,) if self.client_assertion_token_endpoint else ()))
 
     def policy(self, catalogue: Catalogue) -> DeploymentPolicy:
         """Return the part of the settings that decides about tokens."""

@@ -11,11 +11,10 @@
 """
 
 import asyncio
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -25,6 +24,7 @@ from application.foreign_jwt import (
     usable_keys,
     verified_claims,
 )
+from application.jwt_claims import moment
 from application.outbound import Outbound, OutboundError
 from application.ports import REFRESH_SECONDS, Directory, EventLog
 from application.published_keys import PublishedKeys
@@ -41,7 +41,6 @@ from domain.trusted_issuer import IssuerTerms, TrustedIssuer
 LEEWAY = timedelta(seconds=60)
 """How far the clock of an issuer may be ahead of ours."""
 _PRINTABLE = re.compile(r"[\x21-\x7E]{1,200}")
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 PLAIN_TYPES = frozenset({"", "jwt"})
 ACCESS_TYPES = frozenset({"at+jwt"})
@@ -108,7 +107,7 @@ class TrustedIssuers:
 
         Raises OutboundError.
         """
-        keys = await PublishedKeys(terms, self._outbound).all(now)
+        keys = await self._source(terms).all(now)
         return usable_keys(keys, terms.algorithms)
 
     def _trusted(self, name: object) -> TrustedIssuer:
@@ -134,17 +133,20 @@ class TrustedIssuers:
     def _published(self, issuer: TrustedIssuer) -> PublishedKeys:
         version, keys = self._keys.get(issuer.issuer, (0, None))
         if keys is None or version != issuer.version:
-            keys = PublishedKeys(issuer.terms, self._outbound)
+            keys = self._source(issuer.terms)
             self._keys[issuer.issuer] = (issuer.version, keys)
         return keys
 
+    def _source(self, terms: IssuerTerms) -> PublishedKeys:
+        return PublishedKeys(self._outbound, jwks_uri=terms.jwks_uri, issuer=terms.issuer)
+
     @staticmethod
     def _in_time(claims: Mapping[str, Any], now: datetime) -> datetime:
-        expires_at = _moment(claims.get("exp"))
+        expires_at = moment(claims, "exp")
         if expires_at is None or expires_at <= now:
             raise ForeignJwtRefused("expired, or without an end")
         for name in ("nbf", "iat"):
-            begins = _moment(claims.get(name))
+            begins = moment(claims, name)
             if begins is not None and begins > now + LEEWAY:
                 raise ForeignJwtRefused(f"{name} lies ahead")
         return expires_at
@@ -254,19 +256,9 @@ def _name_of(token: UnverifiedJwt) -> str:
 
 
 def _auth_time(claims: Mapping[str, Any], now: datetime) -> datetime | None:
-    moment = _moment(claims.get("auth_time"))
+    logged_in = moment(claims, "auth_time")
     # A login in the future would satisfy every max_age for good.
-    return None if moment is None or moment > now + LEEWAY else moment
-
-
-def _moment(value: object) -> datetime | None:
-    """RFC 7519, Section 2, NumericDate. Raises ForeignJwtRefused for anything else but absence."""
-    if value is None:
-        return None
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not numeric or not math.isfinite(value) or not 0 <= value < _LATEST:  # type: ignore[arg-type,operator]
-        raise ForeignJwtRefused("an impossible moment")
-    return datetime.fromtimestamp(value, UTC)  # type: ignore[arg-type]
+    return None if logged_in is None or logged_in > now + LEEWAY else logged_in
 
 
 def _names(value: object) -> set[str]:

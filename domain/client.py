@@ -12,7 +12,9 @@ from uuid import UUID
 from domain.client_configuration import (
     CLIENT_CREDENTIALS,
     GRANT_TYPES,
+    PRIVATE_KEY_JWT,
     Audiences,
+    Authentication,
     ClientConfiguration,
     ClientType,
     Delegation,
@@ -40,6 +42,7 @@ class Client(IssuingClient, Administered):
         name: str
         enabled: bool
         secrets: tuple[ClientSecret, ...]
+        authentication: Authentication
 
     class Event(Administered.Event):
         """Something an administrator decided about a client."""
@@ -61,6 +64,7 @@ class Client(IssuingClient, Administered):
         redirects: Redirects
         refresh: RefreshPolicy
         delegation: Delegation
+        authentication: Authentication
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -69,8 +73,8 @@ class Client(IssuingClient, Administered):
 
         @staticmethod
         def upcast_v2_v3(state: dict[str, Any]) -> None:
-            """Up to version 2 nobody acted for somebody else."""
-            state.update(delegation={})
+            """Up to version 2 nobody acted for somebody else, and secrets were all there was."""
+            state.update(delegation={}, authentication={})
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.client_id = self.client_id
@@ -84,6 +88,7 @@ class Client(IssuingClient, Administered):
             aggregate.redirects = self.redirects
             aggregate.refresh = self.refresh
             aggregate.delegation = self.delegation
+            aggregate.authentication = self.authentication
             aggregate.enabled = True
             aggregate.secrets = ()
 
@@ -188,6 +193,15 @@ class Client(IssuingClient, Administered):
         def apply(self, aggregate: "Client") -> None:
             aggregate.delegation = self.delegation
 
+    class AuthenticationChanged(Event):
+        """The client proves who it is by exactly this from now on."""
+
+        TOPIC = "client.authentication_changed"
+        authentication: Authentication
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.authentication = self.authentication
+
     class Disabled(Event):
         """Nothing is issued to the client any more."""
 
@@ -269,6 +283,8 @@ class Client(IssuingClient, Administered):
     def _require_room(self, usable: int) -> None:
         if self.client_type is ClientType.PUBLIC:
             raise InvalidConfiguration("a public client has no secret")
+        if self.authentication.method == PRIVATE_KEY_JWT:
+            raise InvalidConfiguration("the client authenticates by a key")
         if usable >= MAX_SECRETS:
             raise InvalidConfiguration(f"the client already has {MAX_SECRETS} usable secrets")
 
@@ -323,6 +339,13 @@ class Client(IssuingClient, Administered):
         """Change who may act for the subjects of the client's tokens."""
         if delegation != self.delegation:
             self._change(self.DelegationChanged, provenance, delegation=delegation)
+
+    def set_authentication(self, authentication: Authentication, *, provenance: Provenance) -> None:
+        """Change how the client proves who it is. Raises InvalidConfiguration for a public one."""
+        if self.client_type is ClientType.PUBLIC and authentication.method is not None:
+            raise InvalidConfiguration("a public client does not authenticate")
+        if authentication != self.authentication:
+            self._change(self.AuthenticationChanged, provenance, authentication=authentication)
 
     def disable(self, provenance: Provenance) -> None:
         """Issue nothing to the client any more; a second time changes nothing."""

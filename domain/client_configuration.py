@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from domain.https_url import HttpsUrl
 from domain.redirect_uri import problem_with
 
 CLIENT_CREDENTIALS = "client_credentials"
@@ -139,6 +140,41 @@ class Delegation(BaseModel):
     impersonation: bool = False
 
 
+PRIVATE_KEY_JWT = "private_key_jwt"
+_PUBLIC_KEY_TYPES = ("EC", "OKP", "RSA")
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518, Section 6
+
+
+class Authentication(BaseModel):
+    """By what a client proves who it is (RFC 7591, Section 2: token_endpoint_auth_method).
+
+    None is its secret, in the header or in the body; a name allows that method alone.
+    private_key_jwt (RFC 7523) needs public keys, in `jwks` or published at `jwks_uri`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = None
+    jwks: tuple[dict[str, Any], ...] = Field(default=(), max_length=10)
+    jwks_uri: HttpsUrl | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Authentication":
+        if (self.method == PRIVATE_KEY_JWT) != (bool(self.jwks) or self.jwks_uri is not None):
+            raise ValueError("private_key_jwt needs keys, and keys are for private_key_jwt")
+        if self.jwks and self.jwks_uri is not None:
+            # RFC 7591, Section 2: "MUST NOT both be present in the same request or response".
+            raise ValueError("give jwks or jwks_uri, not both")
+        kids = [key.get("kid") for key in self.jwks]
+        if not all(isinstance(kid, str) and kid for kid in kids) or len(set(kids)) < len(kids):
+            raise ValueError("each key needs a kid of its own")
+        if any(key.get("kty") not in _PUBLIC_KEY_TYPES for key in self.jwks):
+            raise ValueError(f"keys must be of type {', '.join(_PUBLIC_KEY_TYPES)}")
+        if any(_PRIVATE_MEMBERS & key.keys() for key in self.jwks):
+            raise ValueError("keys must be public: a private key must not leave its client")
+        return self
+
+
 class ClientConfiguration(BaseModel):
     """Everything that is set when a client is registered."""
 
@@ -155,6 +191,7 @@ class ClientConfiguration(BaseModel):
     redirects: Redirects = Redirects()
     refresh: RefreshPolicy = RefreshPolicy()
     delegation: Delegation = Delegation()
+    authentication: Authentication = Authentication()
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClientConfiguration":
@@ -164,6 +201,8 @@ class ClientConfiguration(BaseModel):
         # RFC 6749, Section 4.4: the grant MUST only be used by confidential clients.
         if self.client_type is ClientType.PUBLIC and CLIENT_CREDENTIALS in self.grant_types:
             raise ValueError("a public client cannot use client_credentials")
+        if self.client_type is ClientType.PUBLIC and self.authentication.method is not None:
+            raise ValueError("a public client does not authenticate")
         if AUTHORIZATION_CODE in self.grant_types and not self.redirects.redirect_uris:
             raise ValueError("authorization_code needs a redirect URI")
         return self

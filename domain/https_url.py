@@ -1,7 +1,10 @@
 """URLs of other services: https, and plain enough that nothing reads them in two ways."""
 
 import re
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
 
 # Neither user, query, fragment, white space nor anything that a log line could break on.
 _PLAIN_URL = re.compile(r"[A-Za-z0-9:/._~%\[\]-]+")
@@ -22,3 +25,11 @@ def require_https_url(url: str, *, rule: str) -> None:
         raise ValueError("must be an https URL (http only on the loopback interface)")
     if not _PLAIN_URL.fullmatch(url) or not parts.hostname or not port_is_one:
         raise ValueError(rule)
+
+
+def _plain(url: str) -> str:
+    require_https_url(url, rule="must have a host and neither user, query nor fragment")
+    return url
+
+
+HttpsUrl = Annotated[str, Field(max_length=500), AfterValidator(_plain)]

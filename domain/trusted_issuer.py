@@ -4,26 +4,18 @@ Its tokens speak for principals of ours alone, and pass on no more than the term
 sign there must not become everybody here.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.client_configuration import SIGNING_ALGORITHMS, AudienceName
 from domain.errors import InvalidConfiguration
-from domain.https_url import require_https_url
+from domain.https_url import HttpsUrl
 from domain.ids import directory_id
 from domain.permissions import Catalogue
 from domain.provenance import Provenance
 from domain.recorded import Administered
-
-
-def _plain(url: str) -> str:
-    require_https_url(url, rule="must have a host and neither user, query nor fragment")
-    return url
-
-
-HttpsUrl = Annotated[str, Field(max_length=500), AfterValidator(_plain)]
 
 
 class IssuerTerms(BaseModel):

@@ -72,6 +72,7 @@ OUTCOMES: Mapping[str, str] = {
     "client.redirects_changed": SUCCESS,
     "client.refresh_policy_changed": SUCCESS,
     "client.delegation_changed": SUCCESS,
+    "client.authentication_changed": SUCCESS,
     "client.disabled": SUCCESS,
     "client.enabled": SUCCESS,
     "client.used": SUCCESS,

@@ -1,5 +1,6 @@
 """`grantledger client ...`: register clients and change what they may do."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
@@ -16,9 +17,11 @@ from domain.client_configuration import (
     CLIENT_CREDENTIALS,
     DEVICE_CODE,
     JWT_BEARER,
+    PRIVATE_KEY_JWT,
     SIGNING_ALGORITHMS,
     TOKEN_EXCHANGE,
     Audiences,
+    Authentication,
     ClientConfiguration,
     ClientType,
     Delegation,
@@ -27,6 +30,7 @@ from domain.client_configuration import (
 )
 
 _MAX_OVERLAP = 30 * 86_400
+_METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
 _COLUMNS: Mapping[str, Callable[[ClientView], object]] = {
     "client": lambda client: client.client_id,
     "name": lambda client: client.name,
@@ -79,6 +83,9 @@ def client() -> None:
 @click.option(
     "--impersonation", is_flag=True, help="It exchanges tokens without being named in act"
 )
+@click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
+@click.option("--jwks", type=click.Path(), help="Its public keys (private_key_jwt), - for stdin")
+@click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
 @reason_option
 @json_option
 @data_dir_option
@@ -101,6 +108,9 @@ def create(  # noqa: PLR0913  # one argument an option
     require_par: bool,
     may_act: tuple[str, ...],
     impersonation: bool,
+    auth_method: str | None,
+    jwks: str | None,
+    jwks_uri: str | None,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -120,6 +130,7 @@ def create(  # noqa: PLR0913  # one argument an option
             require_pushed_authorization_requests=require_par,
         ),
         delegation=Delegation(may_act=may_act or None, impersonation=impersonation),
+        authentication=_authentication(auth_method, jwks, jwks_uri),
     )
 
     async def work(service: Service) -> ClientWithSecret:
@@ -207,6 +218,35 @@ def set_scopes(
 
 
 @client.command(
+    "set-authentication",
+    epilog=examples(
+        "grantledger client set-authentication nightly --jwks keys.json",
+        "grantledger client set-authentication nightly --jwks-uri https://nightly.example/jwks",
+        "grantledger client set-authentication nightly --auth-method client_secret_basic",
+    ),
+)
+@click.argument("client_id")
+@click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
+@click.option("--jwks", type=click.Path(), help="Its public keys (private_key_jwt), - for stdin")
+@click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
+@reason_option
+@json_option
+@data_dir_option
+def set_authentication(
+    *,
+    client_id: str,
+    auth_method: str | None,
+    jwks: str | None,
+    jwks_uri: str | None,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Set by what a client proves who it is: one method, or its secret in any way if none."""
+    wanted = _authentication(auth_method, jwks, jwks_uri)
+    _change(client_id, clients.Changes(authentication=wanted), reason=reason, as_json=as_json)
+
+
+@client.command(
     "set-delegation",
     epilog=examples(
         "grantledger client set-delegation shop --may-act billing-agent",
@@ -285,6 +325,27 @@ def _change(client_id: str, changes: clients.Changes, *, reason: str, as_json: b
     _print(with_service(work), as_json=as_json)
 
 
+def _authentication(method: str | None, jwks: str | None, jwks_uri: str | None) -> Authentication:
+    by_key = jwks is not None or jwks_uri is not None
+    facts = {"method": method or (PRIVATE_KEY_JWT if by_key else None), "jwks_uri": jwks_uri}
+    return Authentication.model_validate({**facts, "jwks": _keys(jwks) if jwks else ()})
+
+
+def _keys(path: str) -> list[object]:
+    """Return the keys of a key set, or of a file that holds one key (RFC 7517)."""
+    try:
+        with click.open_file(path) as file:
+            found = json.load(file)
+    except OSError as error:
+        raise click.UsageError(f"--jwks: {error.strerror}") from None
+    except ValueError:
+        raise click.UsageError("--jwks: no JSON") from None
+    keys = found.get("keys", [found]) if isinstance(found, dict) else None
+    if not isinstance(keys, list):
+        raise click.UsageError("--jwks: no key set")
+    return keys
+
+
 def _words(values: tuple[str, ...]) -> tuple[str, ...]:
     """Take `--scope "a b"` like `--scope a --scope b`: in tokens scopes are separated by spaces."""
     return tuple(word for value in values for word in value.split())
@@ -306,6 +367,7 @@ def _print(view: ClientView, *, as_json: bool) -> None:
             "audiences": view.audiences.allowed,
             "default audience": view.audiences.default,
             "serves": view.audiences.serves,
+            "authenticates by": _shown_authentication(view.authentication),
             "delegation": view.delegation.model_dump(exclude_defaults=True),
             "tokens": view.tokens.model_dump(exclude_none=True),
             "secrets": [secret.model_dump(exclude_none=True) for secret in view.secrets],
@@ -314,6 +376,12 @@ def _print(view: ClientView, *, as_json: bool) -> None:
             "changed": view.changed_at,
         }
     )
+
+
+def _shown_authentication(authentication: Authentication) -> object:
+    if authentication.method != PRIVATE_KEY_JWT:
+        return authentication.method
+    return authentication.jwks_uri or [f"key {key['kid']}" for key in authentication.jwks]
 
 
 def _print_with_secret(view: ClientWithSecret, *, as_json: bool) -> None:

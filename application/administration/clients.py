@@ -7,11 +7,15 @@ from typing import Protocol
 
 from application.administration.deciding import begin, decide
 from application.errors import InvalidRequest, from_domain
+from application.foreign_jwt import usable_keys
 from application.ports import EventLog
 from application.secret_keys import Peppers, PresentedSecret
 from domain.client import Client
 from domain.client_configuration import (
+    PRIVATE_KEY_JWT,
+    SIGNING_ALGORITHMS,
     Audiences,
+    Authentication,
     ClientConfiguration,
     ClientType,
     Delegation,
@@ -62,20 +66,23 @@ class _Service(Protocol):
 async def register(
     configuration: ClientConfiguration, *, service: _Service, provenance: Provenance
 ) -> tuple[Client, NewSecret | None]:
-    """Register a client; a confidential one gets its first secret in the same unit.
+    """Register a client; a confidential one gets its first secret in the same unit, unless it
+    authenticates by a key.
 
     Raises ConflictingState for a name that is taken, InvalidScope for an unknown scope,
     InvalidRequest for an unknown owner or an algorithm that the deployment does not sign with,
     LedgerUnavailable.
     """
     _require_offered(configuration.tokens, service)
+    _require_usable(configuration.authentication)
     await _owner_exists(configuration.owner, service)
     try:
         client = Client.register(configuration, catalogue=service.catalogue, provenance=provenance)
     except DomainError as error:
         raise from_domain(error) from error
     secret = None
-    if configuration.client_type is ClientType.CONFIDENTIAL:
+    by_key = configuration.authentication.method == PRIVATE_KEY_JWT
+    if configuration.client_type is ClientType.CONFIDENTIAL and not by_key:
         secret, verifier = new_secret(service.peppers)
         client.add_secret(
             secret_id=secret.secret_id,
@@ -127,6 +134,7 @@ class Changes:
     redirects: Redirects | None = None
     refresh: RefreshPolicy | None = None
     delegation: Delegation | None = None
+    authentication: Authentication | None = None
     enabled: bool | None = None
 
 
@@ -138,6 +146,7 @@ async def change(
     Raises NotFound, InvalidScope, InvalidRequest, ConflictingState, LedgerUnavailable.
     """
     _require_offered(changes.tokens, service)
+    _require_usable(changes.authentication)
     await _owner_exists(changes.owner, service)
 
     def apply(client: Client) -> None:
@@ -153,6 +162,7 @@ async def change(
             (changes.redirects, client.set_redirects),
             (changes.refresh, client.set_refresh_policy),
             (changes.delegation, client.set_delegation),
+            (changes.authentication, client.set_authentication),
         ):
             if value is not None:
                 replace(value, provenance=provenance)  # type: ignore[arg-type]  # each its own
@@ -167,6 +177,13 @@ def _require_offered(tokens: TokenPolicy | None, service: _Service) -> None:
     offered = service.keys.algorithms
     if tokens is not None and tokens.signing_algorithm not in (None, *offered):
         raise InvalidRequest(f"signing_algorithm: this deployment has {', '.join(offered)}")
+
+
+def _require_usable(authentication: Authentication | None) -> None:
+    # Accepted, a key that is none would lock its client out.
+    for key in authentication.jwks if authentication else ():
+        if not usable_keys([key], SIGNING_ALGORITHMS):
+            raise InvalidRequest("jwks: a key that cannot verify a signature")
 
 
 async def _owner_exists(owner: str | None, service: _Service) -> None:

@@ -9,8 +9,7 @@ import pytest
 from application.foreign_jwt import usable_keys
 from application.kept import FRESH, MAX_FRESH, MIN_FRESH, RETRY
 from application.outbound import Outbound, OutboundError, OutboundFailed, OutboundRefused
-from application.published_keys import STALE, PublishedKeys
-from domain.trusted_issuer import IssuerTerms
+from application.published_keys import PAUSE, STALE, PublishedKeys
 from tests.application.people.upstream_provider import SigningKey, running_provider
 from tests.application.raw_http import answer, raw_http
 from tests.builders import NOON
@@ -47,17 +46,13 @@ PRIVATE = (
 
 @pytest.mark.parametrize("address", PRIVATE)
 @pytest.mark.parametrize(
-    "terms",
-    [
-        IssuerTerms(issuer="https://id.example"),
-        IssuerTerms(issuer="https://id.example", jwks_uri="https://keys.example/jwks"),
-    ],
-    ids=["discovered", "given"],
+    "jwks_uri", [None, "https://keys.example/jwks"], ids=["discovered", "given"]
 )
-async def test_names_that_lead_inside_are_not_followed(terms: IssuerTerms, address: str) -> None:
+async def test_names_that_lead_inside_are_not_followed(jwks_uri: str | None, address: str) -> None:
     """Whatever DNS says, alone or beside a public address."""
     for found in ((address,), ("203.0.113.7", address), ("8.8.8.8", address)):
-        keys = PublishedKeys(terms, Outbound(resolve=leading_to(*found)))
+        outbound = Outbound(resolve=leading_to(*found))
+        keys = PublishedKeys(outbound, jwks_uri=jwks_uri, issuer="https://id.example")
         with pytest.raises(OutboundRefused, match="private address"):
             await keys.all(NOON)
 
@@ -66,8 +61,8 @@ async def test_discovery_goes_the_other_way_too() -> None:
     """Where OpenID's document is not to be had, RFC 8414's is asked for, named before the path."""
     with running_provider(NOON) as provider:
         provider.away = {"/.well-known/openid-configuration"}
-        asked = PublishedKeys(IssuerTerms(issuer=provider.issuer), Outbound())
-        tenant = PublishedKeys(IssuerTerms(issuer=f"{provider.issuer}/tenant"), Outbound())
+        asked = PublishedKeys(Outbound(), jwks_uri=None, issuer=provider.issuer)
+        tenant = PublishedKeys(Outbound(), jwks_uri=None, issuer=f"{provider.issuer}/tenant")
         with pytest.raises(OutboundError):
             await asked.all(NOON)
         with pytest.raises(OutboundError):
@@ -100,8 +95,7 @@ async def test_headers_say_how_long_within_bounds(
     """Asked again when it is not fresh any more, and not before."""
     headers = {} if cache_control is None else {"Cache-Control": cache_control}
     async with raw_http(answer(KEYS, **headers)) as server:
-        terms = IssuerTerms(issuer="https://id.example", jwks_uri=server.url)
-        keys = PublishedKeys(terms, Outbound())
+        keys = PublishedKeys(Outbound(), jwks_uri=server.url)
         for moment in (NOON, NOON + fresh - SECOND, NOON + fresh):
             await keys.all(moment)
 
@@ -111,8 +105,7 @@ async def test_headers_say_how_long_within_bounds(
 async def test_what_is_not_fresh_serves_for_an_hour_more() -> None:
     """Where nothing newer is to be had; tried once a minute."""
     with running_provider(NOON) as provider:
-        terms = IssuerTerms(issuer=provider.issuer, jwks_uri=f"{provider.issuer}/jwks")
-        keys = PublishedKeys(terms, Outbound())
+        keys = PublishedKeys(Outbound(), jwks_uri=f"{provider.issuer}/jwks")
         await keys.all(NOON)
         provider.away = {"/jwks"}
         for moment in (FRESH, FRESH + RETRY - SECOND, FRESH + RETRY, FRESH + STALE - SECOND):
@@ -121,6 +114,20 @@ async def test_what_is_not_fresh_serves_for_an_hour_more() -> None:
             await keys.all(NOON + FRESH + STALE)
 
     assert provider.requests["/jwks"] == 5
+
+
+async def test_a_failure_is_not_repeated_at_once() -> None:
+    """Who asks again is told the same, until a pause is over."""
+    with running_provider(NOON) as provider:
+        keys = PublishedKeys(Outbound(), jwks_uri=f"{provider.issuer}/jwks")
+        provider.away = {"/jwks"}
+        for moment in (NOON, NOON + SECOND, NOON + PAUSE - SECOND):
+            with pytest.raises(OutboundFailed, match="status 503"):
+                await keys.all(moment)
+        provider.away = set()
+
+        assert provider.requests["/jwks"] == 1
+        assert await keys.all(NOON + PAUSE)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +145,8 @@ async def test_what_is_not_fresh_serves_for_an_hour_more() -> None:
 async def test_answers_that_are_no_key_set(response: bytes, reason: str) -> None:
     """Each is an error, and nothing of it is kept."""
     async with raw_http(response) as server:
-        terms = IssuerTerms(issuer="https://id.example", jwks_uri=server.url)
         with pytest.raises(OutboundError, match=reason):
-            await PublishedKeys(terms, Outbound()).all(NOON)
+            await PublishedKeys(Outbound(), jwks_uri=server.url).all(NOON)
 
 
 def test_keys_that_nobody_should_publish_do_not_count() -> None:

@@ -1,10 +1,13 @@
 """`grantledger client ...` does what the administration API does, and says who did it."""
 
 import getpass
+import json
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.application.people.upstream_provider import SigningKey
 from tests.cli.in_process import CommandLine
 
 RECORDED = (
@@ -127,3 +130,29 @@ def test_rotate_secret(cli: CommandLine) -> None:
 def test_refusals(unchanged: CommandLine, arguments: tuple[str, ...], code: int, line: str) -> None:
     """A refusal is one line with its cause; 1 where a rule says no, 2 where the usage is wrong."""
     assert unchanged.refused("client", *arguments, code=code).startswith(f"grantledger: {line}")
+
+
+def test_authentication_by_key(cli: CommandLine, tmp_path: Path) -> None:
+    """Keys come from a file with a set or one key; such a client gets no secret."""
+    key = SigningKey.make("ES256").published
+    one, many, broken = (tmp_path / name for name in ("one.json", "many.json", "broken.json"))
+    one.write_text(json.dumps(key))
+    many.write_text(json.dumps({"keys": [key]}))
+    broken.write_text("[")
+    created = cli.json("client", "create", "robot", "--jwks", str(one))
+    changed = cli.json("client", "set-authentication", "demo", "--jwks", str(many))
+    shown = cli.succeed("client", "show", "demo")
+    uri = "https://demo.example/jwks"
+    elsewhere = cli.json("client", "set-authentication", "demo", "--jwks-uri", uri)
+    back = cli.json("client", "set-authentication", "demo", "--auth-method", "client_secret_post")
+
+    assert created["client_secret"] is None
+    assert created["authentication"]["jwks"] == [key]
+    assert changed["authentication"]["method"] == "private_key_jwt"
+    assert "key key-1" in shown
+    assert elsewhere["authentication"]["jwks_uri"] == uri
+    assert back["authentication"] == {"method": "client_secret_post", "jwks": [], "jwks_uri": None}
+    for path in (broken, tmp_path / "none.json"):
+        failed = cli.run("client", "set-authentication", "demo", "--jwks", str(path))
+        assert failed.exit_code == 2
+        assert "--jwks: " in failed.output

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from domain.client import Client
 from domain.client_configuration import (
     Audiences,
+    Authentication,
     ClientConfiguration,
     ClientType,
     Delegation,
@@ -39,6 +40,7 @@ def test_registration_keeps_the_whole_configuration() -> None:
         redirects=Redirects(redirect_uris=("https://client.example/callback",)),
         refresh=RefreshPolicy(grace=0),
         delegation=Delegation(may_act=("agent-1",)),
+        authentication=Authentication(method="client_secret_post"),
     )
 
     client = (
@@ -58,6 +60,7 @@ def test_registration_keeps_the_whole_configuration() -> None:
                 redirects=Redirects(redirect_uris=("https://client.example/callback",)),
                 refresh=RefreshPolicy(grace=0),
                 delegation=Delegation(may_act=("agent-1",)),
+                authentication=Authentication(method="client_secret_post"),
             ),
             at=AT_NOON,
         )

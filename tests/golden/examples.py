@@ -10,6 +10,7 @@ from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import (
     Audiences,
+    Authentication,
     ClientConfiguration,
     Delegation,
     Redirects,
@@ -90,6 +91,7 @@ def _client(**configuration: Any) -> Client:
             without_openid=False, lifetime=86_400, idle_lifetime=3600, grace=5
         ),
         "delegation": Delegation(may_act=("agent-1",), impersonation=True),
+        "authentication": Authentication(method="client_secret_post"),
         **configuration,
     }
     return Client.register(ClientConfiguration(**facts), catalogue=CATALOGUE, provenance=PROVENANCE)
@@ -115,6 +117,10 @@ def _client_events() -> list[Any]:
     client.set_redirects(Redirects(), provenance=PROVENANCE)
     client.set_refresh_policy(RefreshPolicy(), provenance=PROVENANCE)
     client.set_delegation(Delegation(may_act=()), provenance=PROVENANCE)
+    key = {"kty": "EC", "crv": "P-256", "x": "eHg", "y": "eXk", "kid": "key-1"}
+    client.set_authentication(
+        Authentication(method="private_key_jwt", jwks=(key,)), provenance=PROVENANCE
+    )
     client.disable(PROVENANCE)
     client.enable(PROVENANCE)
     sparse = _client(
@@ -123,6 +129,7 @@ def _client_events() -> list[Any]:
         redirects=Redirects(),
         refresh=RefreshPolicy(),
         delegation=Delegation(),
+        authentication=Authentication(),
     )
     return [*client.facts(), *sparse.facts()]
 

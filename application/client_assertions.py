@@ -1,0 +1,140 @@
+"""Who is asking: client authentication by a key, private_key_jwt (RFC 7523, Section 3).
+
+1 the client is known and registered for it, 2 `iss` is the client as well, 3 the media type is not
+of something else, 4 one of the client's keys signed it, by an algorithm of the list, 5 `aud` is
+this service alone, 6 `exp` lies ahead, by 5 minutes at most; `nbf` and `iat` do not, 7 the client
+is enabled, 8 the `jti` was not used before, on any replica.
+
+Whatever fails, the caller reads the same text. 8 comes last: only what is right in everything else
+uses up a name.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Protocol
+
+from application.client_authentication import AuthenticatedClient, PresentedCredentials
+from application.errors import InvalidClient
+from application.foreign_jwt import ForeignJwtRefused, Jwk, verified_claims
+from application.jwt_claims import moment
+from application.outbound import Outbound, OutboundError
+from application.ports import Directory
+from application.published_keys import PublishedKeys
+from application.unverified_jwt import UnverifiedJwt
+from domain.client import Client
+from domain.client_configuration import PRIVATE_KEY_JWT, SIGNING_ALGORITHMS
+
+MAX_LIFETIME = timedelta(minutes=5)
+LEEWAY = timedelta(seconds=60)
+"""How far the clock of a client may be ahead of ours."""
+_KIND = "client assertion"
+_TYPES = ("", "jwt", "client-authentication+jwt")
+_PRINTABLE = re.compile(r"[\x21-\x7E]{1,200}")
+
+
+class UsedNames(Protocol):
+    """Remembers what was used, for all replicas."""
+
+    async def put(
+        self, kind: str, key: bytes, content: bytes, *, expires_at: datetime, now: datetime | None
+    ) -> bool:
+        """Keep a name until `expires_at`; False where it is kept already."""
+
+
+class ClientAssertions:
+    """Authenticates clients by assertions; keys at a `jwks_uri` are fetched and kept."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        outbound: Outbound,
+        used: UsedNames,
+        *,
+        audiences: tuple[str, ...],
+    ) -> None:
+        self._directory = directory
+        self._outbound = outbound
+        self._used = used
+        self._audiences = audiences
+        self._published: dict[str, tuple[str, PublishedKeys]] = {}
+
+    async def authenticate(
+        self, presented: PresentedCredentials, assertion: UnverifiedJwt, now: datetime
+    ) -> AuthenticatedClient:
+        """Return the client that an assertion proves.
+
+        Raises InvalidClient, the cause in its reason, and LedgerUnavailable.
+        """
+        client = self._directory.client(presented.client_id)  # 1
+        if client is None:
+            raise InvalidClient(reason="unknown client")
+        if client.authentication.method != PRIVATE_KEY_JWT:
+            raise InvalidClient(reason="not the client's authentication method")
+        if assertion.claims.get("iss") != client.client_id:  # 2
+            raise InvalidClient(reason="assertion: iss is not the client")
+        if assertion.type not in _TYPES:  # 3
+            raise InvalidClient(reason="assertion: something else by its type")
+        try:
+            keys = await self._keys(client, assertion, now)
+            claims = verified_claims(assertion, keys, algorithms=SIGNING_ALGORITHMS)  # 4
+            expires_at = self._in_time(claims, now)  # 5, 6
+        except ForeignJwtRefused as refused:
+            raise InvalidClient(reason=f"assertion: {refused}") from None
+        if not client.enabled:  # 7
+            raise InvalidClient(reason="client disabled")
+        await self._use(client, claims, expires_at, now)  # 8
+        return AuthenticatedClient(client, PRIVATE_KEY_JWT, _credential(assertion))
+
+    async def _keys(
+        self, client: Client, assertion: UnverifiedJwt, now: datetime
+    ) -> tuple[Jwk, ...]:
+        authentication = client.authentication
+        if authentication.jwks_uri is None:
+            return authentication.jwks
+        if assertion.header.get("alg") not in SIGNING_ALGORITHMS:  # before anything is fetched
+            raise ForeignJwtRefused("algorithm not allowed")
+        uri, published = self._published.get(client.client_id, ("", None))
+        if published is None or uri != authentication.jwks_uri:
+            uri = authentication.jwks_uri
+            published = PublishedKeys(self._outbound, jwks_uri=uri)
+            self._published[client.client_id] = (uri, published)
+        kid = assertion.header.get("kid")
+        try:
+            return await published.keys(kid if isinstance(kid, str) else None, now)
+        except OutboundError as error:
+            raise ForeignJwtRefused(f"keys: {error.reason}") from None
+
+    def _in_time(self, claims: Mapping[str, Any], now: datetime) -> datetime:
+        audience = claims.get("aud")
+        # A client that means several servers would let each of them be the client at the others.
+        named = audience if isinstance(audience, list) else [audience]
+        if not named or any(name not in self._audiences for name in named):
+            raise ForeignJwtRefused("not meant for this service alone")
+        expires_at = moment(claims, "exp")
+        if expires_at is None or expires_at <= now:
+            raise ForeignJwtRefused("expired, or without an end")
+        if expires_at > now + MAX_LIFETIME + LEEWAY:
+            raise ForeignJwtRefused("ends too far in the future")
+        for name in ("nbf", "iat"):
+            begins = moment(claims, name)
+            if begins is not None and begins > now + LEEWAY:
+                raise ForeignJwtRefused(f"{name} lies ahead")
+        return expires_at
+
+    async def _use(
+        self, client: Client, claims: Mapping[str, Any], expires_at: datetime, now: datetime
+    ) -> None:
+        jti = claims.get("jti")
+        if not isinstance(jti, str) or not jti:
+            raise InvalidClient(reason="assertion without jti")
+        key = sha256(f"{client.client_id}\0{jti}".encode()).digest()
+        if not await self._used.put(_KIND, key, b"", expires_at=expires_at, now=now):
+            raise InvalidClient(reason="assertion used before")
+
+
+def _credential(assertion: UnverifiedJwt) -> str:
+    """Return the name of the key for the record, where it is one that can be written there."""
+    kid = assertion.header.get("kid")
+    return kid if isinstance(kid, str) and _PRINTABLE.fullmatch(kid) else ""
