@@ -17,7 +17,7 @@ from application.secret_keys import PresentedSecret
 from application.unverified_jwt import UnreadableJwt, read_jwt
 from domain.client_configuration import PRIVATE_KEY_JWT
 
-_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def presented_credentials(authorization: bytes | None, form: Form) -> PresentedCredentials | None:
@@ -49,8 +49,10 @@ def _from_assertion(
     assertion: str | None, kind: str | None, client_id: str | None
 ) -> PresentedCredentials:
     """5."""
-    if assertion is None or kind != _JWT_BEARER:
-        raise InvalidRequest(f"client_assertion comes with client_assertion_type {_JWT_BEARER}")
+    if assertion is None or kind != CLIENT_ASSERTION_TYPE:
+        raise InvalidRequest(
+            f"client_assertion comes with client_assertion_type {CLIENT_ASSERTION_TYPE}"
+        )
     try:
         read = read_jwt(assertion)
     except UnreadableJwt as error:

@@ -22,8 +22,8 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
             "probe for clients; it is in the record under the request id."
         ),
         (
-            "Check client_id and client_secret, and that one method is used: the Authorization "
-            "header or the body. An administrator can read the cause in the audit trail."
+            "Check client_id and secret or key, and that it is the method the client is registered "
+            "for. An administrator can read the cause in the audit trail."
         ),
     ),
     (

@@ -15,6 +15,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from api.client_credentials_header import CLIENT_ASSERTION_TYPE
 from api.openapi_errors import JSON, OAUTH_STATUSES, error_responses
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
@@ -42,6 +43,8 @@ def _texts(description: str, example: str) -> Schema:
 _CREDENTIALS = {
     "client_id": _text("With client_secret, instead of the Authorization header", "demo"),
     "client_secret": _text("Of the client", format="password"),
+    "client_assertion": _text("Instead of a secret: what the client's key signed (RFC 7523)"),
+    "client_assertion_type": _text("With client_assertion", enum=[CLIENT_ASSERTION_TYPE]),
 }
 _TOKEN_FORM = {
     "grant_type": _text("What is exchanged", "client_credentials", enum=list(GRANT_TYPES)),
