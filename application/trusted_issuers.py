@@ -3,7 +3,7 @@
 1. The token is readable; `iss`, peeked at only to choose the terms, is an issuer that is trusted.
 2. It has the media type of what it is presented as: an access token is no assertion.
 3. Its algorithm is on the issuer's list, and a key that the header names signed it.
-4. `aud` names what the terms say, this service by default.
+4. `aud` names what the terms say, this service by default; of an assertion always this service.
 5. `exp` lies ahead; `nbf` and `iat`, where there are any, behind.
 6. The subject claim names a principal of ours, that is active; an unknown one is registered only
    where the terms say so.
@@ -79,15 +79,25 @@ class TrustedIssuers:
         return issuer is not None and issuer.trusted
 
     async def verified(
-        self, token: UnverifiedJwt, *, types: Collection[str], now: datetime
+        self,
+        token: UnverifiedJwt,
+        *,
+        types: Collection[str],
+        now: datetime,
+        assertion: bool = False,
     ) -> Statement:
-        """Return what `token` proves. Raises ForeignJwtRefused, IssuerAway."""
+        """Return what `token` proves. Raises ForeignJwtRefused, IssuerAway.
+
+        An `assertion` must be made for the authorization server itself, whatever the terms say
+        (RFC 7523, Section 3): an ID token for one of our clients is none.
+        """
         issuer = self._trusted(token.claims.get("iss"))  # 1
         if token.type not in types:  # 2
             raise ForeignJwtRefused("not of the type it is presented as")
         claims = await self._signed(token, issuer, now)  # 3
         audiences = _names(claims.get("aud"))
-        if audiences.isdisjoint(issuer.terms.audience or (self._issuer,)):  # 4
+        meant = () if assertion else issuer.terms.audience
+        if audiences.isdisjoint(meant or (self._issuer, f"{self._issuer}/oauth/token")):  # 4
             raise ForeignJwtRefused("not meant for this service")
         expires_at = self._in_time(claims, now)  # 5
         return Statement(

@@ -119,7 +119,9 @@ async def _believed(
     types = PLAIN_TYPES | _ID_JAG_TYPES if service.policy.id_jag else PLAIN_TYPES
     try:
         unverified = read_jwt(value)
-        statement = await service.trusted.verified(unverified, types=types, now=now)  # 2
+        statement = await service.trusted.verified(  # 2
+            unverified, types=types, now=now, assertion=True
+        )
     except (UnreadableJwt, ForeignJwtRefused) as refused:
         raise UnusableAssertion(reason=str(refused)) from None
     if statement.expires_at > now + MAX_LIFETIME:  # 3

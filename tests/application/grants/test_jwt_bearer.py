@@ -153,6 +153,11 @@ async def test_an_assertion_is_good_once(at: Scene, jti: str | None) -> None:
     assert len(at.service.log.of(Session.Started)) == 2
 
 
+async def test_the_token_endpoint_is_an_audience(at: Scene) -> None:
+    """RFC 7523, Section 3: it "MAY be used as a value"."""
+    assert (await at.redeem(at.assertion(aud=f"{ISSUER}/oauth/token")))["sub"] == "alice"
+
+
 async def test_an_id_jag_pins_the_resource(at: Scene) -> None:
     """The token is good for what the assertion names and nothing else."""
     assert (await at.redeem(at.id_jag(resource=OTHER)))["aud"] == OTHER
@@ -162,10 +167,7 @@ async def test_an_id_jag_pins_the_resource(at: Scene) -> None:
 
 async def test_a_newcomer_is_recorded_with_its_token(at: Scene) -> None:
     """In one unit; and where somebody else registers it at that moment, the assertion counts."""
-    issuer = at.service.log.folded(TrustedIssuer.stream(at.issuer.name))
-    terms = issuer.terms.model_copy(update={"create_principals": True, "subject_prefix": "id-"})
-    issuer.replace_terms(terms, catalogue=at.service.catalogue, provenance=AT_NOON)
-    at.service.log.record(issuer)
+    at.service.log.record(_terms(at, create_principals=True, subject_prefix="id-"))
     first = await at.redeem(at.assertion(sub="carol", scope="mcp"))
     unit = at.service.log.units[-1]
     at.service.log.meanwhile = lambda: at.service.log.record(a_principal("id-dave"))
@@ -198,6 +200,13 @@ def id_jag(**changes: Any) -> Callable[[Scene], str]:
     return lambda at: at.id_jag(**changes)
 
 
+def _terms(at: Scene, **changes: Any) -> TrustedIssuer:
+    issuer: TrustedIssuer = at.service.log.folded(TrustedIssuer.stream(at.issuer.name))
+    terms = issuer.terms.model_copy(update=changes)
+    issuer.replace_terms(terms, catalogue=at.service.catalogue, provenance=AT_NOON)
+    return issuer
+
+
 def _off(at: Scene) -> None:
     at.service.with_policy(id_jag=False)
 
@@ -222,6 +231,12 @@ REFUSALS = (
     Refusal("a logout token", good(typ="logout+jwt"), reason="not of the type"),
     Refusal("another issuer", good(iss="https://evil.example"), reason="not trusted"),
     Refusal("another audience", good(aud=API), reason="not meant"),
+    Refusal(
+        "an ID token that the terms would let be exchanged",
+        good(aud="our-client-there"),
+        reason="not meant",
+        setup=lambda at: at.service.log.record(_terms(at, audience=("our-client-there",))),
+    ),
     Refusal("expired", good(exp=MADE_AT), reason="expired"),
     Refusal("ends too late", good(exp=MADE_AT + 3601), reason="too far"),
     Refusal("unknown person", good(sub="nobody"), reason="no active principal"),
