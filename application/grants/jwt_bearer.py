@@ -41,7 +41,7 @@ from domain.errors import DomainError, ScopeNotGranted
 from domain.ids import uuid7
 from domain.issuance import IssueRequest
 from domain.issuing_client import Authority
-from domain.permissions import Catalogue
+from domain.permissions import Catalogue, Tier
 from domain.session import Session
 
 GRANT_TYPE = JWT_BEARER
@@ -71,9 +71,6 @@ class _Service(PersonService, Protocol):
 
     @property
     def catalogue(self) -> Catalogue: ...
-
-    @property
-    def session_lifetime(self) -> timedelta: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +154,23 @@ def _decided(
     context: RequestContext,
     service: _Service,
 ) -> tuple[Session, AccessToken]:
-    session = Session.start(
+    stream_id, provenance = (
         service.ids.stream_id(context.provenance.occurred_at),
-        subject=assertion.person.principal.subject,
-        methods=_METHODS,
-        lifetime=service.session_lifetime,
-        origin=context.origin,
-        provenance=context.provenance,
+        context.provenance,
     )
+    session_id = Session.name_of(stream_id)
     try:
-        token = _token(parameters, assertion, session.session_id, requester, context, service)
-        session.authorize(authorized(token, None), context.provenance)
+        token = _token(parameters, assertion, session_id, requester, context, service)
+        session = Session.start(
+            stream_id,
+            subject=assertion.person.principal.subject,
+            methods=_METHODS,
+            # Nobody logged in here: it is there to be ended, while there is something to end.
+            lifetime=token.issued.expires_at - provenance.occurred_at,
+            origin=context.origin,
+            provenance=provenance,
+        )
+        session.authorize(authorized(token, None), provenance)
     except DomainError as error:
         raise from_domain(error) from error
     return session, token
@@ -183,13 +186,14 @@ def _token(
 ) -> AccessToken:
     person = assertion.person.principal
     client, policy, statement = requester.client, service.policy, assertion.statement
-    wanted = statement.scope if parameters.scope is None else parameters.scope
+    passed = _passed_on(statement, policy.catalogue)
+    wanted = passed if parameters.scope is None else parameters.scope
     targets = parameters.audience or assertion.resource
     narrowing = client.authorize(
         wanted or None, targets, grant_type=GRANT_TYPE, person=person, policy=policy
     )
-    within = narrowing.within(statement.scope)
-    withheld = tuple(name for name in narrowing.granted if name not in statement.scope)
+    within = narrowing.within(passed)
+    withheld = tuple(name for name in narrowing.granted if name not in passed)
     if not within.granted:
         raise ScopeNotGranted(f"not passed on by the assertion: {' '.join(withheld)}")
     permissions = person.permissions(policy.catalogue)
@@ -211,7 +215,7 @@ def _token(
             Descent(
                 lineage=(),
                 actors=statement.actors,
-                of_subject=statement.scope,
+                of_subject=passed,
                 of_client=client.scopes,
                 of_person=policy.catalogue.order(permissions),
                 withheld=withheld,
@@ -224,6 +228,14 @@ def _token(
         policy=policy,
         signing=service.minter.choose(client.tokens.signing_algorithm),
         provenance=context.provenance,
+    )
+
+
+def _passed_on(statement: Statement, catalogue: Catalogue) -> tuple[str, ...]:
+    """What tells of a login is not passed on: there was none here, and no ID token tells of it."""
+    known = catalogue.by_name
+    return tuple(
+        name for name in statement.scope if name in known and known[name].tier is not Tier.IDENTITY
     )
 
 

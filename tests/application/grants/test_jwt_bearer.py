@@ -24,12 +24,13 @@ from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import JWT_BEARER, Audiences, ClientType
 from domain.descent import Vouched
+from domain.permissions import Catalogue
 from domain.principal import Principal
 from domain.session import Session
 from domain.trusted_issuer import TrustedIssuer
 from tests.application.foreign_issuer import MADE_AT, ForeignIssuer, foreign_issuer
 from tests.application.service import ISSUER, FakeService, authenticated, context
-from tests.builders import AT_NOON, NOON, a_client, a_principal
+from tests.builders import AT_NOON, CATALOGUE, NOON, a_client, a_principal
 
 API, OTHER = "https://api.example", "https://other.example"
 ID_JAG = "oauth-id-jag+jwt"
@@ -105,6 +106,30 @@ async def test_an_assertion_becomes_a_token_in_a_session(at: Scene) -> None:
 async def test_the_assertions_scope_stands_in(at: Scene) -> None:
     """Where the request names none; `user` expands to what the assertion passes on alone."""
     assert (await at.redeem(at.assertion()))["scope"] == "user mcp"
+
+
+async def test_what_tells_of_a_login_is_not_passed_on(at: Scene) -> None:
+    """No ID token comes of an assertion, and what left the catalogue counts for nothing."""
+    at.service.log.record(_terms(at, scopes=("openid", "mcp", "a2a")))
+    left = tuple(one for one in CATALOGUE.permissions if one.name != "a2a")
+    at.service.with_policy(catalogue=Catalogue(permissions=left, roles=CATALOGUE.roles))
+    at.client = a_client(
+        client_id="reader", grant_types=(JWT_BEARER,), scopes=("openid", "profile", "mcp")
+    )
+    at.service.log.record(at.client)
+    claims = await at.redeem(at.assertion(scope="openid mcp a2a"))
+    with pytest.raises(InvalidScope):
+        await at.redeem(at.assertion(scope="openid mcp", jti="2"), scope=("openid",))
+
+    assert claims["scope"] == "mcp"
+
+
+async def test_the_session_lasts_as_long_as_its_token(at: Scene) -> None:
+    """It is there to be ended, and nobody is logged in by it."""
+    claims = await at.redeem(at.assertion())
+    (started,) = at.service.log.of(Session.Started)
+
+    assert int(started.expires_at.timestamp()) == claims["exp"]
 
 
 async def test_the_login_is_passed_on(at: Scene) -> None:
