@@ -246,12 +246,13 @@ class TokenKeys:
             read = read_jwt(token) if isinstance(token, str) else token  # 1
         except UnreadableJwt as error:
             raise UnverifiableToken(str(error)) from None
-        verifier = self._verifiers.get(str(read.header.get("kid", "")))  # 2
+        kid = read.header.get("kid")
+        verifier = self._verifiers.get(kid) if isinstance(kid, str) else None  # 2
         if verifier is None:
             raise UnverifiableToken("unknown kid")
         if read.header.get("alg") != verifier.name:  # 3
             raise UnverifiableToken("algorithm is not the key's")
-        if str(read.header.get("typ", "")).lower() != token_type.lower():  # 4
+        if read.type != token_type.lower():  # 4
             raise UnverifiableToken(_OTHERWISE[token_type])
         if not verifier.algorithm.verify(read.signing_input, verifier.key, read.signature):  # 5
             raise UnverifiableToken("bad signature")

@@ -75,7 +75,8 @@ class TrustedIssuers:
 
     def speak_for(self, claims: Mapping[str, Any]) -> bool:
         """Tell whether `iss` of unverified claims names one of them."""
-        issuer = self._directory.issuer(str(claims.get("iss")))
+        name = claims.get("iss")
+        issuer = self._directory.issuer(name) if isinstance(name, str) else None
         return issuer is not None and issuer.trusted
 
     async def verified(
