@@ -20,13 +20,15 @@ class Target:
     """A POST request to repeat; `url` is http and on the loopback interface.
 
     `tokens` are refresh tokens, one a connection and a spare: each request then uses one of them
-    and gets its successor. Empty for a request that is the same every time.
+    and gets its successor. `once` are client assertions, each for one request, and more of them
+    than there will be requests. Both are empty for a request that is the same every time.
     """
 
     url: str
     authorization: str
     body: str
     tokens: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,12 @@ def measure(target: Target, *, connections: int, seconds: float) -> Measurement:
         return _bundled(target, connections=connections, seconds=seconds)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "request.lua"
-        rotating = _ROTATING % " ".join(target.tokens) if target.tokens else ""
-        script.write_text(_LUA % (target.body, FORM, target.authorization) + rotating)
+        more = _ROTATING % " ".join(target.tokens) if target.tokens else ""
+        if target.once:
+            values = Path(folder) / "once"
+            values.write_text("\n".join(target.once))
+            more = _ONCE % values
+        script.write_text(_LUA % (target.body, FORM, target.authorization) + more)
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         done = subprocess.run(
             [*command, "-s", str(script), target.url], check=True, capture_output=True, text=True
@@ -81,6 +87,7 @@ def _bundled(
         "authorization": target.authorization,
         "body": target.body,
         "tokens": target.tokens,
+        "once": target.once,
         "connections": connections,
         "seconds": seconds,
         "requests": requests,
@@ -128,5 +135,14 @@ function request()
 end
 function response(status, headers, body)
   table.insert(tokens, string.match(body, '"refresh_token":"([^"]+)"'))
+end
+"""
+
+_ONCE = """
+local values, used = {}, 0
+for value in io.lines("%s") do table.insert(values, value) end
+function request()
+  used = used + 1
+  return wrk.format(nil, nil, nil, wrk.body .. "&client_assertion=" .. values[used])
 end
 """

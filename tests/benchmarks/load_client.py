@@ -21,7 +21,7 @@ _SUCCESSOR = re.compile(rb'"refresh_token":"([^"]+)"')
 
 
 class _Request:
-    """The request as bytes; with a refresh token, where one is used up by every request."""
+    """The request as bytes; with a refresh token or an assertion, where every request uses one."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         address = urlsplit(order["url"])
@@ -32,9 +32,12 @@ class _Request:
             "Content-Type: application/x-www-form-urlencoded\r\n"
         )
         self._body = order["body"]
+        self._once = iter(order.get("once") or ())
 
     def bytes_for(self, token: str | None) -> bytes:
         body = self._body if token is None else f"{self._body}&refresh_token={token}"
+        if (assertion := next(self._once, None)) is not None:
+            body += f"&client_assertion={assertion}"
         return f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
