@@ -7,6 +7,7 @@ possible. The event carries everything the decision rested on, so that it explai
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.confirmation import Confirmation
 from domain.descent import Actor, Descent
 from domain.provenance import Provenance
 from domain.recorded import Recorded
@@ -42,10 +43,12 @@ class AccessToken(Recorded):
         and `family_id`, the family that the token was issued with. `descent` tells what a token was
         exchanged from, `may_act` who may act for its subject (None for whoever gets it), and
         `form` whether it is an access_token, or an id_jag for another authorization server.
+        `confirmation` is the key it is bound to, `authorization_details` what was granted beyond
+        scopes (RFC 9396).
         """
 
         TOPIC = "token.issued"
-        class_version = 3
+        class_version = 4
         client_version: int
         owner_version: int | None
         grant_type: str
@@ -69,6 +72,8 @@ class AccessToken(Recorded):
         descent: Descent | None
         may_act: tuple[str, ...] | None
         form: str
+        confirmation: Confirmation | None
+        authorization_details: tuple[dict[str, Any], ...]
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -79,6 +84,11 @@ class AccessToken(Recorded):
         def upcast_v2_v3(state: dict[str, Any]) -> None:
             """Up to version 2 nobody acted for somebody else."""
             state.update(descent=None, may_act=None, form=ACCESS_TOKEN)
+
+        @staticmethod
+        def upcast_v3_v4(state: dict[str, Any]) -> None:
+            """Up to version 3 tokens were bearer tokens, and scopes were all there was to grant."""
+            state.update(confirmation=None, authorization_details=())
 
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.issued = self

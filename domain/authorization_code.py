@@ -12,9 +12,10 @@ Single use is the version of this stream: of two redemptions at once, one meets 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from domain.confirmation import Confirmation
 from domain.errors import GrantNotUsable
 from domain.issuance import Narrowing
 from domain.provenance import Provenance
@@ -37,7 +38,8 @@ class CodeTerms:
     """What a code is bound to.
 
     `redirect_uri` as the request gave it; `challenge` the S256 PKCE challenge (RFC 7636);
-    `resource` what the request named (RFC 8707); `scope` what is granted.
+    `resource` what the request named (RFC 8707); `scope` and `authorization_details` (RFC 9396)
+    what is granted. Who redeems the code must prove to hold the key of `confirmation`.
     """
 
     client_id: str
@@ -51,6 +53,8 @@ class CodeTerms:
     nonce: str | None
     authenticated_at: datetime
     methods: tuple[str, ...]
+    confirmation: Confirmation | None = None
+    authorization_details: tuple[dict[str, Any], ...] = ()
 
 
 class AuthorizationCode(Recorded):
@@ -74,6 +78,7 @@ class AuthorizationCode(Recorded):
         """The person let the client act: a code went to `redirect_uri`."""
 
         TOPIC = "code.issued"
+        class_version = 2
         redirect_uri: str
         challenge: str
         requested_scope: tuple[str, ...]
@@ -85,6 +90,13 @@ class AuthorizationCode(Recorded):
         authenticated_at: datetime
         methods: tuple[str, ...]
         expires_at: datetime
+        confirmation: Confirmation | None
+        authorization_details: tuple[dict[str, Any], ...]
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew neither bound keys nor authorization details."""
+            state.update(confirmation=None, authorization_details=())
 
         def apply(self, aggregate: "AuthorizationCode") -> None:
             aggregate.issued = self
@@ -140,6 +152,8 @@ class AuthorizationCode(Recorded):
             authenticated_at=terms.authenticated_at,
             methods=terms.methods,
             expires_at=provenance.occurred_at + LIFETIME,
+            confirmation=terms.confirmation,
+            authorization_details=terms.authorization_details,
         )
 
     def redeem(self, *, jti: str, family_id: str | None, provenance: Provenance) -> None:

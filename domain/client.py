@@ -20,6 +20,7 @@ from domain.client_configuration import (
     Delegation,
     Redirects,
     RefreshPolicy,
+    Registration,
     TokenPolicy,
 )
 from domain.client_secret import ClientSecret
@@ -43,6 +44,7 @@ class Client(IssuingClient, Administered):
         enabled: bool
         secrets: tuple[ClientSecret, ...]
         authentication: Authentication
+        registration: Registration
 
     class Event(Administered.Event):
         """Something an administrator decided about a client."""
@@ -53,7 +55,7 @@ class Client(IssuingClient, Administered):
         """The client exists, with this configuration and no credential yet."""
 
         TOPIC = "client.registered"
-        class_version = 3
+        class_version = 4
         name: str
         client_type: ClientType
         grant_types: tuple[str, ...]
@@ -65,6 +67,8 @@ class Client(IssuingClient, Administered):
         refresh: RefreshPolicy
         delegation: Delegation
         authentication: Authentication
+        registration: Registration
+        authorization_details_types: tuple[str, ...]
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -75,6 +79,11 @@ class Client(IssuingClient, Administered):
         def upcast_v2_v3(state: dict[str, Any]) -> None:
             """Up to version 2 nobody acted for somebody else, and secrets were all there was."""
             state.update(delegation={}, authentication={})
+
+        @staticmethod
+        def upcast_v3_v4(state: dict[str, Any]) -> None:
+            """Up to version 3 administrators alone registered, and scopes were all to ask for."""
+            state.update(registration={}, authorization_details_types=())
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.client_id = self.client_id
@@ -89,6 +98,8 @@ class Client(IssuingClient, Administered):
             aggregate.refresh = self.refresh
             aggregate.delegation = self.delegation
             aggregate.authentication = self.authentication
+            aggregate.registration = self.registration
+            aggregate.authorization_details_types = self.authorization_details_types
             aggregate.enabled = True
             aggregate.secrets = ()
 
@@ -159,7 +170,12 @@ class Client(IssuingClient, Administered):
         """The client's tokens are made like this from now on."""
 
         TOPIC = "client.token_policy_changed"
+        class_version = 2
         tokens: TokenPolicy
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew bearer tokens alone; the policy's own defaults say so."""
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.tokens = self.tokens
@@ -197,7 +213,12 @@ class Client(IssuingClient, Administered):
         """The client proves who it is by exactly this from now on."""
 
         TOPIC = "client.authentication_changed"
+        class_version = 2
         authentication: Authentication
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew no certificates; the defaults say so."""
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.authentication = self.authentication

@@ -56,13 +56,19 @@ class ClientType(StrEnum):
 
 
 class TokenPolicy(BaseModel):
-    """How a client's tokens are made. `lifetime` is in seconds; None takes the deployment's."""
+    """How a client's tokens are made. `lifetime` is in seconds; None takes the deployment's.
+
+    `dpop_bound` (RFC 9449, Section 5.2) and `certificate_bound` (RFC 8705, Section 3.4) issue it no
+    token that is not bound to a key, or to its certificate.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lifetime: int | None = Field(default=None, ge=1, le=int(MAX_LIFETIME.total_seconds()))
     signing_algorithm: str | None = None
     plugin_id: str | None = Field(default=None, pattern=AUDIENCE)
+    dpop_bound: bool = False
+    certificate_bound: bool = False
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> "TokenPolicy":
@@ -141,27 +147,53 @@ class Delegation(BaseModel):
 
 
 PRIVATE_KEY_JWT = "private_key_jwt"
+TLS_CLIENT_AUTH = "tls_client_auth"
+SELF_SIGNED_TLS_CLIENT_AUTH = "self_signed_tls_client_auth"
 _PUBLIC_KEY_TYPES = ("EC", "OKP", "RSA")
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518, Section 6
+
+
+class CertificateName(BaseModel):
+    """The one name by which a client's certificate is known (RFC 8705, Section 2.1.2)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"]
+    value: str = Field(min_length=1, max_length=512, pattern=NAME)
 
 
 class Authentication(BaseModel):
     """By what a client proves who it is (RFC 7591, Section 2: token_endpoint_auth_method).
 
     None is its secret, in the header or in the body; a name allows that method alone.
-    private_key_jwt (RFC 7523) needs public keys, in `jwks` or published at `jwks_uri`.
+    private_key_jwt (RFC 7523) needs public keys, in `jwks` or published at `jwks_uri`;
+    self_signed_tls_client_auth (RFC 8705, Section 2.2) likewise its certificates, as `x5c` of keys;
+    tls_client_auth the name in the `certificate` that a trusted authority signed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = None
+    method: (
+        Literal[
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
+        ]
+        | None
+    ) = None
     jwks: tuple[dict[str, Any], ...] = Field(default=(), max_length=10)
     jwks_uri: HttpsUrl | None = None
+    certificate: CertificateName | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Authentication":
-        if (self.method == PRIVATE_KEY_JWT) != (bool(self.jwks) or self.jwks_uri is not None):
+        by_key = self.method in (PRIVATE_KEY_JWT, SELF_SIGNED_TLS_CLIENT_AUTH)
+        if by_key != (bool(self.jwks) or self.jwks_uri is not None):
             raise ValueError("private_key_jwt needs keys, and keys are for private_key_jwt")
+        if (self.method == TLS_CLIENT_AUTH) != (self.certificate is not None):
+            raise ValueError("tls_client_auth needs the name in its certificate, and no other does")
         if self.jwks and self.jwks_uri is not None:
             # RFC 7591, Section 2: "MUST NOT both be present in the same request or response".
             raise ValueError("give jwks or jwks_uri, not both")
@@ -173,6 +205,14 @@ class Authentication(BaseModel):
         if any(_PRIVATE_MEMBERS & key.keys() for key in self.jwks):
             raise ValueError("keys must be public: a private key must not leave its client")
         return self
+
+
+class Registration(BaseModel):
+    """How a client came to be registered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Literal["administrator", "dynamic", "metadata_document"] = "administrator"
 
 
 class ClientConfiguration(BaseModel):
@@ -192,6 +232,8 @@ class ClientConfiguration(BaseModel):
     refresh: RefreshPolicy = RefreshPolicy()
     delegation: Delegation = Delegation()
     authentication: Authentication = Authentication()
+    registration: Registration = Registration()
+    authorization_details_types: tuple[AudienceName, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClientConfiguration":

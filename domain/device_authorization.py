@@ -13,7 +13,7 @@ How often the device polls is not a fact worth keeping, so it is not on this str
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.errors import GrantNotUsable
@@ -60,11 +60,18 @@ class DeviceAuthorization(Recorded):
         """A device asks for access and shows its user code until `expires_at` (UTC)."""
 
         TOPIC = "device.requested"
+        class_version = 2
         requested_scope: tuple[str, ...]
         resource: tuple[str, ...]
         expires_at: datetime
         address: str
         user_agent: str
+        authorization_details: tuple[dict[str, Any], ...]
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew scopes alone."""
+            state["authorization_details"] = ()
 
         def apply(self, aggregate: "DeviceAuthorization") -> None:
             aggregate.requested = self
@@ -122,6 +129,7 @@ class DeviceAuthorization(Recorded):
         lifetime: timedelta,
         origin: Origin,
         provenance: Provenance,
+        authorization_details: tuple[dict[str, Any], ...] = (),
     ) -> "DeviceAuthorization":
         """Record that a device asks."""
         return cls._begin(
@@ -134,6 +142,7 @@ class DeviceAuthorization(Recorded):
             expires_at=provenance.occurred_at + lifetime,
             address=origin.address,
             user_agent=origin.user_agent,
+            authorization_details=authorization_details,
         )
 
     def expired(self, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain.confirmation import Confirmation
 from domain.errors import AudienceMissing, AudienceNotAllowed, ScopeNotGranted
 from domain.permissions import EVERYTHING_HELD, Catalogue, Tier
 from domain.provenance import Origin
@@ -18,7 +19,8 @@ class IssueRequest:
     """What a token request asks for, and what it will be made with.
 
     `scope` is None where the request named none. `audience` is what `audience` and `resource`
-    named together. `token_id` becomes the `jti`; `session_id` reads `sess_<hex>`.
+    named together. `token_id` becomes the `jti`; `session_id` reads `sess_<hex>`. The requester
+    proved to hold the key of `confirmation`.
     """
 
     token_id: UUID
@@ -28,6 +30,7 @@ class IssueRequest:
     authentication_method: str
     credential_id: str
     origin: Origin
+    confirmation: Confirmation | None = None
 
 
 @dataclass(frozen=True, slots=True)

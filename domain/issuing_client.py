@@ -21,7 +21,7 @@ owner, 4 the person, 6 and 7 who acts, 8 the scopes, 9 the target,
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
@@ -75,7 +75,8 @@ class Authority:
 
     `scope` and `resource` bound every token; an empty `resource` stands for the client's default.
     `requested` is what the first request asked for. `authenticated_at` is None where an assertion
-    speaks for the person and does not say; `descent` tells of it.
+    speaks for the person and does not say; `descent` tells of it. `authorization_details`
+    (RFC 9396) is what was granted beyond scopes.
     """
 
     requested: tuple[str, ...]
@@ -83,6 +84,7 @@ class Authority:
     resource: tuple[str, ...]
     authenticated_at: datetime | None
     descent: Descent | None = None
+    authorization_details: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class IssuingClient:
         redirects: Redirects
         refresh: RefreshPolicy
         delegation: Delegation
+        authorization_details_types: tuple[str, ...]
         version: int
 
     def issue_token(
@@ -332,6 +335,9 @@ class IssuingClient:
     ) -> RefreshTokenFamily:
         """Return the family that `token` is issued with, by the client's and deployment's terms."""
         refresh, issued = self.refresh, token.issued
+        # RFC 9449, Section 5, and RFC 8705, Section 4: a confidential client is bound by its
+        # authentication already, and may change its keys.
+        public = self.client_type is ClientType.PUBLIC
         assert authority.authenticated_at is not None  # families begin with a login
         terms = FamilyTerms(
             client_id=self.client_id,
@@ -343,6 +349,8 @@ class IssuingClient:
             lifetime=refresh.lifetime or policy.family_lifetime,
             idle_lifetime=refresh.idle_lifetime or policy.family_idle_lifetime,
             grace=policy.rotation_grace if refresh.grace is None else refresh.grace,
+            confirmation=issued.confirmation if public else None,
+            authorization_details=authority.authorization_details,
         )
         return RefreshTokenFamily.start(
             stream_id,
@@ -422,4 +430,6 @@ class IssuingClient:
             descent=decided.descent,
             may_act=self.delegation.may_act,
             form=form,
+            confirmation=request.confirmation if form == ACCESS_TOKEN else None,
+            authorization_details=authority.authorization_details if authority else (),
         )

@@ -24,9 +24,10 @@ stream decide which generation is current.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from domain.confirmation import Confirmation
 from domain.errors import GrantNotUsable
 from domain.provenance import Origin, Provenance
 from domain.recorded import Recorded
@@ -57,7 +58,10 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class FamilyTerms:
-    """What a family is begun with; `scope` bounds every access token, lifetimes are in seconds."""
+    """What a family is begun with; `scope` and `authorization_details` (RFC 9396) bound every
+    access token, lifetimes are in seconds. With `confirmation`, only the holder of that key may use
+    its refresh tokens.
+    """
 
     client_id: str
     subject: str
@@ -68,6 +72,8 @@ class FamilyTerms:
     lifetime: int
     idle_lifetime: int
     grace: int
+    confirmation: Confirmation | None = None
+    authorization_details: tuple[dict[str, Any], ...] = ()
 
 
 class RefreshTokenFamily(Recorded):
@@ -99,6 +105,7 @@ class RefreshTokenFamily(Recorded):
         """
 
         TOPIC = "family.started"
+        class_version = 2
         generation: int
         pepper_id: str
         scope: tuple[str, ...]
@@ -109,6 +116,13 @@ class RefreshTokenFamily(Recorded):
         grace: int
         jti: str
         token_expires_at: datetime
+        confirmation: Confirmation | None
+        authorization_details: tuple[dict[str, Any], ...]
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew neither bound keys nor authorization details."""
+            state.update(confirmation=None, authorization_details=())
 
         def apply(self, aggregate: "RefreshTokenFamily") -> None:
             aggregate.started = self
@@ -200,6 +214,8 @@ class RefreshTokenFamily(Recorded):
             grace=terms.grace,
             jti=token.jti,
             token_expires_at=token.expires_at,
+            confirmation=terms.confirmation,
+            authorization_details=terms.authorization_details,
         )
 
     @property

@@ -15,6 +15,7 @@ from domain.client_configuration import (
     Delegation,
     Redirects,
     RefreshPolicy,
+    Registration,
     TokenPolicy,
 )
 from domain.errors import InvalidConfiguration, ScopeUnknown
@@ -61,6 +62,8 @@ def test_registration_keeps_the_whole_configuration() -> None:
                 refresh=RefreshPolicy(grace=0),
                 delegation=Delegation(may_act=("agent-1",)),
                 authentication=Authentication(method="client_secret_post"),
+                registration=Registration(),
+                authorization_details_types=(),
             ),
             at=AT_NOON,
         )

@@ -67,6 +67,8 @@ def test_the_record_of_a_token_says_it_all() -> None:
                 descent=None,
                 may_act=None,
                 form="access_token",
+                confirmation=None,
+                authorization_details=(),
             ),
             at=ISSUING,
         )

@@ -15,9 +15,11 @@ from domain.client_configuration import (
     Delegation,
     Redirects,
     RefreshPolicy,
+    Registration,
     TokenPolicy,
 )
 from domain.client_usage import ClientUsage
+from domain.confirmation import Confirmation
 from domain.consents import Consents
 from domain.denial_log import Denial, DenialLog
 from domain.descent import Actor, Descent, Vouched
@@ -69,6 +71,12 @@ SCOPE = Narrowing(("user", "mcp"), ("a2a",), ("admin",))
 DENIALS_ID = UUID("019cb391-c2fa-7a11-ba71-cb94b598a865")
 
 
+CONFIRMATION = Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")
+DETAILS: tuple[dict[str, Any], ...] = (
+    {"type": "payment_initiation", "actions": ["initiate"], "amount": {"value": 12.5}},
+)
+
+
 def _client(**configuration: Any) -> Client:
     facts = {
         "client_id": "reporter",
@@ -81,7 +89,13 @@ def _client(**configuration: Any) -> Client:
             serves=("https://rs.example",),
         ),
         "owner": "owner-1",
-        "tokens": TokenPolicy(lifetime=600, signing_algorithm="EdDSA", plugin_id="plugin-1"),
+        "tokens": TokenPolicy(
+            lifetime=600,
+            signing_algorithm="EdDSA",
+            plugin_id="plugin-1",
+            dpop_bound=True,
+            certificate_bound=True,
+        ),
         "redirects": Redirects(
             redirect_uris=("https://client.example/callback",),
             post_logout_redirect_uris=("https://client.example/bye",),
@@ -92,6 +106,8 @@ def _client(**configuration: Any) -> Client:
         ),
         "delegation": Delegation(may_act=("agent-1",), impersonation=True),
         "authentication": Authentication(method="client_secret_post"),
+        "registration": Registration(source="dynamic"),
+        "authorization_details_types": ("payment_initiation",),
         **configuration,
     }
     return Client.register(ClientConfiguration(**facts), catalogue=CATALOGUE, provenance=PROVENANCE)
@@ -130,6 +146,8 @@ def _client_events() -> list[Any]:
         refresh=RefreshPolicy(),
         delegation=Delegation(),
         authentication=Authentication(),
+        registration=Registration(),
+        authorization_details_types=(),
     )
     return [*client.facts(), *sparse.facts()]
 
@@ -223,6 +241,8 @@ def _token_events() -> list[Any]:
         ),
         may_act=("agent-2",),
         form="id_jag",
+        confirmation=CONFIRMATION,
+        authorization_details=DETAILS,
     )
     events: list[Any] = [exchanged, *token.facts()[1:], *alone.facts()]
     # The fingerprint of a catalogue is a value here: how it is made up may change.
@@ -282,6 +302,8 @@ def _family() -> RefreshTokenFamily:
         lifetime=86_400,
         idle_lifetime=3600,
         grace=10,
+        confirmation=CONFIRMATION,
+        authorization_details=DETAILS,
     )
     token = IssuedToken(str(TOKEN_ID), HOUR_LATER)
     return RefreshTokenFamily.start(
@@ -312,6 +334,8 @@ def _code(*, nonce: str | None) -> AuthorizationCode:
         nonce=nonce,
         authenticated_at=MOMENT,
         methods=("pwd",),
+        confirmation=CONFIRMATION if nonce else None,
+        authorization_details=DETAILS if nonce else (),
     )
     return AuthorizationCode.issue(CODE_ID, terms, provenance=PROVENANCE)
 
@@ -346,6 +370,7 @@ def _device() -> DeviceAuthorization:
         lifetime=timedelta(minutes=10),
         origin=ORIGIN,
         provenance=PROVENANCE,
+        authorization_details=DETAILS,
     )
 
 
