@@ -19,6 +19,8 @@ from application.clock import RandomIds, SystemClock
 from application.denials import DenialRecorder
 from application.derived_tokens import DerivedTokens
 from application.directory import LogDirectory
+from application.dpop import DpopProofs
+from application.dpop_nonces import DpopNonces
 from application.key_material import load_private_key
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.key_store import WrappedKeys
@@ -40,6 +42,7 @@ from application.token_keys import TokenKeys
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from application.usage import FLUSH_SECONDS, UsageRecorder
+from application.used_names import UsedNames
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +77,9 @@ class Service:
         self.session_lifetime = timedelta(seconds=settings.session_lifetime)
         self.side_tables = SideTables(database_url)
         self.one_time = OneTimeValues(self.side_tables)
+        self.used = UsedNames(self.side_tables)
+        self.nonces = DpopNonces(self.peppers, seconds=settings.dpop_nonce_seconds)
+        self.proofs = DpopProofs(self.used, self.nonces)
         self.pace = DevicePace(self.one_time)
         self.pending = Sealing(self.peppers, purpose="pending request", seconds=PENDING_SECONDS)
         self.credentials = Credentials(self.side_tables)
@@ -91,7 +97,7 @@ class Service:
         self.assertions = ClientAssertions(
             self.directory,
             outbound,
-            self.one_time,
+            self.used,
             audiences=settings.client_assertion_audiences,
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)

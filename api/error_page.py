@@ -35,6 +35,25 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "Use what was issued to this client, once. Where it keeps failing, let the person log in.",
     ),
     (
+        "invalid_dpop_proof",
+        (
+            "The DPoP proof is missing where one is needed, or proves nothing: the description "
+            "says what is wrong with it."
+        ),
+        (
+            "Sign a proof for each request: its method and URL, a fresh jti, the time, and the "
+            "hash of the access token that comes with it (RFC 9449)."
+        ),
+    ),
+    (
+        "use_dpop_nonce",
+        "The DPoP proof lacks a nonce of this service that is current.",
+        (
+            "Put the value of the header DPoP-Nonce into the claim nonce of the next proof, and "
+            "send the request again."
+        ),
+    ),
+    (
         "unauthorized_client",
         "The client may not use this grant type or endpoint.",
         "Register the grant type for the client, or use a confidential client.",

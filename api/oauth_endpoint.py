@@ -5,11 +5,13 @@ argument injection and response building cost more than the rest of a request (m
 against 220 us for the same work). Parse, authenticate, call, render:
 
 1 POST with a form body, 2 the directory is fresh enough to decide, 3 the client is authenticated,
-4 the use case. A refusal is recorded with its true reason and answered with its public text.
+4 where the endpoint takes proofs of possession (RFC 9449), the one that came is one, 5 the use
+case. A refusal is recorded with its true reason and answered with its public text.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -20,9 +22,10 @@ from api.client_credentials_header import presented_credentials
 from api.composition import Service
 from api.forms import Form, parse_form, read_body, require_form_type
 from api.metrics import REQUESTS, SECONDS
-from api.oauth_errors import error_body, error_headers
+from api.oauth_errors import Headers, error_body, error_headers, nonce_headers
 from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
 from application.client_authentication import AuthenticatedClient, authenticate
+from application.dpop import ProofUse
 from application.errors import InvalidRequest, OAuthError, ServerError, TemporarilyUnavailable
 from application.ledger.errors import LedgerUnavailable
 from application.request_context import RequestContext
@@ -39,13 +42,22 @@ _NO_STORE = (
     # Clients that run in a page read the answer; no cookie counts here, so nobody borrows one.
     (b"access-control-allow-origin", b"*"),
 )
+_PREFLIGHT = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, DPoP"),
+    (b"access-control-max-age", b"86400"),
+)
 
 Answer = Mapping[str, Any] | None
 UseCase = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[Answer]]
 
 
 class OAuthEndpoint:
-    """One endpoint: `use_case` returns the JSON object to answer, or None for an empty 200."""
+    """One endpoint: `use_case` returns the JSON object to answer, or None for an empty 200.
+
+    `proof_path` is its path where it takes proofs of possession: they are made for its URL.
+    """
 
     def __init__(
         self,
@@ -55,17 +67,22 @@ class OAuthEndpoint:
         *,
         grant_types: frozenset[str] = frozenset(),
         status: int = 200,
+        proof_path: str | None = None,
     ) -> None:
         self._name = name
         self._service = service
         self._use_case = use_case
         self._grant_types = grant_types
         self._status = status
+        self._proof_url = None if proof_path is None else f"{self.issuer}{proof_path}"
         self._seconds = SECONDS.labels(name)
         self._ok = REQUESTS.labels(name, "ok")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every failure becomes an OAuth error."""
+        if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
+            await _allow_pages(send)
+            return
         began = perf_counter()
         service = self._service
         request_id = service.ids.request_id()
@@ -78,7 +95,9 @@ class OAuthEndpoint:
             refused.context = context = request_context(scope, headers, provenance, service)
             form = refused.form = await _read_form(headers, receive)
             caller = await self._authenticate(headers, form, context, refused)
-            answer = await self._use_case(form, caller, context)
+            if headers.dpop and self._proof_url is not None:  # 4
+                refused.context = context = await self._confirmed(headers.dpop, context)
+            answer = await self._use_case(form, caller, context)  # 5
         except OAuthError as error:
             await refused.answer(error, send)
         except LedgerUnavailable as error:
@@ -88,7 +107,7 @@ class OAuthEndpoint:
             await refused.answer(ServerError(), send)
         else:
             body = msgspec.json.encode(answer) if answer is not None else b""
-            await _send(send, self._status, body, request_id)
+            await _send(send, self._status, body, request_id, self.nonce())
             self._ok.inc()
         self._seconds.observe(perf_counter() - began)
 
@@ -110,6 +129,21 @@ class OAuthEndpoint:
             )
         service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
         return caller
+
+    async def _confirmed(self, proofs: Sequence[bytes], context: RequestContext) -> RequestContext:
+        """4."""
+        assert self._proof_url is not None
+        use = ProofUse(method="POST", url=self._proof_url)
+        now = context.provenance.occurred_at
+        confirmation = await self._service.proofs.confirmed(proofs, use, now)
+        return replace(context, confirmation=confirmation)
+
+    def nonce(self) -> Headers:
+        """Return the headers that bring the nonce for the next proof (RFC 9449, Section 8.2)."""
+        nonces = self._service.nonces
+        if self._proof_url is None or not nonces.wanted:
+            return []
+        return nonce_headers(nonces.current(self._service.clock.now()))
 
     def denied(self, refused: "_Refused", error: OAuthError) -> None:
         """Record a refusal. Failures of ours are not refusals."""
@@ -165,10 +199,16 @@ class _Refused:
     async def answer(self, error: OAuthError, send: Send) -> None:
         self.endpoint.denied(self, error)
         body = error_body(error, issuer=self.endpoint.issuer, request_id=self.request_id)
-        extra = error_headers(error)
+        extra = [*error_headers(error), *self.endpoint.nonce()]
         if isinstance(error, MethodNotAllowed):
             extra = [*extra, (b"allow", b"POST")]
         await _send(send, int(error.status), body, self.request_id, extra)
+
+
+async def _allow_pages(send: Send) -> None:
+    """Answer what a browser asks before a page of another origin may send a proof (CORS)."""
+    await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _read_form(headers: RequestHeaders, receive: Receive) -> Form:
@@ -181,14 +221,14 @@ async def _send(
     status: int,
     body: bytes,
     request_id: str,
-    extra: list[tuple[bytes, bytes]] | None = None,
+    extra: Headers,
 ) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"x-request-id", request_id.encode()),
         *_NO_STORE,
-        *(extra or ()),
+        *extra,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

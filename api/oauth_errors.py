@@ -57,6 +57,14 @@ def error_headers(error: OAuthError) -> Headers:
     return []
 
 
+def nonce_headers(nonce: str) -> Headers:
+    """Return the headers that hand out the nonce for the next proof, to pages as well."""
+    return [
+        (b"dpop-nonce", nonce.encode()),
+        (b"access-control-expose-headers", b"DPoP-Nonce"),
+    ]
+
+
 def public_text(description: str) -> str:
     """Return a description in the characters that are allowed, and of bounded length."""
     text = _OUTSIDE.sub("?", description)

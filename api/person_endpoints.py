@@ -15,9 +15,10 @@ from application.authorization.device import LIFETIME as DEVICE_LIFETIME
 from application.authorization.pushing import LIFETIME, push
 from application.authorization.request import checked, client_and_redirect_uri
 from application.client_authentication import AuthenticatedClient
-from application.errors import InsufficientScope, InvalidRequest
+from application.errors import InsufficientScope, InvalidDpopProof, InvalidRequest
 from application.request_context import RequestContext
 from application.userinfo import userinfo
+from domain.confirmation import DPOP
 from domain.permissions import OPENID
 
 PAR_PATH = "/oauth/par"
@@ -33,14 +34,32 @@ def par_endpoint(service: Service) -> OAuthEndpoint:
         if form.get("request_uri") is not None:
             # Section 2.1: "The request_uri authorization request parameter MUST NOT be provided".
             raise InvalidRequest("request_uri cannot be pushed")
-        parameters = {**form.single(), "client_id": caller.client.client_id}
+        parameters = {
+            **form.single(),
+            "client_id": caller.client.client_id,
+            **_bound(form, context),
+        }
         client, redirect_uri = client_and_redirect_uri(parameters, service.directory)
         targets = form.all("resource")
         request = checked(parameters, targets, client, redirect_uri, service.policy)
         request_uri = await push(request, context, service)
         return {"request_uri": request_uri, "expires_in": int(LIFETIME.total_seconds())}
 
-    return OAuthEndpoint("par", service, keep, status=201)
+    return OAuthEndpoint("par", service, keep, status=201, proof_path=PAR_PATH)
+
+
+def _bound(form: Form, context: RequestContext) -> dict[str, str]:
+    """Return the key that a code is to be bound to, of the proof that came with a pushed request.
+
+    RFC 9449, Section 10.1: "If both mechanisms are used at the same time, the authorization server
+    MUST reject the request if the JWK Thumbprint in dpop_jkt does not match".
+    """
+    key = context.confirmation
+    if key is None or key.method != DPOP:
+        return {}
+    if form.get("dpop_jkt") not in (None, key.thumbprint):
+        raise InvalidDpopProof("dpop_jkt is another key than the DPoP proof's")
+    return {"dpop_jkt": key.thumbprint}
 
 
 def device_authorization_endpoint(service: Service) -> OAuthEndpoint:

@@ -22,6 +22,7 @@ _WANTED = frozenset(
         b"user-agent",
         b"traceparent",
         b"x-forwarded-for",
+        b"dpop",
     }
 )
 _ONCE = frozenset({b"authorization", b"content-type"})
@@ -37,6 +38,7 @@ class RequestHeaders:
     user_agent: bytes
     traceparent: bytes
     forwarded_for: bytes
+    dpop: tuple[bytes, ...] = ()
 
 
 def read_headers(scope: Scope) -> RequestHeaders:
@@ -45,10 +47,13 @@ def read_headers(scope: Scope) -> RequestHeaders:
     Two Authorization headers could be read differently by us and by a proxy before us.
     """
     found: dict[bytes, bytes] = {}
+    proofs: tuple[bytes, ...] = ()
     for name, value in scope["headers"]:
         if name in _WANTED:
             if name in found and name in _ONCE:
                 raise InvalidRequest(f"more than one {name.decode()} header")
+            if name == b"dpop":
+                proofs = (*proofs, value)
             found[name] = value
     return RequestHeaders(
         authorization=found.get(b"authorization"),
@@ -57,6 +62,7 @@ def read_headers(scope: Scope) -> RequestHeaders:
         user_agent=found.get(b"user-agent", b""),
         traceparent=found.get(b"traceparent", b""),
         forwarded_for=found.get(b"x-forwarded-for", b""),
+        dpop=proofs,
     )
 
 

@@ -103,7 +103,9 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
             )
         return rendered(await grant(form, caller, context))
 
-    return OAuthEndpoint("token", service, issue, grant_types=frozenset(grants))
+    return OAuthEndpoint(
+        "token", service, issue, grant_types=frozenset(grants), proof_path=TOKEN_PATH
+    )
 
 
 def introspection_endpoint(service: Service) -> OAuthEndpoint:

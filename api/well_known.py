@@ -50,6 +50,7 @@ def metadata(service: Service) -> dict[str, Any]:
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
         "token_endpoint_auth_methods_supported": public_too,
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "grant_types_supported": list(GRANT_TYPES),
         **(_ID_JAG if settings.experimental_id_jag else {}),
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",

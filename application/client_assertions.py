@@ -13,14 +13,14 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 from application.client_authentication import AuthenticatedClient, PresentedCredentials
 from application.errors import InvalidClient
 from application.foreign_jwt import ForeignJwtRefused, Jwk, verified_claims
 from application.jwt_claims import moment
 from application.outbound import Outbound, OutboundError
-from application.ports import Directory
+from application.ports import Directory, UsedNames
 from application.published_keys import PublishedKeys
 from application.unverified_jwt import UnverifiedJwt
 from domain.client import Client
@@ -32,15 +32,6 @@ LEEWAY = timedelta(seconds=60)
 _KIND = "client assertion"
 _TYPES = ("", "jwt", "client-authentication+jwt")
 _PRINTABLE = re.compile(r"[\x21-\x7E]{1,200}")
-
-
-class UsedNames(Protocol):
-    """Remembers what was used, for all replicas."""
-
-    async def put(
-        self, kind: str, key: bytes, content: bytes, *, expires_at: datetime, now: datetime | None
-    ) -> bool:
-        """Keep a name until `expires_at`; False where it is kept already."""
 
 
 class ClientAssertions:
@@ -130,7 +121,7 @@ class ClientAssertions:
         if not isinstance(jti, str) or not jti:
             raise InvalidClient(reason="assertion without jti")
         key = sha256(f"{client.client_id}\0{jti}".encode()).digest()
-        if not await self._used.put(_KIND, key, b"", expires_at=expires_at, now=now):
+        if not await self._used.use(_KIND, key, expires_at=expires_at, now=now):
             raise InvalidClient(reason="assertion used before")
 
 

@@ -8,6 +8,10 @@ OAuthError
 ├── InvalidGrant              400  the presented grant or token is not the caller's to use
 │   ├── UnusableGrant         400  a code or refresh token; one text for every cause
 │   └── UnusableAssertion     400  an assertion; one text for every cause
+├── InvalidDpopProof          400  the proof of a key is missing or proves nothing (RFC 9449)
+│   └── UnusableProof         401  likewise, at a protected endpoint
+├── UseDpopNonce              400  the proof lacks the nonce of this service (RFC 9449, Section 8)
+│   └── NonceRequired         401  likewise, at a protected endpoint (RFC 9449, Section 9)
 ├── UnauthorizedClient        400  the client may not use this grant type
 ├── UnsupportedGrantType      400  this service has no such grant type
 ├── InvalidScope              400  unknown scope, or nothing left to grant
@@ -110,6 +114,33 @@ class UnusableToken(InvalidRequest):
             "the subject_token or actor_token is invalid, expired, revoked or not this client's",
             reason=reason,
         )
+
+
+class InvalidDpopProof(OAuthError):
+    """The proof of a key is missing or proves nothing (RFC 9449, Section 5)."""
+
+    code = "invalid_dpop_proof"
+
+
+class UnusableProof(InvalidDpopProof):
+    """A protected endpoint refuses the proof (RFC 9449, Section 7.1)."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class UseDpopNonce(OAuthError):
+    """The proof lacks a nonce of ours that is current; the answer brings one to try again with."""
+
+    code = "use_dpop_nonce"
+
+    def __init__(self) -> None:
+        super().__init__("the DPoP proof must carry the nonce of the DPoP-Nonce header")
+
+
+class NonceRequired(UseDpopNonce):
+    """A protected endpoint asks for a nonce (RFC 9449, Section 9)."""
+
+    status = HTTPStatus.UNAUTHORIZED
 
 
 class UnauthorizedClient(OAuthError):
@@ -281,5 +312,7 @@ _CODES: dict[type[broken.DomainError], type[OAuthError]] = {
     broken.AudienceMissing: InvalidScope,
     broken.AudienceNotAllowed: InvalidTarget,
     broken.DelegationRefused: InvalidRequest,
+    broken.ProofMissing: InvalidDpopProof,
+    broken.CertificateMissing: InvalidRequest,
     broken.KeyStateError: ConflictingState,
 }

@@ -39,7 +39,7 @@ def usable_keys(keys: Sequence[Jwk], algorithms: Collection[str]) -> list[tuple[
         (str(key.get("kid", "")), algorithm)
         for key in keys
         for algorithm in algorithms
-        if _fits(key, algorithm) and _imported(key, algorithm) is not None
+        if _fits(key, algorithm) and imported(key, algorithm) is not None
     ]
 
 
@@ -48,7 +48,7 @@ def _key(kid: object, algorithm: str, keys: Sequence[Jwk]) -> jwt.PyJWK:
     fitting = [
         key for key in keys if (kid is None or key.get("kid") == kid) and _fits(key, algorithm)
     ]
-    usable = [key for key in (_imported(jwk, algorithm) for jwk in fitting) if key is not None]
+    usable = [key for key in (imported(jwk, algorithm) for jwk in fitting) if key is not None]
     if len(usable) != 1:
         raise ForeignJwtRefused("signed by no published key")
     return usable[0]
@@ -58,8 +58,11 @@ def _fits(key: Jwk, algorithm: str) -> bool:
     return bool(key.get("use", "sig") == "sig" and key.get("alg", algorithm) == algorithm)
 
 
-def _imported(jwk: Jwk, algorithm: str) -> jwt.PyJWK | None:
+def imported(jwk: Jwk, algorithm: str) -> jwt.PyJWK | None:
+    """Return a public key as `algorithm` uses it, None where it is of no use for that."""
     if "d" in jwk:  # RFC 7518, Section 6: a private key that is published proves nothing
+        return None
+    if algorithm == "ES256" and jwk.get("crv") != "P-256":  # RFC 7518, Section 3.4
         return None
     try:
         key = jwt.PyJWK(dict(jwk), algorithm)

@@ -23,6 +23,7 @@ from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
 from application.errors import UnauthorizedClient
 from application.ports import Clock, Directory, EventLog
 from application.token_keys import UnverifiableToken, VerifiedClaims
+from application.token_response import token_type
 from application.unverified_jwt import UnverifiedJwt
 from domain.access_token import AccessToken
 from domain.client import Client
@@ -78,9 +79,11 @@ async def introspect(
         return INACTIVE
     if verified.expired(service.clock.now()) or not may_see(caller.client, verified):  # 2, 3
         return INACTIVE
-    if not await is_live(verified, service):  # 4 to 6
+    record = await living_token(verified.token_id, service)  # 4 to 6
+    if record is None:
         return INACTIVE
-    return {"active": True, "token_type": "Bearer", **verified.claims}
+    kind = token_type(record.issued.confirmation)
+    return {"active": True, "token_type": kind, **verified.claims}
 
 
 def require_confidential(caller: AuthenticatedClient) -> None:
@@ -153,6 +156,7 @@ async def _refresh_token(token: str, caller: Client, service: _Service) -> Mappi
         "sub": started.subject,
         "scope": " ".join(started.scope),
         "sid": started.session_id,
+        **({"cnf": started.confirmation.claim()} if started.confirmation else {}),
         "iat": int(family.rotated_at.timestamp()),
         "exp": int(family.expires_at.timestamp()),
     }

@@ -105,6 +105,7 @@ def issue_request(
         authentication_method=requester.method,
         credential_id=requester.credential_id,
         origin=context.origin,
+        confirmation=context.confirmation,
     )
 
 

@@ -66,6 +66,13 @@ class Directory(Protocol):
         """Return every signing key that is known, retired ones too."""
 
 
+class UsedNames(Protocol):
+    """Remembers what counts once, for all replicas."""
+
+    async def use(self, kind: str, key: bytes, *, expires_at: datetime, now: datetime) -> bool:
+        """Use a name until it expires; False where it was used before."""
+
+
 class TokenMinter(Protocol):
     """Signs what was issued."""
 

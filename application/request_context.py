@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
+from domain.confirmation import Confirmation
 from domain.provenance import Origin, Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The circumstances of one request: `origin` is hashed already, unless settings keep it."""
+    """The circumstances of one request: `origin` is hashed already, unless settings keep it.
+
+    `confirmation` is the key that the sender proved to hold: what it is issued is bound to it.
+    """
 
     provenance: Provenance
     origin: Origin
+    confirmation: Confirmation | None = None

@@ -160,6 +160,12 @@ class Settings(BaseSettings):
         default=False,
         description="Take the token endpoint as `aud` of client assertions beside the issuer",
     )
+    dpop_nonce_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="Seconds until the nonce that DPoP proofs must carry changes; 0 for none",
+    )
     outbound_private_hosts: WordList = Field(
         default=(), description="Hosts which we fetch from that may lie on private addresses"
     )

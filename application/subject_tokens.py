@@ -85,6 +85,7 @@ async def subject_token(
         authenticated_at=statement.authenticated_at,
         actors=statement.actors,
         may_act=statement.may_act,
+        confirmation=statement.confirmation,
         vouched=statement.vouched,
     )
     return subject, person

@@ -159,6 +159,8 @@ class TokenKeys:
             claims["may_act"] = permitted(issued.may_act)
         if token.actors:
             claims["act"] = nested(token.actors)
+        if issued.confirmation is not None:
+            claims["cnf"] = issued.confirmation.claim()
         return self.sign(claims, SigningChoice(issued.kid, issued.algorithm))
 
     def _mint_id_jag(self, token: AccessToken) -> str:

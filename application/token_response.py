@@ -4,11 +4,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.access_token import ACCESS_TOKEN, AccessToken
+from domain.confirmation import DPOP, Confirmation
+
+
+def token_type(confirmation: Confirmation | None) -> str:
+    """Return how a token is to be presented (RFC 6750; RFC 9449, Section 5).
+
+    Certificates bind what is presented as any bearer token is (RFC 8705, Section 3).
+    """
+    return "DPoP" if confirmation and confirmation.method == DPOP else "Bearer"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """RFC 6749, Section 5.1. `expires_in` is in seconds; the tokens stay out of the repr."""
+    """RFC 6749, Section 5.1. `expires_in` is in seconds; the tokens stay out of the repr.
+
+    `token_type` is "N_A" for what is no access token (RFC 8693, Section 2.2.1).
+    """
 
     access_token: str
     token_type: str
@@ -24,8 +36,7 @@ class TokenResponse:
         issued = token.issued
         return cls(
             access_token=signed,
-            # RFC 6750; RFC 8693, Section 2.2.1: "N_A" for what is no access token.
-            token_type="Bearer" if issued.form == ACCESS_TOKEN else "N_A",
+            token_type=token_type(issued.confirmation) if issued.form == ACCESS_TOKEN else "N_A",
             expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
             scope=" ".join(issued.scope),
             **more,

@@ -30,6 +30,7 @@ from application.ports import REFRESH_SECONDS, Directory, EventLog
 from application.published_keys import PublishedKeys
 from application.unverified_jwt import UnverifiedJwt
 from domain.client_configuration import SUBJECT
+from domain.confirmation import Confirmation
 from domain.delegation import MAX_ACTORS
 from domain.descent import Actor, Vouched
 from domain.errors import DomainError
@@ -61,6 +62,7 @@ class Statement:
     authenticated_at: datetime | None
     actors: tuple[Actor, ...]
     may_act: tuple[str, ...] | None
+    confirmation: Confirmation | None
     claims: Mapping[str, Any]
 
 
@@ -110,6 +112,7 @@ class TrustedIssuers:
             authenticated_at=_auth_time(claims, now),
             actors=_actors(claims.get("act"), issuer.issuer),
             may_act=self._may_act(claims.get("may_act")),
+            confirmation=_confirmation(claims),
             claims=claims,
         )
 
@@ -270,6 +273,15 @@ def _auth_time(claims: Mapping[str, Any], now: datetime) -> datetime | None:
     logged_in = moment(claims, "auth_time")
     # A login in the future would satisfy every max_age for good.
     return None if logged_in is None or logged_in > now + LEEWAY else logged_in
+
+
+def _confirmation(claims: Mapping[str, Any]) -> Confirmation | None:
+    if "cnf" not in claims:
+        return None
+    try:
+        return Confirmation.of(claims["cnf"])
+    except ValueError as error:
+        raise ForeignJwtRefused(str(error)) from None
 
 
 def _names(value: object) -> set[str]:

@@ -76,6 +76,12 @@ class TokenPolicy(BaseModel):
             raise ValueError(f"signing_algorithm must be one of {', '.join(SIGNING_ALGORITHMS)}")
         return self
 
+    @model_validator(mode="after")
+    def _one_binding(self) -> "TokenPolicy":
+        if self.dpop_bound and self.certificate_bound:
+            raise ValueError("tokens are bound to a key of DPoP or to a certificate, not to both")
+        return self
+
 
 class Audiences(BaseModel):
     """Where a client's tokens may be used, and what the client itself answers for.

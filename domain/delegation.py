@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access_token import ACCESS_TOKEN, AccessToken
+from domain.confirmation import Confirmation
 from domain.descent import Actor, Vouched
 from domain.errors import DelegationRefused, ScopeNotGranted
 from domain.permissions import Catalogue, Tier
@@ -22,7 +23,7 @@ class SubjectToken:
     """The token that is exchanged, as it was issued. `lineage` is that of its ancestors.
 
     A token of a trusted issuer is `vouched` for and has no `jti` here. `may_act` names who may act
-    for its subject, None for anybody.
+    for its subject, None for anybody. `confirmation` is the key that it is bound to.
     """
 
     jti: str | None
@@ -36,6 +37,7 @@ class SubjectToken:
     lineage: tuple[str, ...] = ()
     may_act: tuple[str, ...] | None = None
     vouched: Vouched | None = None
+    confirmation: Confirmation | None = None
 
     @classmethod
     def of(cls, token: AccessToken) -> "SubjectToken":
@@ -52,6 +54,7 @@ class SubjectToken:
             actors=token.actors,
             lineage=token.lineage,
             may_act=issued.may_act,
+            confirmation=issued.confirmation,
         )
 
     @property
@@ -153,6 +156,20 @@ def _deficit(subject: Sequence[str], client: Sequence[str], person: Sequence[str
         if names
     ]
     return "; ".join(parts) or "no scope requested"
+
+
+def require_confirmed(exchange: Exchange, proved: Confirmation | None) -> None:
+    """Raise DelegationRefused unless the requester holds the keys that its tokens are bound to.
+
+    Else whoever came by a bound token would make of it one that is bound to nothing, or to a key
+    of its own.
+    """
+    for name, token in (
+        ("subject_token", exchange.subject_token),
+        ("actor_token", exchange.actor_token),
+    ):
+        if token is not None and token.confirmation not in (None, proved):
+            raise DelegationRefused(f"the {name} is bound to a key that was not proved")
 
 
 def lineage_of(exchange: Exchange) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ DomainError
 ├── AudienceNotAllowed       the target is not on the client's list
 ├── OwnerNotActive           the client's owner is missing or deactivated
 ├── PersonNotActive          the person behind the grant is missing or deactivated
+├── ProofMissing             the client's tokens are bound to a key, and none was proved
+├── CertificateMissing       the client's tokens are bound to a certificate, and none came
 ├── DelegationRefused        this one may not act for that one, or not like this
 ├── GrantNotUsable           a code, family or session cannot go from here to there
 └── KeyStateError            a signing key cannot go from here to there
@@ -59,6 +61,14 @@ class OwnerNotActive(DomainError):
 
 class PersonNotActive(DomainError):
     """The person behind the grant does not exist or is deactivated. Never shown to the caller."""
+
+
+class ProofMissing(DomainError):
+    """The client's tokens are bound to a key, and the request proved to hold none."""
+
+
+class CertificateMissing(DomainError):
+    """The client's tokens are bound to its certificate, and it presented none."""
 
 
 class DelegationRefused(DomainError):

@@ -15,8 +15,10 @@ more than was granted before, d something is granted, e the target is allowed an
 bound, f permissions that need an audience have it.
 
 Exchanged (RFC 8693), numbered as in application.grants.token_exchange: 1 the grant type and the
-owner, 4 the person, 6 and 7 who acts, 8 the scopes, 9 the target,
-10 the end.
+owner, 4 the person, and the keys that the presented tokens are bound to, 6 and 7 who acts, 8 the
+scopes, 9 the target, 10 the end.
+
+Last, in every grant: a client whose tokens are bound to a key has proved to hold one.
 """
 
 from dataclasses import dataclass
@@ -34,19 +36,23 @@ from domain.client_configuration import (
     RefreshPolicy,
     TokenPolicy,
 )
+from domain.confirmation import CERTIFICATE, DPOP, Confirmation
 from domain.delegation import (
     Exchange,
     actors_of,
     bounded,
     lineage_of,
     narrow_for_exchange,
+    require_confirmed,
 )
 from domain.descent import Descent
 from domain.errors import (
     AudienceNotAllowed,
+    CertificateMissing,
     GrantTypeNotRegistered,
     OwnerNotActive,
     PersonNotActive,
+    ProofMissing,
     PublicClientRefused,
     ScopeNotGranted,
 )
@@ -275,6 +281,7 @@ class IssuingClient:
         self._require_owner(owner)
         if person is not None and not person.active:  # 4
             raise PersonNotActive("person deactivated")
+        require_confirmed(exchange, request.confirmation)  # 4
         impersonation = self.delegation.impersonation and exchange.actor_token is None
         actors = actors_of(  # 6, 7
             exchange, client_id=self.client_id, impersonates=impersonation
@@ -368,6 +375,13 @@ class IssuingClient:
         if grant_type not in self.grant_types:
             raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
 
+    def _require_bound(self, confirmation: Confirmation | None) -> None:
+        method = confirmation.method if confirmation else None
+        if self.tokens.dpop_bound and method != DPOP:
+            raise ProofMissing("the tokens of this client are bound to a key: send a DPoP proof")
+        if self.tokens.certificate_bound and method != CERTIFICATE:
+            raise CertificateMissing("the tokens of this client are bound to its certificate")
+
     def _require_owner(self, owner: Principal | None) -> None:
         if self.owner is not None and (owner is None or not owner.active):
             raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
@@ -392,6 +406,8 @@ class IssuingClient:
         narrowing, owner, authority = decided.narrowing, decided.owner, decided.authority
         exchange = decided.exchange
         form = exchange.form if exchange else ACCESS_TOKEN
+        if form == ACCESS_TOKEN:
+            self._require_bound(request.confirmation)
         lifetime = self.tokens.lifetime or policy.lifetime
         if form == ID_JAG:
             lifetime = min(lifetime, ID_JAG_SECONDS)

@@ -31,6 +31,7 @@ from application.token_keys import TokenKeys, UnverifiableToken
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import AUTHORIZATION_CODE
+from domain.confirmation import DPOP, Confirmation
 from domain.consents import Consents
 from domain.errors import DomainError, PersonNotActive
 from domain.issuance import Narrowing
@@ -177,6 +178,7 @@ async def _issue(
         nonce=request.nonce,
         authenticated_at=session.authenticated_at,
         methods=session.methods,
+        confirmation=Confirmation(DPOP, request.dpop_jkt) if request.dpop_jkt else None,
     )
     stream_id = service.ids.stream_id(provenance.occurred_at)
     await service.log.save(AuthorizationCode.issue(stream_id, terms, provenance=provenance))

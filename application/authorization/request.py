@@ -10,7 +10,8 @@ Then everything else; a failure goes to the client by the browser:
 
 3 no request object, 4 `response_type` is code, 5 `response_mode` is query or form_post, 6 PKCE by
 S256, always, 7 the client is registered for the grant, 8 scopes exist, 9 targets are well-formed
-and allowed, 10 `prompt`, `max_age` and `nonce` make sense.
+and allowed, 10 `prompt`, `max_age` and `nonce` make sense, 11 `dpop_jkt` is a thumbprint (RFC 9449,
+Section 10).
 """
 
 import re
@@ -30,6 +31,7 @@ from application.errors import (
 from application.ports import Directory
 from domain.client import Client
 from domain.client_configuration import AUDIENCE, AUTHORIZATION_CODE
+from domain.confirmation import is_thumbprint
 from domain.errors import DomainError
 from domain.issuance import DeploymentPolicy, choose_audience
 from domain.redirect_uri import match
@@ -49,7 +51,9 @@ _PRINTABLE = re.compile(r"[\x20-\x7E]+")
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A request that was checked. `max_age` is in seconds; `prompt` holds its words."""
+    """A request that was checked. `max_age` is in seconds; `prompt` holds its words; `dpop_jkt` is
+    the thumbprint of the key that its code is bound to.
+    """
 
     client_id: str
     redirect_uri: str
@@ -63,6 +67,7 @@ class AuthorizationRequest:
     max_age: int | None
     login_hint: str | None
     id_token_hint: str | None
+    dpop_jkt: str | None = None
 
     def __repr__(self) -> str:
         return f"AuthorizationRequest({self.client_id})"
@@ -104,7 +109,7 @@ def checked(
     redirect_uri: str,
     policy: DeploymentPolicy,
 ) -> AuthorizationRequest:
-    """Return the request once 3 to 10 hold. Raises an OAuthError, which goes to the client."""
+    """Return the request once 3 to 11 hold. Raises an OAuthError, which goes to the client."""
     if "request" in parameters:  # 3
         raise RequestNotSupported("request objects are not supported; push the request instead")
     if parameters.get("response_type") != "code":  # 4
@@ -126,6 +131,7 @@ def checked(
         max_age=_max_age(parameters),
         login_hint=_opaque(parameters, "login_hint"),
         id_token_hint=parameters.get("id_token_hint"),
+        dpop_jkt=_dpop_jkt(parameters),
     )
 
 
@@ -197,6 +203,13 @@ def _max_age(parameters: Mapping[str, str]) -> int | None:
     if not (value.isascii() and value.isdigit()) or int(value[:12]) > _MAX_AGE_SECONDS:
         raise InvalidRequest("max_age must be a number of seconds")
     return int(value)
+
+
+def _dpop_jkt(parameters: Mapping[str, str]) -> str | None:
+    value = parameters.get("dpop_jkt")
+    if value is not None and not is_thumbprint(value):  # 11
+        raise InvalidRequest("dpop_jkt must be the base64url SHA-256 thumbprint of a key")
+    return value
 
 
 def _opaque(parameters: Mapping[str, str], name: str) -> str | None:

@@ -3,9 +3,9 @@
 1 the code carries our MAC, 2 it exists and was issued to this client, 3 it was not used before: a
 code that comes again is a copy, and what it issued is revoked, 4 it has not expired, 5 the
 redirect URI, where it is given, is that of the request, 6 the PKCE verifier fits the challenge,
-7 `resource` equals the bound one, 8 the session was not ended and the consent not withdrawn, the
-client may use the grant and the person is active; then redemption, access token and family are
-recorded as one unit.
+7 `resource` equals the bound one, 8 the key is the one that the code is bound to (RFC 9449,
+Section 10), 9 the session was not ended and the consent not withdrawn, the client may use the grant
+and the person is active; then redemption, access token and family are recorded as one unit.
 
 2 comes before anything changes. 3 comes before 5 and 6: whoever presents a used code without its
 verifier stole it all the more.
@@ -97,8 +97,8 @@ async def _redeem(
     service: PersonService,
 ) -> TokenResponse:
     issued, provenance = code.issued, context.provenance
-    _check(code, parameters, context)  # 4 to 7
-    session = await _standing_session(code, service)  # 8
+    _check(code, parameters, context)  # 4 to 8
+    session = await _standing_session(code, service)  # 9
     authority = Authority(
         requested=issued.requested_scope,
         scope=issued.scope,
@@ -133,6 +133,8 @@ def _check(code: AuthorizationCode, parameters: Parameters, context: RequestCont
         raise UnusableGrant(reason="PKCE verifier does not fit")
     if parameters.resource and set(parameters.resource) != set(issued.resource):  # 7
         raise InvalidTarget("the resource is not the one that was authorized")
+    if issued.confirmation not in (None, context.confirmation):  # 8
+        raise UnusableGrant(reason="code bound to another key")
 
 
 def _fits(verifier: str, challenge: str) -> bool:

@@ -66,6 +66,7 @@ async def handle(
         authentication_method=requester.method,
         credential_id=requester.credential_id,
         origin=context.origin,
+        confirmation=context.confirmation,
     )
     try:
         token = client.issue_token(

@@ -2,11 +2,12 @@
 
 1 the client is confidential and may use the grant, 2 the assertion is a trusted issuer's, meant for
 us, not expired, and of the right media type (application.trusted_issuers), 3 it ends within the
-hour, 4 an ID-JAG names this client, 5 the person is ours and active, 6 a scope is asked for, by
-the request or the assertion, and narrows, 7 the target is allowed, and within the `resource` of an
-ID-JAG, 8 the assertion was not used before.
+hour, 4 an ID-JAG names this client, 5 whoever presents it holds the key that it is bound to, 6 the
+person is ours and active, 7 a scope is asked for, by the request or the assertion, and narrows,
+8 the target is allowed, and within the `resource` of an ID-JAG, 9 the assertion was not used
+before.
 
-8 needs no table and no look-up: the token's id is made of the assertion's issuer and `jti`. Who
+9 needs no table and no look-up: the token's id is made of the assertion's issuer and `jti`. Who
 uses it twice begins the same stream a second time, on whatever replica, and that is a conflict.
 """
 
@@ -96,11 +97,11 @@ async def handle(
     requester.require_grant(GRANT_TYPE)  # 1
     for _ in range(2):  # a newcomer may be registered by somebody else meanwhile, once
         assertion = await _believed(parameters.assertion, requester.client, context, service)
-        session, token = _decided(parameters, assertion, requester, context, service)  # 6, 7
+        session, token = _decided(parameters, assertion, requester, context, service)  # 7, 8
         response = answer(token, None, service, about={"amr": _METHODS})
         try:
             await service.log.save(*assertion.person.unrecorded, session, token)
-        except Conflict:  # 8
+        except Conflict:  # 9
             if assertion.person.newcomer:
                 continue
             break
@@ -126,7 +127,9 @@ async def _believed(
     resource: tuple[str, ...] = ()
     if unverified.type in _ID_JAG_TYPES:
         resource = _pinned(statement, client)
-    person = await person_of(statement, service=service, provenance=context.provenance)  # 5
+    if statement.confirmation not in (None, context.confirmation):  # 5
+        raise UnusableAssertion(reason="assertion bound to a key that was not proved")
+    person = await person_of(statement, service=service, provenance=context.provenance)  # 6
     if person is None:
         raise UnusableAssertion(reason="no active principal of that name")
     return _Assertion(statement, person, resource)
@@ -206,6 +209,7 @@ def _token(
             authentication_method=requester.method,
             credential_id=requester.credential_id,
             origin=context.origin,
+            confirmation=context.confirmation,
         ),
         Authority(
             wanted,
@@ -240,7 +244,7 @@ def _passed_on(statement: Statement, catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def _token_id(statement: Statement) -> UUID:
-    """8. Return the one id that a token for this assertion can have.
+    """9. Return the one id that a token for this assertion can have.
 
     `exp` is its moment, so that the stream lies in a partition that outlives the assertion.
     """

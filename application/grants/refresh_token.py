@@ -1,14 +1,14 @@
 """refresh_token (RFC 6749, Section 6): the next access token of a grant, by rotation.
 
-1 the token carries our MAC, 2 its family exists and was begun by this client, 3 what the family's
-state table (domain.refresh_token_family) says: revoked, expired and late end here, 4 scope and
-resource only narrow, the client may still use the grant and the person is active, 5 reuse: the
-family and its access tokens are revoked, 6 rotation or retry, recorded with the new access token
-as one unit.
+1 the token carries our MAC, 2 its family exists and was begun by this client, 3 whoever presents it
+holds the key that the family is bound to, 4 what the family's state table
+(domain.refresh_token_family) says: revoked, expired and late end here, 5 scope and resource only
+narrow, the client may still use the grant and the person is active, 6 reuse: the family and its
+access tokens are revoked, 7 rotation or retry, recorded with the new access token as one unit.
 
-2 comes before anything changes: another client that holds a copy learns and moves nothing. 5 comes
-before 4 in effect: a retired token is reuse whatever else the request says. Every refusal of the
-token itself reads the same.
+2 and 3 come before anything changes: another client, or somebody without the key, that holds a copy
+learns and moves nothing, not even the end of the family. 6 comes before 5 in effect: a retired
+token is reuse whatever else the request says. Every refusal of the token itself reads the same.
 """
 
 from dataclasses import dataclass
@@ -85,14 +85,17 @@ async def _use(
     service: PersonService,
 ) -> TokenResponse:
     provenance = context.provenance
-    use = family.meaning_of(presented.generation, provenance.occurred_at)  # 3
+    # RFC 9449, Section 5: bound to "the respective public key"; RFC 8705, Section 4, likewise.
+    if family.started.confirmation not in (None, context.confirmation):  # 3
+        raise UnusableGrant(reason="refresh token bound to another key")
+    use = family.meaning_of(presented.generation, provenance.occurred_at)  # 4
     if use in (Use.REVOKED, Use.EXPIRED, Use.LATE):
         raise UnusableGrant(reason=_ENDED[use])
-    if use is Use.REUSE:  # 5
+    if use is Use.REUSE:  # 6
         raise await _reuse(family, presented, context, service)
-    token = _next_token(family, parameters, requester, context, service)  # 4
+    token = _next_token(family, parameters, requester, context, service)  # 5
     issued = IssuedToken(str(token.id), token.issued.expires_at)
-    if use is Use.ROTATE:  # 6
+    if use is Use.ROTATE:  # 7
         family.rotate(pepper_id=service.derived.pepper_id, token=issued, provenance=provenance)
     else:
         family.retry(token=issued, provenance=provenance)

@@ -2,7 +2,8 @@
 
 1 the client may use the grant and its owner is active, 2 the token types are known, 3 subject token
 and actor token verify: ours, or the subject token a trusted issuer's, 4 they are live: neither they
-nor an ancestor was revoked, session, clients and people stand, 5 the client is the subject token's
+nor an ancestor was revoked, session, clients and people stand, and the requester proved to hold the
+keys that they are bound to, 5 the client is the subject token's
 or in its audience, 6 the actor is the actor token's subject, or the client itself, and may act; the
 actor token must be ours and have been issued to this client: what others sent it as a resource
 names nobody that acts here, 7 it is nested into `act`, 8 the scopes narrow, 9 the target is
@@ -184,6 +185,7 @@ def _decided(
         authentication_method=requester.method,
         credential_id=requester.credential_id,
         origin=context.origin,
+        confirmation=context.confirmation,
     )
     try:
         return client.exchange_token(

@@ -189,3 +189,18 @@ class MemoryKeyStore:
 
 def _stream(event: StoredEvent) -> UUID:
     return UUID(str(event.originator_id))
+
+
+class MemoryNames:
+    """Used names in memory, for as many replicas as share it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, bytes], datetime] = {}
+
+    async def use(self, kind: str, key: bytes, *, expires_at: datetime, now: datetime) -> bool:
+        """Use a name, unless it was used and has not expired."""
+        name = (kind, key)
+        if name in self.kept and now < self.kept[name]:
+            return False
+        self.kept[name] = expires_at
+        return True

@@ -15,6 +15,7 @@ from application.errors import InvalidClient, InvalidRequest, OAuthError
 from application.outbound import Outbound
 from domain.client import Client
 from domain.client_configuration import Authentication
+from tests.application.fakes import MemoryNames
 from tests.application.foreign_issuer import MADE_AT, ForeignIssuer, foreign_issuer
 from tests.application.people.upstream_provider import SigningKey
 from tests.application.service import ISSUER, FakeService
@@ -22,22 +23,6 @@ from tests.builders import AT_NOON, NOON, a_client
 
 KIND = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ENDPOINT = f"{ISSUER}/oauth/token"
-
-
-class MemoryNames:
-    """Used names in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, datetime] = {}
-
-    async def put(
-        self, kind: str, key: bytes, content: bytes, *, expires_at: datetime, now: datetime | None
-    ) -> bool:
-        """Keep a name, unless one that has not ended is kept."""
-        taken = key in self.kept and (now is None or now < self.kept[key])
-        if not taken:
-            self.kept[key] = expires_at
-        return not taken
 
 
 @dataclass

@@ -94,7 +94,6 @@ def _client(**configuration: Any) -> Client:
             signing_algorithm="EdDSA",
             plugin_id="plugin-1",
             dpop_bound=True,
-            certificate_bound=True,
         ),
         "redirects": Redirects(
             redirect_uris=("https://client.example/callback",),
@@ -212,6 +211,7 @@ def _token(
             authentication_method="client_secret_basic",
             credential_id="secret-1",
             origin=Origin(address="address-hash", user_agent="agent-hash"),
+            confirmation=CONFIRMATION if owner else None,
         ),
         grant_type="client_credentials",
         owner=owner,
@@ -262,6 +262,7 @@ def _person_token() -> AccessToken:
             authentication_method="client_secret_basic",
             credential_id="secret-1",
             origin=ORIGIN,
+            confirmation=CONFIRMATION,
         ),
         Authority(("a2a", "admin", "user"), ("user", "admin"), (), MOMENT),
         grant_type="refresh_token",
