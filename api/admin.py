@@ -22,7 +22,6 @@ from api.admin_requests import (
     UpstreamIdentity,
     administrative,
 )
-from api.bearer import requires
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
 from application import account
@@ -45,7 +44,7 @@ def admin_router(service: Service) -> Router:
             *issuer_routes(service),
             *_keys(service),
         ],
-        guards=[requires("clients:manage", service)],
+        guards=[service.resource_server.requires("clients:manage")],
         security=[{"bearer": ["clients:manage"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

@@ -6,10 +6,9 @@ from litestar import Request
 from litestar.params import HeaderParameter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from api.bearer import CALLER
 from api.composition import Service
 from api.request_reading import trace_of
-from application.token_keys import VerifiedClaims
+from api.resource_server import caller_of
 from domain.client_configuration import (
     SUBJECT,
     Audiences,
@@ -101,7 +100,7 @@ def administrative(
     request: Request[Any, Any, Any], service: Service, reason: str | None
 ) -> Provenance:
     """Return the provenance of an administrative request: its token's subject did it."""
-    caller: VerifiedClaims = request.scope["state"][CALLER]
+    caller = caller_of(request)
     subject = str(caller.claims["sub"])
     by = subject if subject == caller.client_id else f"{subject} through {caller.client_id}"
     return Provenance(

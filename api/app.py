@@ -149,7 +149,8 @@ class _Errors:
             _log.error("request %s failed", request_id, exc_info=raised)
         if error.status in (401, 403):
             self._record(request, error, request_id)
-        headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+        shown = error_headers(error, metadata_url=self._service.resource_server.metadata_url)
+        headers = {name.decode(): value.decode() for name, value in shown}
         return Response(
             error_body(error, issuer=self._service.settings.issuer_url, request_id=request_id),
             status_code=int(error.status),

@@ -8,7 +8,6 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.bearer import requires
 from api.composition import Service
 from application.errors import NotFound
 from projections import audit_trail, client_last_used
@@ -90,7 +89,7 @@ def audit_router(service: Service) -> Router:
     return Router(
         "/audit",
         route_handlers=handlers,
-        guards=[requires("audit:read", service)],
+        guards=[service.resource_server.requires("audit:read")],
         security=[{"bearer": ["audit:read"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

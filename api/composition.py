@@ -13,6 +13,7 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from api.read_models import ReadModels
+from api.resource_server import ResourceServer
 from application.authorization.device import DevicePace
 from application.client_assertions import ClientAssertions
 from application.clock import RandomIds, SystemClock
@@ -21,6 +22,7 @@ from application.derived_tokens import DerivedTokens
 from application.directory import LogDirectory
 from application.dpop import DpopProofs
 from application.dpop_nonces import DpopNonces
+from application.introspection import is_live
 from application.key_material import load_private_key
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.key_store import WrappedKeys
@@ -38,13 +40,15 @@ from application.sealing import Sealing
 from application.secrets_file import load_secret_keys
 from application.settings import Settings
 from application.side_tables import SideTables
-from application.token_keys import TokenKeys
+from application.token_keys import TokenKeys, VerifiedClaims
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from application.usage import FLUSH_SECONDS, UsageRecorder
 from application.used_names import UsedNames
 
 _log = logging.getLogger(__name__)
+
+PROTECTED_RESOURCE_PATH = "/.well-known/oauth-protected-resource"
 
 DENIAL_SECONDS = 1.0
 KEYS_SECONDS = 30.0
@@ -80,6 +84,15 @@ class Service:
         self.used = UsedNames(self.side_tables)
         self.nonces = DpopNonces(self.peppers, seconds=settings.dpop_nonce_seconds)
         self.proofs = DpopProofs(self.used, self.nonces)
+        self.resource_server = ResourceServer(
+            settings.issuer_url,
+            self.keys,
+            url=settings.issuer_url,
+            proofs=self.proofs,
+            is_live=self._is_live,
+            now=self.clock.now,
+            metadata_url=f"{settings.issuer_url}{PROTECTED_RESOURCE_PATH}",
+        )
         self.pace = DevicePace(self.one_time)
         self.pending = Sealing(self.peppers, purpose="pending request", seconds=PENDING_SECONDS)
         self.credentials = Credentials(self.side_tables)
@@ -145,6 +158,9 @@ class Service:
         await self.directory.close()
         await self.key_store.close()
         await self.log.__aexit__()
+
+    async def _is_live(self, verified: VerifiedClaims) -> bool:
+        return await is_live(verified, self)
 
     async def load_keys(self) -> None:
         """Unwrap the private keys that are new and sign and verify with what is current.

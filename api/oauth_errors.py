@@ -1,6 +1,7 @@
 """How an OAuth error looks on the wire (RFC 6749, Section 5.2; RFC 6750, Section 3)."""
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -9,9 +10,12 @@ from application.errors import (
     InsufficientScope,
     InvalidClient,
     InvalidToken,
+    NonceRequired,
     OAuthError,
     TemporarilyUnavailable,
+    UnusableProof,
 )
+from domain.client_configuration import SIGNING_ALGORITHMS
 
 REALM = "grantledger"
 _MAX_DESCRIPTION = 400
@@ -22,39 +26,53 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class MissingToken(InvalidToken):
-    """A protected endpoint was asked without a Bearer token."""
+    """A protected endpoint was asked without an access token."""
 
     def __init__(self) -> None:
-        super().__init__("a Bearer token is required", reason="no bearer token")
+        super().__init__("an access token is required", reason="no access token")
 
 
-def error_body(error: OAuthError, *, issuer: str, request_id: str) -> bytes:
+def error_body(error: OAuthError, *, issuer: str = "", request_id: str = "") -> bytes:
     """Return the JSON body of an error. The private reason is not in it."""
+    links = {"error_uri": f"{issuer}/errors#{error.code}"} if issuer else {}
     return msgspec.json.encode(
         {
             "error": error.code,
             "error_description": public_text(error.description),
-            "error_uri": f"{issuer}/errors#{error.code}",
-            "request_id": request_id,
+            **links,
+            **({"request_id": request_id} if request_id else {}),
         }
     )
 
 
-def error_headers(error: OAuthError) -> Headers:
-    """Return the headers that an error adds: the challenge, or when to try again."""
+def error_headers(error: OAuthError, *, metadata_url: str | None = None) -> Headers:
+    """Return the headers that an error adds: challenge, nonce, or when to try again.
+
+    `metadata_url` tells clients of a protected endpoint where to ask for tokens (RFC 9728).
+    """
     if isinstance(error, InvalidClient):
         return [(b"www-authenticate", f'Basic realm="{REALM}", charset="UTF-8"'.encode())]
-    if isinstance(error, MissingToken):
-        # RFC 6750, Section 3.1: "If the request lacks any authentication information [...], the
-        # resource server SHOULD NOT include an error code or other error information."
-        return [(b"www-authenticate", f'Bearer realm="{REALM}"'.encode())]
-    if isinstance(error, InvalidToken | InsufficientScope):
-        description = public_text(error.description)
-        challenge = f'Bearer realm="{REALM}", error="{error.code}"'
-        return [(b"www-authenticate", f'{challenge}, error_description="{description}"'.encode())]
+    if isinstance(error, InvalidToken | InsufficientScope | UnusableProof | NonceRequired):
+        challenge = ", ".join(_challenges(error, metadata_url))
+        nonce = nonce_headers(error.nonce) if isinstance(error, NonceRequired) else []
+        return [(b"www-authenticate", challenge.encode()), *nonce]
     if isinstance(error, TemporarilyUnavailable):
         return [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())]
     return []
+
+
+def _challenges(error: OAuthError, metadata_url: str | None) -> Iterator[str]:
+    """Yield how a token may be presented: as a bearer token, or with a proof."""
+    told = "" if metadata_url is None else f', resource_metadata="{metadata_url}"'
+    # RFC 6750, Section 3: "If the request lacks any authentication information [...], the
+    # resource server SHOULD NOT include an error code or other error information."
+    if not isinstance(error, MissingToken):
+        description = public_text(error.description)
+        told += f', error="{error.code}", error_description="{description}"'
+    if not isinstance(error, UnusableProof | NonceRequired):
+        yield f'Bearer realm="{REALM}"{told}'
+    # RFC 9449, Section 7.1
+    yield f'DPoP realm="{REALM}", algs="{" ".join(SIGNING_ALGORITHMS)}"{told}'
 
 
 def nonce_headers(nonce: str) -> Headers:

@@ -5,7 +5,6 @@ from typing import Any
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from api.bearer import live_token
 from api.composition import Service
 from api.forms import Form
 from api.oauth_endpoint import Answer, OAuthEndpoint
@@ -94,7 +93,7 @@ def userinfo_route(service: Service) -> HTTPRouteHandler:
         status_code=200,
     )
     async def show(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        token = await live_token(request.headers.getall("authorization", []), service)
+        token = await service.resource_server.verified(request)
         if OPENID not in token.scope or "auth_time" not in token.claims:
             raise InsufficientScope(f"the token lacks the scope {OPENID}")
         claims = await userinfo(token, service.credentials.logins_of)

@@ -7,19 +7,21 @@ from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from api.authorize_pages import AUTHORIZE_PATH
-from api.composition import Service
+from api.composition import PROTECTED_RESOURCE_PATH, Service
 from api.logout_pages import LOGOUT_PATH
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH, USERINFO_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.authorization.request import PROMPTS, RESPONSE_MODES
 from application.grants.token_exchange import ID_JAG_TYPE
 from domain.client_configuration import GRANT_TYPES, SIGNING_ALGORITHMS
+from domain.permissions import OPENID
 
 JWKS_PATH = "/oauth/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 OPENID_PATH = "/.well-known/openid-configuration"
 CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 _METADATA_SECONDS = 300
+RESOURCE_SCOPES = ("clients:manage", "audit:read")
 # draft-ietf-oauth-identity-assertion-authz-grant; draft-ietf-oauth-identity-chaining
 _ID_JAG = {
     "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
@@ -83,6 +85,20 @@ def metadata(service: Service) -> dict[str, Any]:
     }
 
 
+def resource_metadata(service: Service) -> dict[str, Any]:
+    """Return the metadata of our own protected resource: /admin, /audit and userinfo (RFC 9728)."""
+    issuer = service.settings.issuer_url
+    return {
+        "resource": issuer,
+        "resource_name": "Grantledger",
+        "authorization_servers": [issuer],
+        "scopes_supported": [OPENID, *RESOURCE_SCOPES],
+        "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "resource_documentation": f"{issuer}/schema/openapi.json",
+    }
+
+
 def key_set(service: Service) -> dict[str, Any]:
     """Return the public keys that verify our tokens, the next one included (RFC 7517)."""
     now = service.clock.now()
@@ -103,6 +119,14 @@ def well_known_routes(service: Service) -> list[HTTPRouteHandler]:
         return Response(metadata(service), headers={"Cache-Control": caching, **_OPEN})
 
     @get(
+        PROTECTED_RESOURCE_PATH,
+        tags=["Discovery"],
+        summary="Protected resource metadata (RFC 9728) of /admin, /audit and userinfo",
+    )
+    async def own_resource() -> Response[dict[str, Any]]:
+        return Response(resource_metadata(service), headers={"Cache-Control": caching, **_OPEN})
+
+    @get(
         JWKS_PATH,
         tags=["Discovery"],
         summary="Public keys that verify our tokens (RFC 7517); the next one included",
@@ -121,7 +145,7 @@ def well_known_routes(service: Service) -> list[HTTPRouteHandler]:
             return Response(None, status_code=304, headers=headers)
         return Response(keys, headers=headers)
 
-    return [server_metadata, jwks]
+    return [server_metadata, own_resource, jwks]
 
 
 # Public documents: a page of any origin may read them.

@@ -67,7 +67,7 @@ class DpopProofs:
     def __init__(
         self,
         used: UsedNames,
-        nonces: DpopNonces,
+        nonces: DpopNonces | None = None,
         *,
         algorithms: Sequence[str] = SIGNING_ALGORITHMS,
     ) -> None:
@@ -113,9 +113,9 @@ class DpopProofs:
 
     def _in_time(self, claims: Mapping[str, Any], issued_at: datetime, now: datetime) -> datetime:
         """Return until when the proof could be used."""
-        if self._nonces.wanted:
+        if self._nonces is not None and self._nonces.wanted:
             if not self._nonces.fits(claims.get("nonce"), now):  # 10
-                raise UseDpopNonce
+                raise UseDpopNonce(self._nonces.current(now))
             return now + timedelta(seconds=self._nonces.longest)
         window = timedelta(seconds=PROOF_SECONDS)
         if not now - window <= issued_at <= now + window:  # 11

@@ -133,8 +133,9 @@ class UseDpopNonce(OAuthError):
 
     code = "use_dpop_nonce"
 
-    def __init__(self) -> None:
+    def __init__(self, nonce: str) -> None:
         super().__init__("the DPoP proof must carry the nonce of the DPoP-Nonce header")
+        self.nonce = nonce
 
 
 class NonceRequired(UseDpopNonce):

@@ -1,0 +1,182 @@
+"""A protected endpoint: the access token that comes with a request, and who may present it.
+
+1 one token in one Authorization header, Bearer or DPoP, never in the query (RFC 6750, Section 2;
+RFC 9449, Section 7.1), 2 the issuer signed it as an access token, and it has not expired (RFC 9068,
+Section 4), 3 its audience is this resource, 4 who presents it holds the key that it is bound to: by
+a proof for this very request where it is DPoP-bound, by the certificate of the connection where it
+is bound to one; a bound token is never taken as a bearer token, and a token that is bound to
+nothing not as one that is, 5 it is live, where the resource can know, 6 it carries every scope that
+is required.
+
+4 comes before 5, so that a stolen token makes nobody look anything up.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from litestar import MediaType, Request, Response
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from api.oauth_errors import MissingToken, error_body, error_headers
+from api.resource_server.memory_names import MemoryNames
+from application.dpop import DpopProofs, ProofUse
+from application.errors import (
+    InsufficientScope,
+    InvalidDpopProof,
+    InvalidToken,
+    NonceRequired,
+    OAuthError,
+    UnusableProof,
+    UseDpopNonce,
+)
+from application.token_keys import UnverifiableToken, VerifiedClaims
+from domain.confirmation import CERTIFICATE, DPOP, Confirmation
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+_CALLER = "grantledger_caller"
+_INVALID = "the access token is expired, revoked, malformed or not meant for this service"
+
+
+class Verifier(Protocol):
+    """Tells the issuer's access tokens from anything else."""
+
+    async def claims_of(self, token: str, now: datetime) -> VerifiedClaims:
+        """Return the claims, expired or not. Raises UnverifiableToken."""
+
+
+class ResourceServer:
+    """One resource and the issuer whose tokens it takes.
+
+    `audience` is its name in `aud`; `url` what the URLs of its endpoints begin with, as clients
+    know them: proofs are made for those. `is_live` asks whether a token was revoked; without it a
+    token is good until it expires. `certificate_of` returns the thumbprint (x5t#S256) of the client
+    certificate of a connection. `metadata_url` is where RFC 9728 puts the resource's metadata.
+    """
+
+    def __init__(
+        self,
+        audience: str,
+        verifier: Verifier,
+        *,
+        url: str,
+        proofs: DpopProofs | None = None,
+        is_live: Callable[[VerifiedClaims], Awaitable[bool]] | None = None,
+        certificate_of: Callable[[Connection], str | None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        metadata_url: str | None = None,
+    ) -> None:
+        self._audience = audience
+        self._verifier = verifier
+        self._url = url.rstrip("/")
+        self._proofs = proofs or DpopProofs(MemoryNames())
+        self._is_live = is_live
+        self._certificate_of = certificate_of
+        self._now = now
+        self.metadata_url = metadata_url
+
+    def requires(self, *scopes: str) -> Guard:
+        """Return a guard that lets through tokens that carry every one of `scopes`."""
+
+        async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+            verified = await self.verified(connection)
+            missing = [scope for scope in scopes if scope not in verified.scope]
+            if missing:  # 6
+                raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}")
+
+        return guard
+
+    async def verified(self, connection: Connection) -> VerifiedClaims:
+        """Return the claims of the token that came with a request, once 1 to 5 hold.
+
+        Raises InvalidToken, UnusableProof, NonceRequired, or what `is_live` raises.
+        """
+        now = self._now()
+        scheme, token = _presented(connection.headers.getall("authorization", []))  # 1
+        try:
+            verified = await self._verifier.claims_of(token, now)  # 2
+        except UnverifiableToken as error:
+            raise InvalidToken(_INVALID, reason=str(error)) from None
+        if verified.expired(now):
+            raise InvalidToken(_INVALID, reason="expired")
+        if self._audience not in verified.audience:  # 3
+            raise InvalidToken(_INVALID, reason="not meant for this service")
+        await self._require_key(connection, scheme, token, _confirmation(verified), now)  # 4
+        if self._is_live is not None and not await self._is_live(verified):  # 5
+            raise InvalidToken(_INVALID, reason="revoked, or its client or owner is not active")
+        connection.scope["state"][_CALLER] = verified
+        return verified
+
+    async def _require_key(
+        self,
+        connection: Connection,
+        scheme: str,
+        token: str,
+        bound_to: Confirmation | None,
+        now: datetime,
+    ) -> None:
+        """4."""
+        by_proof = bound_to is not None and bound_to.method == DPOP
+        # RFC 9449, Section 7.2: else a thief would present it as what it is not.
+        if by_proof != (scheme == "dpop"):
+            raise InvalidToken(_INVALID, reason="presented by another scheme than it is bound for")
+        if bound_to is not None and bound_to.method == CERTIFICATE:
+            if self._certificate_of(connection) != bound_to.thumbprint:
+                raise InvalidToken(_INVALID, reason="bound to another certificate")
+        elif by_proof:
+            headers = [value.encode("latin-1") for value in connection.headers.getall("dpop", [])]
+            use = ProofUse(_method(connection), self._url + _path(connection), token, bound_to)
+            try:
+                await self._proofs.confirmed(headers, use, now)
+            except UseDpopNonce as error:
+                raise NonceRequired(error.nonce) from None
+            except InvalidDpopProof as error:
+                raise UnusableProof(error.description, reason=error.reason) from None
+
+    def refused(self, _: Request[Any, Any, Any], error: OAuthError) -> Response[bytes]:
+        """Answer a refusal: an exception handler for OAuthError."""
+        headers = error_headers(error, metadata_url=self.metadata_url)
+        return Response(
+            error_body(error),
+            status_code=int(error.status),
+            media_type=MediaType.JSON,
+            headers={
+                "Cache-Control": "no-store",
+                **{name.decode(): value.decode() for name, value in headers},
+            },
+        )
+
+
+def caller_of(connection: Connection) -> VerifiedClaims:
+    """Return the claims of the token that a guard let through. Raises KeyError without one."""
+    caller: VerifiedClaims = connection.scope["state"][_CALLER]
+    return caller
+
+
+def _method(connection: Connection) -> str:
+    return str(connection.scope.get("method", ""))
+
+
+def _path(connection: Connection) -> str:
+    """Return the path as it was sent: what is encoded there is encoded in `htu` as well."""
+    raw = connection.scope.get("raw_path")
+    return raw.decode("latin-1").partition("?")[0] if raw else connection.scope["path"]
+
+
+def _presented(headers: Sequence[str]) -> tuple[str, str]:
+    """1."""
+    scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    if scheme.lower() not in ("bearer", "dpop") or not token.strip():
+        raise MissingToken
+    return scheme.lower(), token.strip()
+
+
+def _confirmation(verified: VerifiedClaims) -> Confirmation | None:
+    if "cnf" not in verified.claims:
+        return None
+    try:
+        return Confirmation.of(verified.claims["cnf"])
+    except ValueError as error:
+        raise InvalidToken(_INVALID, reason=str(error)) from None
