@@ -15,6 +15,7 @@ from domain.client_configuration import (
     Delegation,
     Redirects,
     RefreshPolicy,
+    Registration,
     TokenPolicy,
 )
 from domain.principal import Principal
@@ -53,6 +54,8 @@ class ClientView(View):
     refresh: RefreshPolicy
     delegation: Delegation
     authentication: Authentication
+    registration: Registration
+    authorization_details_types: tuple[str, ...]
     secrets: tuple[SecretView, ...]
     version: int = Field(description="How many changes led here")
     registered_at: datetime

@@ -45,6 +45,7 @@ class Client(IssuingClient, Administered):
         secrets: tuple[ClientSecret, ...]
         authentication: Authentication
         registration: Registration
+        authorization_details_types: tuple[str, ...]
 
     class Event(Administered.Event):
         """Something an administrator decided about a client."""

@@ -4,12 +4,14 @@ import base64
 import html
 import re
 import secrets
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from tests.application.dpop_key import DpopKey
 from tests.http.live import TOKEN, Live
 from tests.waiting import eventually
 
@@ -65,6 +67,7 @@ class WebClient:
         self.live = live
         self.client_id = client_id
         self.secret = secret
+        self.key: DpopKey | None = None
         self.verifier = secrets.token_urlsafe(32)
 
     def parameters(self, **changes: str | None) -> dict[str, str]:
@@ -84,10 +87,19 @@ class WebClient:
 
     def ask(self, grant_type: str, **form: str) -> httpx.Response:
         """Ask the token endpoint, as a public client where there is no secret."""
-        data = {"grant_type": grant_type, **form}
+        return self.post(TOKEN, grant_type=grant_type, **form)
+
+    def post(self, path: str, **form: str) -> httpx.Response:
+        """Send a form, with a proof of its key where it has one."""
+        headers = {}
+        if self.key is not None:
+            url = f"{self.live.service.url}{path}"
+            headers = {"DPoP": self.key.proof(url, datetime.now(UTC))}
         if self.secret:
-            return self.live.http.post(TOKEN, auth=(self.client_id, self.secret), data=data)
-        return self.live.http.post(TOKEN, data={"client_id": self.client_id, **data})
+            auth = (self.client_id, self.secret)
+            return self.live.http.post(path, auth=auth, headers=headers, data=form)
+        data = {"client_id": self.client_id, **form}
+        return self.live.http.post(path, headers=headers, data=data)
 
     def redeem(self, code: str, **changes: str) -> httpx.Response:
         """Redeem a code."""

@@ -98,7 +98,11 @@ def test_administration(live: Live, key: SigningKey) -> None:
     )
     metadata = live.http.get("/.well-known/oauth-authorization-server").json()
 
-    assert changed.json()["authentication"] == {**by_key, "jwks_uri": None}
+    assert changed.json()["authentication"] == {
+        **by_key,
+        "jwks_uri": None,
+        "certificate": None,
+    }
     assert (secret.status_code, unusable.status_code, public.status_code) == (400, 400, 400)
     assert "private_key_jwt" in metadata["token_endpoint_auth_methods_supported"]
     assert "ES256" in metadata["token_endpoint_auth_signing_alg_values_supported"]
