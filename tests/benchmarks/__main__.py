@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from tests.benchmarks.by_key import ClientWithKey
+from tests.benchmarks.by_key import ClientWithKey, with_proofs
 from tests.benchmarks.delegations import Delegations
 from tests.benchmarks.families import Scene
 from tests.benchmarks.load import Measurement, Target, generator, measure
@@ -26,11 +26,13 @@ _PATHS = {"sign_only": SIGN_ONLY_PATH, "client_credentials": "/oauth/token"}
 REFRESH = "refresh_token"
 EXCHANGE = "token_exchange"
 BY_KEY = "private_key_jwt"
+DPOP = "dpop"
 _CEILINGS = {
     "client_credentials": "sign_only",
     REFRESH: "client_credentials",
     EXCHANGE: "client_credentials",
     BY_KEY: "client_credentials",
+    DPOP: "client_credentials",
 }
 """What each is measured against: signing alone, and a token that nothing is presented for."""
 
@@ -101,9 +103,11 @@ def _all_rounds(
     def target_of(name: str, connections: int) -> Target:
         if name == BY_KEY:
             return by_key.request(options.seconds)
+        if name == DPOP:
+            return with_proofs(service, options.seconds)
         return same.get(name) or _refresh_request(scene, connections)
 
-    names = [*same, BY_KEY, REFRESH]
+    names = [*same, BY_KEY, DPOP, REFRESH]
     for name in names:
         measure(target_of(name, 16), connections=16, seconds=2)  # caches and connections warm
     rows, lags = [], []

@@ -1,6 +1,8 @@
-"""A client that authenticates by a key: each of its requests brings an assertion of its own."""
+"""Clients with keys: each request brings an assertion, or a proof (RFC 9449), of its own."""
 
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -9,9 +11,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from tests.application.dpop_key import DpopKey
 from tests.benchmarks.families import TOKEN, administrator
 from tests.benchmarks.load import Target
-from tests.benchmarks.service import RunningService
+from tests.benchmarks.service import RunningService, token_request
 from tests.waiting import eventually
 
 CLIENT = "bench-key"
@@ -60,3 +63,11 @@ class ClientWithKey:
             algorithm="ES256",
             headers={"kid": "1"},
         )
+
+
+def with_proofs(service: RunningService, seconds: float) -> Target:
+    """Return the demo client's request for a bound token, with proofs for so many seconds."""
+    target, key = token_request(service), DpopKey()
+    now = datetime.now(UTC)
+    count = int(MOST_A_SECOND * max(2, seconds))
+    return replace(target, once=tuple(key.proof(target.url, now) for _ in range(count)))

@@ -20,8 +20,9 @@ class Target:
     """A POST request to repeat; `url` is http and on the loopback interface.
 
     `tokens` are refresh tokens, one a connection and a spare: each request then uses one of them
-    and gets its successor. `once` are client assertions, each for one request, and more of them
-    than there will be requests. Both are empty for a request that is the same every time.
+    and gets its successor. `once` are values, each for one request, and more of them than there
+    will be requests: DPoP headers, or client assertions where there are no other credentials. Both
+    are empty for a request that is the same every time.
     """
 
     url: str
@@ -64,7 +65,7 @@ def measure(target: Target, *, connections: int, seconds: float) -> Measurement:
         if target.once:
             values = Path(folder) / "once"
             values.write_text("\n".join(target.once))
-            more = _ONCE % values
+            more = _ONCE % values + (_IN_HEADER if target.authorization else _IN_BODY)
         script.write_text(_LUA % (target.body, FORM, target.authorization) + more)
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         done = subprocess.run(
@@ -141,8 +142,19 @@ end
 _ONCE = """
 local values, used = {}, 0
 for value in io.lines("%s") do table.insert(values, value) end
-function request()
+function once()
   used = used + 1
-  return wrk.format(nil, nil, nil, wrk.body .. "&client_assertion=" .. values[used])
+  return values[used]
+end
+"""
+_IN_BODY = """
+function request()
+  return wrk.format(nil, nil, nil, wrk.body .. "&client_assertion=" .. once())
+end
+"""
+_IN_HEADER = """
+function request()
+  wrk.headers["DPoP"] = once()
+  return wrk.format()
 end
 """
