@@ -55,6 +55,7 @@ def client() -> None:
         "grantledger client create shop --scope openid --scope user --scope offline_access"
         " --grant-type authorization_code --grant-type refresh_token"
         " --redirect-uri https://shop.example/callback",
+        "grantledger client create agent --scope mcp --dpop-bound",
     )
 )
 @click.argument("client_id")
@@ -68,6 +69,7 @@ def client() -> None:
 @click.option("--lifetime", type=int, metavar="SECONDS", help="Of its tokens; 24 h at most")
 @click.option("--algorithm", type=click.Choice(SIGNING_ALGORITHMS), help="That signs its tokens")
 @click.option("--plugin-id", help="Copied into its tokens")
+@click.option("--dpop-bound", is_flag=True, help="It gets no token that is not bound to a key")
 @click.option(
     "--grant-type",
     "grant_types",
@@ -102,6 +104,7 @@ def create(  # noqa: PLR0913  # one argument an option
     lifetime: int | None,
     algorithm: str | None,
     plugin_id: str | None,
+    dpop_bound: bool,
     grant_types: tuple[str, ...],
     redirect_uris: tuple[str, ...],
     logout_uris: tuple[str, ...],
@@ -123,7 +126,12 @@ def create(  # noqa: PLR0913  # one argument an option
         scopes=_words(scopes),
         audiences=Audiences(allowed=(*allowed, *default), default=default, serves=serves),
         owner=owner,
-        tokens=TokenPolicy(lifetime=lifetime, signing_algorithm=algorithm, plugin_id=plugin_id),
+        tokens=TokenPolicy(
+            lifetime=lifetime,
+            signing_algorithm=algorithm,
+            plugin_id=plugin_id,
+            dpop_bound=dpop_bound,
+        ),
         redirects=Redirects(
             redirect_uris=redirect_uris,
             post_logout_redirect_uris=logout_uris,

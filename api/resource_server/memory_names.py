@@ -15,6 +15,9 @@ class MemoryNames:
         self._ends: dict[tuple[str, bytes], datetime] = {}
         self._order: deque[tuple[str, bytes]] = deque()
 
+    def __len__(self) -> int:
+        return len(self._ends)
+
     async def use(self, kind: str, key: bytes, *, expires_at: datetime, now: datetime) -> bool:
         """Use a name until it expires; False where it was used before."""
         while self._order and self._ends[self._order[0]] <= now:

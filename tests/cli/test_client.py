@@ -151,7 +151,12 @@ def test_authentication_by_key(cli: CommandLine, tmp_path: Path) -> None:
     assert changed["authentication"]["method"] == "private_key_jwt"
     assert "key key-1" in shown
     assert elsewhere["authentication"]["jwks_uri"] == uri
-    assert back["authentication"] == {"method": "client_secret_post", "jwks": [], "jwks_uri": None}
+    assert back["authentication"] == {
+        "method": "client_secret_post",
+        "jwks": [],
+        "jwks_uri": None,
+        "certificate": None,
+    }
     for path in (broken, tmp_path / "none.json"):
         failed = cli.run("client", "set-authentication", "demo", "--jwks", str(path))
         assert failed.exit_code == 2
