@@ -36,6 +36,7 @@ from application.people.passkeys import Passkeys
 from application.people.passwords import Passwords
 from application.people.throttle import LoginThrottle
 from application.people.upstream import UpstreamProvider, upstream_of
+from application.profiles import FAPI2
 from application.sealing import Sealing
 from application.secrets_file import load_secret_keys
 from application.settings import Settings
@@ -67,6 +68,7 @@ class Service:
         self.catalogue = settings.catalogue()
         self.policy = settings.policy(self.catalogue)
         self.peppers, self.master_keys = load_secret_keys(settings)
+        self.auth_methods = frozenset(settings.client_auth_methods)
         self.jwks_max_age = settings.jwks_max_age
         self.clock = SystemClock()
         self.ids = RandomIds()
@@ -83,7 +85,9 @@ class Service:
         self.one_time = OneTimeValues(self.side_tables)
         self.used = UsedNames(self.side_tables)
         self.nonces = DpopNonces(self.peppers, seconds=settings.dpop_nonce_seconds)
-        self.proofs = DpopProofs(self.used, self.nonces)
+        self.proofs = DpopProofs(
+            self.used, self.nonces, algorithms=settings.verification_algorithms
+        )
         self.resource_server = ResourceServer(
             settings.issuer_url,
             self.keys,
@@ -112,6 +116,8 @@ class Service:
             outbound,
             self.used,
             audiences=settings.client_assertion_audiences,
+            algorithms=settings.verification_algorithms,
+            one_audience=settings.profile == FAPI2,
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
         process = f"{socket.gethostname()}:{os.getpid()}"

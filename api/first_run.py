@@ -15,6 +15,7 @@ from application.administration.bootstrap import (
     FirstSecrets,
     bootstrap,
 )
+from application.administration.clients import BY_SECRET
 from application.errors import ConflictingState
 from application.secrets_file import write_private
 from application.settings import Settings, SettingsError
@@ -51,6 +52,8 @@ async def prepare(service: Service, *, by: str) -> bool:
 
 async def _first_clients(service: Service, provenance: Provenance) -> bool:
     settings = service.settings
+    if service.auth_methods.isdisjoint(BY_SECRET):
+        return False  # the first clients have secrets, and could not use them
     kept = read_bootstrap(settings)
     if any(True for _ in service.directory.clients()):
         if kept is not None:

@@ -26,7 +26,13 @@ from api.oauth_errors import Headers, error_body, error_headers, nonce_headers
 from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
 from application.client_authentication import AuthenticatedClient, authenticate
 from application.dpop import ProofUse
-from application.errors import InvalidRequest, OAuthError, ServerError, TemporarilyUnavailable
+from application.errors import (
+    InvalidClient,
+    InvalidRequest,
+    OAuthError,
+    ServerError,
+    TemporarilyUnavailable,
+)
 from application.ledger.errors import LedgerUnavailable
 from application.request_context import RequestContext
 from domain.denial_log import Denial
@@ -127,6 +133,8 @@ class OAuthEndpoint:
             caller = authenticate(
                 presented, directory=service.directory, peppers=service.peppers, now=now
             )
+        if caller.method not in service.auth_methods:
+            raise InvalidClient(reason="authentication method not allowed here")
         service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
         return caller
 

@@ -15,6 +15,7 @@ from application.authorization.pushing import LIFETIME, push
 from application.authorization.request import checked, client_and_redirect_uri
 from application.client_authentication import AuthenticatedClient
 from application.errors import InsufficientScope, InvalidDpopProof, InvalidRequest
+from application.profiles import FAPI2
 from application.request_context import RequestContext
 from application.userinfo import userinfo
 from domain.confirmation import DPOP
@@ -38,6 +39,9 @@ def par_endpoint(service: Service) -> OAuthEndpoint:
             "client_id": caller.client.client_id,
             **_bound(form, context),
         }
+        if service.settings.profile == FAPI2 and "redirect_uri" not in parameters:
+            # FAPI 2.0, Section 5.3.2.2: "shall require the redirect_uri parameter in pushed [...]"
+            raise InvalidRequest("redirect_uri is required")
         client, redirect_uri = client_and_redirect_uri(parameters, service.directory)
         targets = form.all("resource")
         request = checked(parameters, targets, client, redirect_uri, service.policy)

@@ -13,13 +13,12 @@ from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH, USERINFO_P
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.authorization.request import PROMPTS, RESPONSE_MODES
 from application.grants.token_exchange import ID_JAG_TYPE
-from domain.client_configuration import GRANT_TYPES, SIGNING_ALGORITHMS
+from domain.client_configuration import GRANT_TYPES
 from domain.permissions import OPENID
 
 JWKS_PATH = "/oauth/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 OPENID_PATH = "/.well-known/openid-configuration"
-CONFIDENTIAL_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 _METADATA_SECONDS = 300
 RESOURCE_SCOPES = ("clients:manage", "audit:read")
 # draft-ietf-oauth-identity-assertion-authz-grant; draft-ietf-oauth-identity-chaining
@@ -34,7 +33,9 @@ def metadata(service: Service) -> dict[str, Any]:
     Section 3): exactly what works.
     """
     issuer, settings = service.settings.issuer_url, service.settings
-    public_too = [*CONFIDENTIAL_METHODS, "none"]
+    public_too = list(settings.client_auth_methods)
+    confidential = [method for method in public_too if method != "none"]
+    algorithms = list(settings.verification_algorithms)
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}{AUTHORIZE_PATH}",
@@ -51,16 +52,16 @@ def metadata(service: Service) -> dict[str, Any]:
         "device_authorization_endpoint": f"{issuer}{DEVICE_AUTHORIZATION_PATH}",
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
         "token_endpoint_auth_methods_supported": public_too,
-        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
-        "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "dpop_signing_alg_values_supported": algorithms,
         "grant_types_supported": list(GRANT_TYPES),
         **(_ID_JAG if settings.experimental_id_jag else {}),
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
-        "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
-        "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
         "revocation_endpoint_auth_methods_supported": public_too,
-        "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "jwks_uri": f"{issuer}{JWKS_PATH}",
         "userinfo_endpoint": f"{issuer}{USERINFO_PATH}",
         "end_session_endpoint": f"{issuer}{LOGOUT_PATH}",
@@ -94,7 +95,7 @@ def resource_metadata(service: Service) -> dict[str, Any]:
         "authorization_servers": [issuer],
         "scopes_supported": [OPENID, *RESOURCE_SCOPES],
         "bearer_methods_supported": ["header"],
-        "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(service.settings.verification_algorithms),
         "resource_documentation": f"{issuer}/schema/openapi.json",
     }
 

@@ -10,7 +10,7 @@ uses up a name.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -44,11 +44,16 @@ class ClientAssertions:
         used: UsedNames,
         *,
         audiences: tuple[str, ...],
+        algorithms: Sequence[str] = SIGNING_ALGORITHMS,
+        one_audience: bool = False,
     ) -> None:
+        """`one_audience` takes `aud` as a string only (FAPI 2.0, Section 5.3.2.1)."""
         self._directory = directory
         self._outbound = outbound
         self._used = used
         self._audiences = audiences
+        self._algorithms = algorithms
+        self._one_audience = one_audience
         self._published: dict[str, tuple[str, PublishedKeys]] = {}
 
     async def authenticate(
@@ -69,7 +74,7 @@ class ClientAssertions:
             raise InvalidClient(reason="assertion: something else by its type")
         try:
             keys = await self._keys(client, assertion, now)
-            claims = verified_claims(assertion, keys, algorithms=SIGNING_ALGORITHMS)  # 4
+            claims = verified_claims(assertion, keys, algorithms=self._algorithms)  # 4
             expires_at = self._in_time(claims, now)  # 5, 6
         except ForeignJwtRefused as refused:
             raise InvalidClient(reason=f"assertion: {refused}") from None
@@ -84,7 +89,7 @@ class ClientAssertions:
         authentication = client.authentication
         if authentication.jwks_uri is None:
             return authentication.jwks
-        if assertion.header.get("alg") not in SIGNING_ALGORITHMS:  # before anything is fetched
+        if assertion.header.get("alg") not in self._algorithms:  # before anything is fetched
             raise ForeignJwtRefused("algorithm not allowed")
         uri, published = self._published.get(client.client_id, ("", None))
         if published is None or uri != authentication.jwks_uri:
@@ -100,7 +105,8 @@ class ClientAssertions:
     def _in_time(self, claims: Mapping[str, Any], now: datetime) -> datetime:
         audience = claims.get("aud")
         # A client that means several servers would let each of them be the client at the others.
-        named = audience if isinstance(audience, list) else [audience]
+        several = isinstance(audience, list) and not self._one_audience
+        named = audience if several else [audience]
         if not named or any(name not in self._audiences for name in named):
             raise ForeignJwtRefused("not meant for this service alone")
         expires_at = moment(claims, "exp")

@@ -14,10 +14,17 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from domain.client_configuration import MAX_FAMILY_SECONDS, MAX_LIFETIME, SIGNING_ALGORITHMS
+from application.profiles import departure, with_profile
+from domain.client_configuration import (
+    AUTHENTICATION_METHODS,
+    MAX_FAMILY_SECONDS,
+    MAX_LIFETIME,
+    SIGNING_ALGORITHMS,
+)
 from domain.https_url import require_https_url
 from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
@@ -113,6 +120,22 @@ class Settings(BaseSettings):
     session_lifetime: int = Field(
         default=12 * 3600, ge=60, le=MAX_FAMILY_SECONDS, description="Seconds a login counts"
     )
+    profile: Literal["", "fapi2", "mcp"] = Field(
+        default="", description="fapi2 or mcp: fixes what that specification demands (docs)"
+    )
+    client_auth_methods: WordList = Field(
+        default=AUTHENTICATION_METHODS,
+        description="By which clients may authenticate; none is for public clients",
+    )
+    sender_constrained_tokens: bool = Field(
+        default=False, description="Issue no access token that is not bound to a key"
+    )
+    rotate_confidential: bool = Field(
+        default=True, description="Rotate refresh tokens of confidential clients too"
+    )
+    verification_algorithms: WordList = Field(
+        default=SIGNING_ALGORITHMS, description="Of client assertions and DPoP proofs"
+    )
     require_pushed_requests: bool = Field(
         default=False, description="Refuse authorization requests that were not pushed (RFC 9126)"
     )
@@ -173,8 +196,15 @@ class Settings(BaseSettings):
         default="info", description="Least severe message that is logged"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        return with_profile(given, prefix="grantledger_")
+
     @field_validator(
         "signing_algorithms",
+        "verification_algorithms",
+        "client_auth_methods",
         "default_audience",
         "trusted_proxies",
         "upstream_scopes",
@@ -189,7 +219,14 @@ class Settings(BaseSettings):
             return tuple(word.strip() for word in value.split(",") if word.strip())
         return value
 
-    @field_validator("signing_algorithms")
+    @field_validator("client_auth_methods")
+    @classmethod
+    def _known_methods(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - set(AUTHENTICATION_METHODS):
+            raise ValueError(f"choose among {', '.join(AUTHENTICATION_METHODS)}")
+        return value
+
+    @field_validator("signing_algorithms", "verification_algorithms")
     @classmethod
     def _known_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = set(value) - set(SIGNING_ALGORITHMS)
@@ -268,6 +305,8 @@ class Settings(BaseSettings):
             rotation_grace=self.rotation_grace,
             end_descendants=self.end_descendants,
             id_jag=self.experimental_id_jag,
+            sender_constrained=self.sender_constrained_tokens,
+            rotate_confidential=self.rotate_confidential,
         )
 
     def trusted_issuers(self) -> tuple[IssuerTerms, ...]:
@@ -299,9 +338,14 @@ def load_settings(**given: Any) -> Settings:
     Raises SettingsError with one line that names the wrong setting.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_first_problem(error)) from None
+    forbidden = departure(settings)
+    if forbidden is not None:
+        shown = f"GRANTLEDGER_{forbidden.upper()}"
+        raise SettingsError(f"{shown}: the profile {settings.profile} forbids this value")
+    return settings
 
 
 def _first_problem(error: ValidationError) -> str:

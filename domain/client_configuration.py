@@ -155,6 +155,14 @@ class Delegation(BaseModel):
 PRIVATE_KEY_JWT = "private_key_jwt"
 TLS_CLIENT_AUTH = "tls_client_auth"
 SELF_SIGNED_TLS_CLIENT_AUTH = "self_signed_tls_client_auth"
+AUTHENTICATION_METHODS = (
+    "client_secret_basic",
+    "client_secret_post",
+    PRIVATE_KEY_JWT,
+    TLS_CLIENT_AUTH,
+    SELF_SIGNED_TLS_CLIENT_AUTH,
+    "none",
+)
 _PUBLIC_KEY_TYPES = ("EC", "OKP", "RSA")
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518, Section 6
 

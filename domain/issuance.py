@@ -159,6 +159,8 @@ class DeploymentPolicy:
     is the audience of the userinfo endpoint. Lifetimes of families and the grace window of a
     rotation are in seconds. `end_descendants` lets the end of a session or family void what was
     exchanged from its tokens; `id_jag` turns on identity assertions for other servers.
+    `sender_constrained` issues no token that is not bound to a key. Without `rotate_confidential`
+    a refresh token of a confidential client stays the same; a public client's always changes.
     """
 
     catalogue: Catalogue
@@ -171,3 +173,5 @@ class DeploymentPolicy:
     rotation_grace: int = 10
     end_descendants: bool = True
     id_jag: bool = False
+    sender_constrained: bool = False
+    rotate_confidential: bool = True

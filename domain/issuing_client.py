@@ -330,6 +330,14 @@ class IssuingClient:
             return False
         return OFFLINE_ACCESS in scope if OPENID in scope else self.refresh.without_openid
 
+    def rotates(self, policy: DeploymentPolicy) -> bool:
+        """Tell whether a use of a refresh token replaces it.
+
+        Those of public clients always do (OAuth 2.1, Section 4.3.1); FAPI 2.0, Section 5.3.2.1,
+        wants none of a confidential client's to.
+        """
+        return policy.rotate_confidential or self.client_type is ClientType.PUBLIC
+
     def start_family(
         self,
         stream_id: UUID,
@@ -375,8 +383,10 @@ class IssuingClient:
         if grant_type not in self.grant_types:
             raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
 
-    def _require_bound(self, confirmation: Confirmation | None) -> None:
+    def _require_bound(self, confirmation: Confirmation | None, policy: DeploymentPolicy) -> None:
         method = confirmation.method if confirmation else None
+        if policy.sender_constrained and method is None:
+            raise ProofMissing("tokens are bound to a key here: send a DPoP proof")
         if self.tokens.dpop_bound and method != DPOP:
             raise ProofMissing("the tokens of this client are bound to a key: send a DPoP proof")
         if self.tokens.certificate_bound and method != CERTIFICATE:
@@ -407,7 +417,7 @@ class IssuingClient:
         exchange = decided.exchange
         form = exchange.form if exchange else ACCESS_TOKEN
         if form == ACCESS_TOKEN:
-            self._require_bound(request.confirmation)
+            self._require_bound(request.confirmation, policy)
         lifetime = self.tokens.lifetime or policy.lifetime
         if form == ID_JAG:
             lifetime = min(lifetime, ID_JAG_SECONDS)

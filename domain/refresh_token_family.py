@@ -10,7 +10,7 @@ else is stored of the tokens: they are derived from stream id and generation.
 | retired while the request was on its way        | late   | refuse  | refuse  |
 | predecessor, later; any older; one never issued | reuse  | refuse  | refuse  |
 
-- *rotate*: the next generation becomes current.
+- *rotate*: the next generation becomes current; or, where the client's stay the same, it is used.
 - *retry*: the answer to the rotation was lost; the same successor again, with a new access token.
   The successor is unused by definition: had it been presented, it would not be current.
 - *late*: the request arrived before the generation was retired and was overtaken by its own retry.
@@ -85,6 +85,7 @@ class RefreshTokenFamily(Recorded):
         generation: int
         pepper_id: str
         rotated_at: datetime
+        used_at: datetime
         retired: tuple[tuple[int, datetime], ...]
         revoked: bool
         tokens: tuple[IssuedToken, ...]
@@ -160,6 +161,18 @@ class RefreshTokenFamily(Recorded):
         def apply(self, aggregate: "RefreshTokenFamily") -> None:
             _keep_token(aggregate, self)
 
+    class Used(Event):
+        """The current generation was used and stays current: this client's do not rotate."""
+
+        TOPIC = "family.used"
+        generation: int
+        jti: str
+        token_expires_at: datetime
+
+        def apply(self, aggregate: "RefreshTokenFamily") -> None:
+            aggregate.used_at = self.timestamp
+            _keep_token(aggregate, self)
+
     class ReuseDetected(Event):
         """A retired generation was presented: the family is void. `tokens_revoked` are jtis."""
 
@@ -226,7 +239,7 @@ class RefreshTokenFamily(Recorded):
     @property
     def expires_at(self) -> datetime:
         """When the current generation ends (UTC): the sooner of absolute and idle lifetime."""
-        idle = self.rotated_at + timedelta(seconds=self.started.idle_lifetime)
+        idle = self.used_at + timedelta(seconds=self.started.idle_lifetime)
         return min(self.started.expires_at, idle)
 
     def live(self, now: datetime) -> bool:
@@ -265,6 +278,17 @@ class RefreshTokenFamily(Recorded):
             provenance,
             generation=self.generation + 1,
             pepper_id=pepper_id,
+            jti=token.jti,
+            token_expires_at=token.expires_at,
+        )
+
+    def use(self, *, token: IssuedToken, provenance: Provenance) -> None:
+        """Record that the current generation was used and stays. Raises as `rotate` does."""
+        self._require_living()
+        self._happened(
+            self.Used,
+            provenance,
+            generation=self.generation,
             jti=token.jti,
             token_expires_at=token.expires_at,
         )
@@ -329,7 +353,7 @@ def _advance(
 ) -> None:
     family.generation = event.generation
     family.pepper_id = event.pepper_id
-    family.rotated_at = event.timestamp
+    family.rotated_at = family.used_at = event.timestamp
     _keep_token(family, event)
 
 
@@ -337,6 +361,7 @@ def _keep_token(
     family: RefreshTokenFamily,
     event: RefreshTokenFamily.Started
     | RefreshTokenFamily.Rotated
+    | RefreshTokenFamily.Used
     | RefreshTokenFamily.RotationRetried,
 ) -> None:
     tokens = family.tokens

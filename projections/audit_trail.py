@@ -94,6 +94,7 @@ OUTCOMES: Mapping[str, str] = {
     "code.replayed": FAILURE,
     "family.started": SUCCESS,
     "family.rotated": SUCCESS,
+    "family.used": SUCCESS,
     "family.rotation_retried": SUCCESS,
     "family.reuse_detected": FAILURE,
     "family.revoked": SUCCESS,

@@ -17,9 +17,18 @@ _READ = (
 _PRETTY = "python3 -m json.tool"
 
 
-def announcement(kept: Mapping[str, Any] | None, *, path: Path, issuer: str, first: bool) -> str:
-    """Return the text. `kept` is what bootstrap.json at `path` holds, None where there is none."""
+def announcement(
+    kept: Mapping[str, Any] | None, *, path: Path, issuer: str, first: bool, by_secret: bool = True
+) -> str:
+    """Return the text. `kept` is what bootstrap.json at `path` holds, None where there is none;
+    `by_secret` tells whether clients may authenticate by secrets.
+    """
     ready = f"Grantledger answers on {issuer}"
+    if not by_secret:
+        return (
+            f"{ready}\nSecrets authenticate nobody here: register a client by its key with\n"
+            "  grantledger client create my-client --scope service --jwks keys.json\n"
+        )
     if kept is None:
         return (
             f"{ready}\nThe log has clients already, but {path} is not here: register one with\n"

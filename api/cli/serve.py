@@ -9,6 +9,7 @@ from api.cli.announcement import announcement
 from api.cli.options import data_dir_option, examples, settings_in_force
 from api.first_run import BOOTSTRAP_FILE, read_bootstrap
 from api.logging_setup import configure_logging
+from application.administration.clients import BY_SECRET
 from application.settings import Settings
 
 
@@ -51,6 +52,10 @@ def serve(
 def _announce(settings: Settings, first: bool) -> None:
     path = settings.data_dir / BOOTSTRAP_FILE
     text = announcement(
-        read_bootstrap(settings), path=path, issuer=settings.issuer_url, first=first
+        read_bootstrap(settings),
+        path=path,
+        issuer=settings.issuer_url,
+        first=first,
+        by_secret=not set(settings.client_auth_methods).isdisjoint(BY_SECRET),
     )
     click.echo(text)

@@ -30,6 +30,7 @@ from domain.provenance import Provenance
 
 SECRET_PREFIX = "gls_"  # noqa: S105  # marks our secrets for secret scanners
 _SECRET_BYTES = 32
+BY_SECRET = ("client_secret_basic", "client_secret_post")
 DEFAULT_OVERLAP = timedelta(hours=24)
 
 
@@ -60,6 +61,9 @@ class _Service(Protocol):
     def catalogue(self) -> Catalogue: ...
 
     @property
+    def auth_methods(self) -> frozenset[str]: ...
+
+    @property
     def keys(self) -> SigningAlgorithms: ...
 
 
@@ -75,6 +79,7 @@ async def register(
     """
     _require_offered(configuration.tokens, service)
     _require_usable(configuration.authentication)
+    _require_method(configuration.client_type, configuration.authentication, service)
     await _owner_exists(configuration.owner, service)
     try:
         client = Client.register(configuration, catalogue=service.catalogue, provenance=provenance)
@@ -150,6 +155,8 @@ async def change(
     await _owner_exists(changes.owner, service)
 
     def apply(client: Client) -> None:
+        if changes.authentication is not None:
+            _require_method(client.client_type, changes.authentication, service)
         if changes.scopes is not None:
             client.set_scopes(changes.scopes, catalogue=service.catalogue, provenance=provenance)
         if changes.grant_types is not None:
@@ -184,6 +191,17 @@ def _require_usable(authentication: Authentication | None) -> None:
     for key in authentication.jwks if authentication else ():
         if not usable_keys([key], SIGNING_ALGORITHMS):
             raise InvalidRequest("jwks: a key that cannot verify a signature")
+
+
+def _require_method(
+    client_type: ClientType, authentication: Authentication, service: _Service
+) -> None:
+    # Accepted, the client could not authenticate by what the deployment takes.
+    methods = {authentication.method} if authentication.method else {*BY_SECRET}
+    wanted = {"none"} if client_type is ClientType.PUBLIC else methods
+    if wanted.isdisjoint(service.auth_methods):
+        allowed = ", ".join(sorted(service.auth_methods))
+        raise InvalidRequest(f"authentication: this deployment takes {allowed}")
 
 
 async def _owner_exists(owner: str | None, service: _Service) -> None:

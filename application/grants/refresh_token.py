@@ -4,7 +4,7 @@
 holds the key that the family is bound to, 4 what the family's state table
 (domain.refresh_token_family) says: revoked, expired and late end here, 5 scope and resource only
 narrow, the client may still use the grant and the person is active, 6 reuse: the family and its
-access tokens are revoked, 7 rotation or retry, recorded with the new access token as one unit.
+access tokens are revoked, 7 rotation, use or retry, recorded with the new access token as one unit.
 
 2 and 3 come before anything changes: another client, or somebody without the key, that holds a copy
 learns and moves nothing, not even the end of the family. 6 comes before 5 in effect: a retired
@@ -95,7 +95,9 @@ async def _use(
         raise await _reuse(family, presented, context, service)
     token = _next_token(family, parameters, requester, context, service)  # 5
     issued = IssuedToken(str(token.id), token.issued.expires_at)
-    if use is Use.ROTATE:  # 7
+    if use is Use.ROTATE and not requester.client.rotates(service.policy):  # 7
+        family.use(token=issued, provenance=provenance)
+    elif use is Use.ROTATE:
         family.rotate(pepper_id=service.derived.pepper_id, token=issued, provenance=provenance)
     else:
         family.retry(token=issued, provenance=provenance)

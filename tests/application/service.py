@@ -17,6 +17,7 @@ from application.token_keys import TokenKeys
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from domain.client import Client
+from domain.client_configuration import AUTHENTICATION_METHODS
 from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
 from domain.provenance import Origin, Provenance
@@ -52,6 +53,7 @@ class FakeService:
     jwks_max_age: int = 300
     catalogue: Catalogue = CATALOGUE
 
+    auth_methods: frozenset[str] = frozenset(AUTHENTICATION_METHODS)
     session_lifetime: timedelta = timedelta(hours=12)
 
     def __post_init__(self) -> None:

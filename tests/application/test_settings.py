@@ -334,3 +334,40 @@ def test_takes_an_upstream_provider() -> None:
     assert settings.upstream_client_secret.get_secret_value() == "hidden"
     assert "hidden" not in repr(settings)
     assert (settings.upstream_create, settings.upstream_roles) == (False, ("user",))
+
+
+def test_a_profile_fixes_settings() -> None:
+    """One word sets all that its specification demands; without it nothing changes."""
+    strict, plain = load_settings(profile="fapi2"), load_settings()
+
+    assert strict.client_auth_methods == (
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+    )
+    assert strict.sender_constrained_tokens
+    assert strict.require_pushed_requests
+    assert not strict.rotate_confidential
+    assert strict.verification_algorithms == ("ES256", "PS256", "EdDSA")
+    assert "none" in plain.client_auth_methods
+    assert plain.rotate_confidential
+    assert not plain.sender_constrained_tokens
+
+
+def test_a_profile_may_be_made_stricter() -> None:
+    """Of a list that a profile fixes, a part may be chosen."""
+    settings = load_settings(profile="fapi2", client_auth_methods=("private_key_jwt",))
+
+    assert settings.client_auth_methods == ("private_key_jwt",)
+
+
+def test_the_environment_is_held_to_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that contradicts the profile is one line that names it."""
+    monkeypatch.setenv("GRANTLEDGER_PROFILE", "fapi2")
+    monkeypatch.setenv("GRANTLEDGER_ROTATE_CONFIDENTIAL", "true")
+
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert str(refusal.value) == (
+        "GRANTLEDGER_ROTATE_CONFIDENTIAL: the profile fapi2 forbids this value"
+    )

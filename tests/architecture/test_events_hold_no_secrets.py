@@ -22,7 +22,7 @@ HARMLESS = {
     ("Client.TokenPolicyChanged", "tokens"): "how tokens are made: lifetime, algorithm",
     **{
         (f"RefreshTokenFamily.{event}", "token_expires_at"): "when the access token ends"
-        for event in ("Started", "Rotated", "RotationRetried")
+        for event in ("Started", "Rotated", "RotationRetried", "Used")
     },
     ("RefreshTokenFamily.ReuseDetected", "tokens_revoked"): "ids of access tokens",
     ("RefreshTokenFamily.Revoked", "tokens_revoked"): "ids of access tokens",

@@ -123,13 +123,16 @@ def clean_environment(**given: str) -> dict[str, str]:
     return {**kept, **given}
 
 
-def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own and return what it printed."""
+def run_command(
+    *arguments: str, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, `stdin` its input, and return what it printed."""
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         check=False,
+        input=stdin,
         timeout=START_SECONDS,
         env=clean_environment(**environment),
     )

@@ -147,3 +147,26 @@ def test_a_copy_decides_for_itself() -> None:
 
 def _moment(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
+
+
+def test_a_use_leaves_the_generation_and_puts_off_the_idle_end() -> None:
+    """Where refresh tokens stay the same, the current one is used again and again; what was retired
+    before does not come back by it.
+    """
+    family = a_family(rotated_at=(100,))
+    family.use(token=issued("jti-3"), provenance=at(390))
+
+    assert family.generation == 2
+    assert family.meaning_of(2, at(600).occurred_at) is Use.ROTATE
+    assert family.meaning_of(1, at(391).occurred_at) is Use.REUSE
+    assert family.expires_at == NOON + timedelta(seconds=690)
+    assert [token.jti for token in family.tokens] == ["jti-1", "jti-2", "jti-3"]
+
+
+def test_a_revoked_family_is_not_used() -> None:
+    """Its end is its end, rotation or none."""
+    family = a_family()
+    family.revoke(by="alice", reason="logged out", provenance=at(1))
+
+    with pytest.raises(GrantNotUsable):
+        family.use(token=issued("jti-2"), provenance=at(2))

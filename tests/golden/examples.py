@@ -319,7 +319,9 @@ def _family_events() -> list[Any]:
     family.detect_reuse(1, origin=ORIGIN, provenance=PROVENANCE)
     other = _family()
     other.revoke(by="owner-1", reason="logged out", provenance=PROVENANCE)
-    return [*family.facts(), *other.facts()[1:]]
+    third = _family()
+    third.use(token=token, provenance=PROVENANCE)
+    return [*family.facts(), *other.facts()[1:], *third.facts()[1:]]
 
 
 def _code(*, nonce: str | None) -> AuthorizationCode:

@@ -82,6 +82,7 @@ def test_shows_what_an_issued_token_is(recording: Recording, session: Connection
             "user_agent": "agent-hash",
             "policy": CATALOGUE.digest,
             "form": "access_token",
+            "authorization_details": [],
         },
     )
     assert datetime.fromisoformat(entry.detail["expires_at"]) == token.issued.expires_at
