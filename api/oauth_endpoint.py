@@ -24,6 +24,7 @@ from api.forms import Form, parse_form, read_body, require_form_type
 from api.metrics import REQUESTS, SECONDS
 from api.oauth_errors import Headers, error_body, error_headers, nonce_headers
 from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
+from api.signed_introspection import MEDIA_TYPE, is_asked_for, signed_answer
 from application.client_authentication import AuthenticatedClient, authenticate
 from application.dpop import ProofUse
 from application.errors import (
@@ -41,6 +42,7 @@ from domain.provenance import Origin, Provenance
 UNREGISTERED = "?"
 """Recorded in place of a client id or grant type that is not one: it may be anything."""
 
+JSON = b"application/json"
 _log = logging.getLogger(__name__)
 _NO_STORE = (
     (b"cache-control", b"no-store"),
@@ -62,7 +64,8 @@ UseCase = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[Answer
 class OAuthEndpoint:
     """One endpoint: `use_case` returns the JSON object to answer, or None for an empty 200.
 
-    `proof_path` is its path where it takes proofs of possession: they are made for its URL.
+    `proof_path` is its path where it takes proofs of possession: they are made for its URL. It
+    answers with a JWT where it is asked for one, if `signs`.
     """
 
     def __init__(
@@ -74,12 +77,14 @@ class OAuthEndpoint:
         grant_types: frozenset[str] = frozenset(),
         status: int = 200,
         proof_path: str | None = None,
+        signs: bool = False,
     ) -> None:
         self._name = name
         self._service = service
         self._use_case = use_case
         self._grant_types = grant_types
         self._status = status
+        self._signs = signs
         self._proof_url = None if proof_path is None else f"{self.issuer}{proof_path}"
         self._seconds = SECONDS.labels(name)
         self._ok = REQUESTS.labels(name, "ok")
@@ -104,6 +109,7 @@ class OAuthEndpoint:
             if headers.dpop and self._proof_url is not None:  # 4
                 refused.context = context = await self._confirmed(headers.dpop, context)
             answer = await self._use_case(form, caller, context)  # 5
+            content_type, body = self._rendered(answer, headers, caller, context)
         except OAuthError as error:
             await refused.answer(error, send)
         except LedgerUnavailable as error:
@@ -112,10 +118,24 @@ class OAuthEndpoint:
             _log.exception("request %s failed", request_id)
             await refused.answer(ServerError(), send)
         else:
-            body = msgspec.json.encode(answer) if answer is not None else b""
-            await _send(send, self._status, body, request_id, self.nonce())
+            extra = self.nonce()
+            await _send(send, self._status, body, request_id, extra, content_type=content_type)
             self._ok.inc()
         self._seconds.observe(perf_counter() - began)
+
+    def _rendered(
+        self,
+        answer: Answer,
+        headers: RequestHeaders,
+        caller: AuthenticatedClient,
+        context: RequestContext,
+    ) -> tuple[bytes, bytes]:
+        """Return content type and body."""
+        if answer is None:
+            return JSON, b""
+        if self._signs and is_asked_for(headers.accept):
+            return MEDIA_TYPE.encode(), signed_answer(answer, caller, context, self._service)
+        return JSON, msgspec.json.encode(answer)
 
     async def _authenticate(
         self, headers: RequestHeaders, form: Form, context: RequestContext, refused: "_Refused"
@@ -230,9 +250,11 @@ async def _send(
     body: bytes,
     request_id: str,
     extra: Headers,
+    *,
+    content_type: bytes = JSON,
 ) -> None:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
         (b"x-request-id", request_id.encode()),
         *_NO_STORE,

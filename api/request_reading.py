@@ -23,6 +23,7 @@ _WANTED = frozenset(
         b"traceparent",
         b"x-forwarded-for",
         b"dpop",
+        b"accept",
     }
 )
 _ONCE = frozenset({b"authorization", b"content-type"})
@@ -39,6 +40,7 @@ class RequestHeaders:
     traceparent: bytes
     forwarded_for: bytes
     dpop: tuple[bytes, ...] = ()
+    accept: bytes = b""
 
 
 def read_headers(scope: Scope) -> RequestHeaders:
@@ -63,6 +65,7 @@ def read_headers(scope: Scope) -> RequestHeaders:
         traceparent=found.get(b"traceparent", b""),
         forwarded_for=found.get(b"x-forwarded-for", b""),
         dpop=proofs,
+        accept=found.get(b"accept", b""),
     )
 
 

@@ -114,7 +114,7 @@ def introspection_endpoint(service: Service) -> OAuthEndpoint:
     async def ask(form: Form, caller: AuthenticatedClient, _: RequestContext) -> Answer:
         return await introspect(form.require("token"), caller, service)
 
-    return OAuthEndpoint("introspect", service, ask)
+    return OAuthEndpoint("introspect", service, ask, signs=True)
 
 
 def revocation_endpoint(service: Service) -> OAuthEndpoint:

@@ -59,6 +59,7 @@ def metadata(service: Service) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_signing_alg_values_supported": list(settings.signing_algorithms),
         "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
         "revocation_endpoint_auth_methods_supported": public_too,
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,

@@ -25,6 +25,7 @@ from domain.issuance import SigningChoice
 from domain.signing_key import KeyState, SigningKey
 
 ID_JAG_TYPE = "oauth-id-jag+jwt"
+INTROSPECTION_TYPE = "token-introspection+jwt"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, Section 2.1, not a secret
 ID_TOKEN_TYPE = "JWT"  # noqa: S105  # the media type of RFC 7519, Section 5.1
 REQUIRED_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id")
@@ -116,7 +117,7 @@ class TokenKeys:
                 active[key.algorithm] = SigningChoice(key.kid, key.algorithm)
                 headers = {
                     typ: _segment({"alg": key.algorithm, "typ": typ, "kid": key.kid})
-                    for typ in (TOKEN_TYPE, ID_TOKEN_TYPE, ID_JAG_TYPE)
+                    for typ in (TOKEN_TYPE, ID_TOKEN_TYPE, ID_JAG_TYPE, INTROSPECTION_TYPE)
                 }
                 signers[key.kid] = _Signer(private_keys[key.kid], algorithm, headers)
         self._active, self._signers, self._verifiers = active, signers, verifiers
