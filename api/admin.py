@@ -44,7 +44,11 @@ def admin_router(service: Service) -> Router:
             *issuer_routes(service),
             *_keys(service),
         ],
-        guards=[service.resource_server.requires("clients:manage")],
+        guards=[
+            service.resource_server.requires(
+                "clients:manage", max_age=service.settings.protected_max_age, machines=True
+            )
+        ],
         security=[{"bearer": ["clients:manage"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

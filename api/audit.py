@@ -89,7 +89,11 @@ def audit_router(service: Service) -> Router:
     return Router(
         "/audit",
         route_handlers=handlers,
-        guards=[service.resource_server.requires("audit:read")],
+        guards=[
+            service.resource_server.requires(
+                "audit:read", max_age=service.settings.protected_max_age, machines=True
+            )
+        ],
         security=[{"bearer": ["audit:read"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

@@ -127,6 +127,14 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "Get a new token, for this service as its audience.",
     ),
     (
+        "insufficient_user_authentication",
+        "The person behind the access token logged in too long ago for this endpoint.",
+        (
+            "Send the person to log in again, with the max_age of the challenge in the "
+            "authorization request, and use the new token."
+        ),
+    ),
+    (
         "insufficient_scope",
         "The access token does not carry the scope that this endpoint needs.",
         "Ask for the scope that the description names.",

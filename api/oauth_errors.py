@@ -10,6 +10,7 @@ from application.errors import (
     InsufficientScope,
     InvalidClient,
     InvalidToken,
+    LoginTooOld,
     NonceRequired,
     OAuthError,
     TemporarilyUnavailable,
@@ -52,13 +53,16 @@ def error_headers(error: OAuthError, *, metadata_url: str | None = None) -> Head
     """
     if isinstance(error, InvalidClient):
         return [(b"www-authenticate", f'Basic realm="{REALM}", charset="UTF-8"'.encode())]
-    if isinstance(error, InvalidToken | InsufficientScope | UnusableProof | NonceRequired):
+    if isinstance(error, _CHALLENGED):
         challenge = ", ".join(_challenges(error, metadata_url))
         nonce = nonce_headers(error.nonce) if isinstance(error, NonceRequired) else []
         return [(b"www-authenticate", challenge.encode()), *nonce]
     if isinstance(error, TemporarilyUnavailable):
         return [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())]
     return []
+
+
+_CHALLENGED = InvalidToken | InsufficientScope | LoginTooOld | UnusableProof | NonceRequired
 
 
 def _challenges(error: OAuthError, metadata_url: str | None) -> Iterator[str]:
@@ -69,6 +73,8 @@ def _challenges(error: OAuthError, metadata_url: str | None) -> Iterator[str]:
     if not isinstance(error, MissingToken):
         description = public_text(error.description)
         told += f', error="{error.code}", error_description="{description}"'
+    if isinstance(error, LoginTooOld):  # RFC 9470, Section 3
+        told += f', max_age="{error.max_age}"'
     if not isinstance(error, UnusableProof | NonceRequired):
         yield f'Bearer realm="{REALM}"{told}'
     # RFC 9449, Section 7.1

@@ -27,6 +27,7 @@ OAuthError
 ├── RequestNotSupported       400  request objects are not supported (OpenID Connect Core)
 ├── InvalidRequestUri         400  the pushed request is unknown, used or expired (RFC 9101)
 ├── InvalidToken              401  a protected endpoint refuses the access token (RFC 6750)
+├── LoginTooOld               401  the person has to log in anew (RFC 9470)
 ├── InsufficientScope         403  the access token lacks the endpoint's scope (RFC 6750)
 ├── NotFound                  404  an administration or audit object does not exist
 ├── ConflictingState          409  an administrative act does not fit the present state
@@ -234,6 +235,17 @@ class InvalidToken(OAuthError):
 
     code = "invalid_token"
     status = HTTPStatus.UNAUTHORIZED
+
+
+class LoginTooOld(OAuthError):
+    """The person's login is not recent enough for the endpoint (RFC 9470, Section 3)."""
+
+    code = "insufficient_user_authentication"
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__(f"a login of the last {max_age} seconds is needed")
+        self.max_age = max_age
 
 
 class InsufficientScope(OAuthError):

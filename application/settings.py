@@ -183,6 +183,12 @@ class Settings(BaseSettings):
         default=False,
         description="Take the token endpoint as `aud` of client assertions beside the issuer",
     )
+    protected_max_age: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_FAMILY_SECONDS,
+        description="Seconds since the login of people who use /admin and /audit (RFC 9470); any",
+    )
     dpop_nonce_seconds: int = Field(
         default=0,
         ge=0,

@@ -6,7 +6,7 @@ Section 4), 3 its audience is this resource, 4 who presents it holds the key tha
 a proof for this very request where it is DPoP-bound, by the certificate of the connection where it
 is bound to one; a bound token is never taken as a bearer token, and a token that is bound to
 nothing not as one that is, 5 it is live, where the resource can know, 6 it carries every scope that
-is required.
+is required, 7 the person behind it logged in recently enough, where that is asked for (RFC 9470).
 
 4 comes before 5, so that a stolen token makes nobody look anything up.
 """
@@ -27,6 +27,7 @@ from application.errors import (
     InsufficientScope,
     InvalidDpopProof,
     InvalidToken,
+    LoginTooOld,
     NonceRequired,
     OAuthError,
     UnusableProof,
@@ -77,14 +78,20 @@ class ResourceServer:
         self._now = now
         self.metadata_url = metadata_url
 
-    def requires(self, *scopes: str) -> Guard:
-        """Return a guard that lets through tokens that carry every one of `scopes`."""
+    def requires(self, *scopes: str, max_age: int | None = None, machines: bool = False) -> Guard:
+        """Return a guard that lets through tokens that carry every one of `scopes`.
+
+        With `max_age` the person behind a token must have logged in at most so many seconds ago;
+        `machines` lets tokens through that no person stands behind.
+        """
 
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
             verified = await self.verified(connection)
             missing = [scope for scope in scopes if scope not in verified.scope]
             if missing:  # 6
                 raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}")
+            if max_age is not None and not (machines and _of_machine(verified)):  # 7
+                _require_recent_login(verified, max_age, self._now())
 
         return guard
 
@@ -171,6 +178,23 @@ def _presented(headers: Sequence[str]) -> tuple[str, str]:
     if scheme.lower() not in ("bearer", "dpop") or not token.strip():
         raise MissingToken
     return scheme.lower(), token.strip()
+
+
+_PERSONAL = frozenset({"auth_time", "roles", "act"})
+"""Claims that tell of a person: a machine that acts as itself has none of them."""
+
+
+def _of_machine(verified: VerifiedClaims) -> bool:
+    return _PERSONAL.isdisjoint(verified.claims)
+
+
+def _require_recent_login(verified: VerifiedClaims, max_age: int, now: datetime) -> None:
+    """7."""
+    logged_in = verified.claims.get("auth_time")
+    # In whole seconds, as `auth_time` is: what is refused here is too old for the issuer as well,
+    # and the person is really asked.
+    if not isinstance(logged_in, int | float) or int(now.timestamp()) - logged_in > max_age:
+        raise LoginTooOld(max_age)
 
 
 def _confirmation(verified: VerifiedClaims) -> Confirmation | None:

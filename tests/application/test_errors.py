@@ -56,6 +56,7 @@ DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
     errors.InvalidScope: ("invalid_scope", 400),
     errors.InvalidTarget: ("invalid_target", 400),
     errors.InvalidToken: ("invalid_token", 401),
+    errors.LoginTooOld: ("insufficient_user_authentication", 401),
     errors.InsufficientScope: ("insufficient_scope", 403),
     errors.NotFound: ("not_found", 404),
     errors.ConflictingState: ("conflict", 409),
