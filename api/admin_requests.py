@@ -46,6 +46,7 @@ class ClientChanges(Body):
     refresh: RefreshPolicy | None = None
     delegation: Delegation | None = None
     authentication: Authentication | None = None
+    authorization_details_types: tuple[str, ...] | None = None
     enabled: bool | None = None
 
 

@@ -124,7 +124,8 @@ async def _pending_of(visit: Visit) -> Authorizing:
         _require_pushed_where_due(client, visit)
         targets = visit.form.all("resource")
         return Authorizing(
-            checked(parameters, targets, client, redirect_uri, service.policy), started_at
+            checked(parameters, targets, client, redirect_uri, service.policy, service.details),
+            started_at,
         )
     except OAuthError as error:
         raise _GoesToClient(
@@ -178,6 +179,7 @@ async def _ask(
         login=logins[0] if logins else session.subject,
         redirect_host=shown_host(pending.request.redirect_uri),
         scopes=described(step.scope, visit.service.catalogue),
+        details=visit.service.details.shown(pending.request.authorization_details),
         request=visit.sealed(pending),
     )
 

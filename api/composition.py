@@ -67,6 +67,7 @@ class Service:
         self.database_url = database_url
         self.catalogue = settings.catalogue()
         self.policy = settings.policy(self.catalogue)
+        self.details = settings.authorization_details()
         self.peppers, self.master_keys = load_secret_keys(settings)
         self.auth_methods = frozenset(settings.client_auth_methods)
         self.jwks_max_age = settings.jwks_max_age

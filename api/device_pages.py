@@ -91,6 +91,7 @@ async def _confirm_page(visit: Visit) -> AnyResponse:
         client_id=client.client_id,
         login=logins[0] if logins else session.subject,
         scopes=described(narrowing.granted, service.catalogue),
+        details=service.details.shown(device.requested.authorization_details),
         request=visit.sealed(pending),
     )
 

@@ -72,6 +72,17 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         ),
     ),
     (
+        "invalid_authorization_details",
+        (
+            "The authorization_details are malformed, do not fit their type, are of a type that "
+            "the client may not use, or go beyond what was granted."
+        ),
+        (
+            "Look at authorization_details_types_supported in the metadata, and ask for what was "
+            "granted or a part of it."
+        ),
+    ),
+    (
         "invalid_target",
         "The audience or resource is not one that this client may address.",
         "Ask for an allowed audience, or have it added to the client.",

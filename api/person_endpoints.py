@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from api.composition import Service
 from api.forms import Form
 from api.oauth_endpoint import Answer, OAuthEndpoint
-from api.token_endpoint import requested_scope, requested_targets
+from api.token_endpoint import requested_details, requested_scope, requested_targets
 from application.authorization.device import INTERVAL_SECONDS, request_device
 from application.authorization.device import LIFETIME as DEVICE_LIFETIME
 from application.authorization.pushing import LIFETIME, push
@@ -44,7 +44,9 @@ def par_endpoint(service: Service) -> OAuthEndpoint:
             raise InvalidRequest("redirect_uri is required")
         client, redirect_uri = client_and_redirect_uri(parameters, service.directory)
         targets = form.all("resource")
-        request = checked(parameters, targets, client, redirect_uri, service.policy)
+        request = checked(
+            parameters, targets, client, redirect_uri, service.policy, service.details
+        )
         request_uri = await push(request, context, service)
         return {"request_uri": request_uri, "expires_in": int(LIFETIME.total_seconds())}
 
@@ -70,7 +72,12 @@ def device_authorization_endpoint(service: Service) -> OAuthEndpoint:
 
     async def begin(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
         codes = await request_device(
-            requested_scope(form), requested_targets(form), caller, context, service
+            requested_scope(form),
+            requested_targets(form),
+            caller,
+            context,
+            service,
+            details=requested_details(form, caller, service) or (),
         )
         page = f"{service.settings.issuer_url}{DEVICE_PATH}"
         return {

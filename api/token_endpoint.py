@@ -8,7 +8,7 @@ from api.forms import Form
 from api.oauth_endpoint import Answer, OAuthEndpoint
 from application.authorization.request import scope_names, target_names
 from application.client_authentication import AuthenticatedClient
-from application.errors import InvalidRequest, UnsupportedGrantType
+from application.errors import InvalidAuthorizationDetails, InvalidRequest, UnsupportedGrantType
 from application.grants import (
     authorization_code,
     client_credentials,
@@ -21,6 +21,7 @@ from application.introspection import introspect
 from application.request_context import RequestContext
 from application.revocation import revoke
 from application.token_response import TokenResponse
+from domain.authorization_details import Details
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105  # a path
 INTROSPECTION_PATH = "/oauth/introspect"
@@ -35,7 +36,9 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
     async def machine(
         form: Form, caller: AuthenticatedClient, context: RequestContext
     ) -> TokenResponse:
-        parameters = client_credentials.Parameters(requested_scope(form), requested_targets(form))
+        parameters = client_credentials.Parameters(
+            requested_scope(form), requested_targets(form), requested_details(form, caller, service)
+        )
         return await client_credentials.handle(parameters, caller, context, service)
 
     async def code(
@@ -46,6 +49,7 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
             form.require("code_verifier"),
             form.get("redirect_uri"),
             requested_targets(form),
+            requested_details(form, caller, service),
         )
         return await authorization_code.handle(parameters, caller, context, service)
 
@@ -53,13 +57,17 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
         form: Form, caller: AuthenticatedClient, context: RequestContext
     ) -> TokenResponse:
         parameters = refresh_token.Parameters(
-            form.require("refresh_token"), requested_scope(form), requested_targets(form)
+            form.require("refresh_token"),
+            requested_scope(form),
+            requested_targets(form),
+            requested_details(form, caller, service),
         )
         return await refresh_token.handle(parameters, caller, context, service)
 
     async def device(
         form: Form, caller: AuthenticatedClient, context: RequestContext
     ) -> TokenResponse:
+        _take_no_details(form)
         parameters = device_code.Parameters(form.require("device_code"))
         return await device_code.handle(parameters, caller, context, service)
 
@@ -75,12 +83,14 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
             scope=requested_scope(form),
             audience=target_names(form.all("audience")),
             resource=target_names(form.all("resource")),
+            authorization_details=requested_details(form, caller, service),
         )
         return await token_exchange.handle(parameters, caller, context, service)
 
     async def assertion(
         form: Form, caller: AuthenticatedClient, context: RequestContext
     ) -> TokenResponse:
+        _take_no_details(form)
         parameters = jwt_bearer.Parameters(
             form.require("assertion"), requested_scope(form), requested_targets(form)
         )
@@ -140,6 +150,21 @@ def requested_targets(form: Form) -> tuple[str, ...]:
     return target_names(form.all("audience", "resource"))
 
 
+def requested_details(form: Form, caller: AuthenticatedClient, service: Service) -> Details | None:
+    """Return the authorization details of a request (RFC 9396), None where it names none.
+
+    Raises InvalidAuthorizationDetails.
+    """
+    allowed = caller.client.authorization_details_types
+    return service.details.read(form.get("authorization_details"), allowed=allowed)
+
+
+def _take_no_details(form: Form) -> None:
+    # Unnoticed, the client would believe that it was granted them.
+    if form.get("authorization_details") is not None:
+        raise InvalidAuthorizationDetails("this grant takes no authorization_details")
+
+
 def rendered(response: TokenResponse) -> dict[str, Any]:
     """Return the JSON object of a token response (RFC 6749, Section 5.1)."""
     return {
@@ -153,6 +178,7 @@ def rendered(response: TokenResponse) -> dict[str, Any]:
                 ("refresh_token", response.refresh_token),
                 ("id_token", response.id_token),
                 ("issued_token_type", response.issued_token_type),
+                ("authorization_details", response.authorization_details or None),
             )
             if value is not None
         },

@@ -36,6 +36,7 @@ def metadata(service: Service) -> dict[str, Any]:
     public_too = list(settings.client_auth_methods)
     confidential = [method for method in public_too if method != "none"]
     algorithms = list(settings.verification_algorithms)
+    types = service.details.names
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}{AUTHORIZE_PATH}",
@@ -83,6 +84,7 @@ def metadata(service: Service) -> dict[str, Any]:
             "preferred_username",
         ],
         "scopes_supported": [p.name for p in service.catalogue.permissions],
+        **({"authorization_details_types_supported": list(types)} if types else {}),
         "service_documentation": f"{issuer}/schema/openapi.json",
     }
 

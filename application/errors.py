@@ -15,6 +15,7 @@ OAuthError
 ├── UnauthorizedClient        400  the client may not use this grant type
 ├── UnsupportedGrantType      400  this service has no such grant type
 ├── InvalidScope              400  unknown scope, or nothing left to grant
+├── InvalidAuthorizationDetails 400  malformed, of an unknown type, or beyond the grant (RFC 9396)
 ├── InvalidTarget             400  audience or resource not allowed (RFC 8707, Section 2)
 ├── AuthorizationPending      400  the person has not decided yet (RFC 8628, Section 3.5)
 ├── SlowDown                  400  the device polls too often (RFC 8628, Section 3.5)
@@ -161,6 +162,12 @@ class InvalidScope(OAuthError):
     """A scope is unknown, or nothing is left to grant."""
 
     code = "invalid_scope"
+
+
+class InvalidAuthorizationDetails(OAuthError):
+    """Authorization details are malformed, of an unknown type, or beyond what was granted."""
+
+    code = "invalid_authorization_details"
 
 
 class InvalidTarget(OAuthError):
@@ -323,6 +330,7 @@ _CODES: dict[type[broken.DomainError], type[OAuthError]] = {
     broken.ScopeUnknown: InvalidScope,
     broken.ScopeNotGranted: InvalidScope,
     broken.AudienceMissing: InvalidScope,
+    broken.DetailsNotGranted: InvalidAuthorizationDetails,
     broken.AudienceNotAllowed: InvalidTarget,
     broken.DelegationRefused: InvalidRequest,
     broken.ProofMissing: InvalidDpopProof,

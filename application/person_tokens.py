@@ -15,6 +15,7 @@ from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from application.turns import Turns
 from domain.access_token import AccessToken
+from domain.authorization_details import Details
 from domain.issuance import IssueRequest
 from domain.issuing_client import Authority
 from domain.permissions import OPENID
@@ -40,6 +41,10 @@ class Wishes:
 
     scope: tuple[str, ...] | None = None
     resource: tuple[str, ...] = ()
+    authorization_details: Details | None = None
+
+
+NOTHING = Wishes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ def first_tokens(
     *,
     grant_type: str,
     service: PersonService,
+    wishes: Wishes = NOTHING,
 ) -> tuple[AccessToken, RefreshTokenFamily | None]:
     """Decide the first access token of a grant, and its family where there is to be one.
 
@@ -67,7 +73,7 @@ def first_tokens(
     with_family = client.gets_refresh_token(authority.scope)
     family_id = service.ids.stream_id(provenance.occurred_at) if with_family else None
     token = client.issue_token_for_person(
-        issue_request(requester, Wishes(), behind, context, service),
+        issue_request(requester, wishes, behind, context, service),
         authority,
         grant_type=grant_type,
         person=service.directory.principal(behind.subject),
@@ -106,6 +112,7 @@ def issue_request(
         credential_id=requester.credential_id,
         origin=context.origin,
         confirmation=context.confirmation,
+        authorization_details=wishes.authorization_details,
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from application.authorization_details import DetailTypes, UnusableTypes
 from application.profiles import departure, with_profile
 from domain.client_configuration import (
     AUTHENTICATION_METHODS,
@@ -170,6 +171,10 @@ class Settings(BaseSettings):
     trusted_issuers_file: Path | None = Field(
         default=None,
         description="JSON list of issuers to trust, put into force at each start",
+    )
+    authorization_details_file: Path | None = Field(
+        default=None,
+        description="JSON object: types of authorization details and their schemas (RFC 9396)",
     )
     end_descendants: bool = Field(
         default=True,
@@ -325,6 +330,13 @@ class Settings(BaseSettings):
             raise SettingsError(f"GRANTLEDGER_TRUSTED_ISSUERS_FILE: {error.strerror}") from None
         except ValidationError as error:
             raise SettingsError(f"GRANTLEDGER_TRUSTED_ISSUERS_FILE: {_problem(error)[1]}") from None
+
+    def authorization_details(self) -> DetailTypes:
+        """Return the types of authorization details. Raises SettingsError."""
+        try:
+            return DetailTypes.from_file(self.authorization_details_file)
+        except UnusableTypes as error:
+            raise SettingsError(f"GRANTLEDGER_AUTHORIZATION_DETAILS_FILE: {error}") from None
 
     def catalogue(self) -> Catalogue:
         """Return the scope catalogue. Raises SettingsError for an unreadable or invalid file."""

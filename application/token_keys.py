@@ -164,6 +164,8 @@ class TokenKeys:
             claims["act"] = nested(token.actors)
         if issued.confirmation is not None:
             claims["cnf"] = issued.confirmation.claim()
+        if issued.authorization_details:
+            claims["authorization_details"] = issued.authorization_details
         return self.sign(claims, SigningChoice(issued.kid, issued.algorithm))
 
     def _mint_id_jag(self, token: AccessToken) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.access_token import ACCESS_TOKEN, AccessToken
+from domain.authorization_details import Details
 from domain.confirmation import DPOP, Confirmation
 
 
@@ -29,6 +30,7 @@ class TokenResponse:
     refresh_token: str | None = None
     id_token: str | None = None
     issued_token_type: str | None = None
+    authorization_details: Details = ()
 
     @classmethod
     def to(cls, token: AccessToken, signed: str, **more: Any) -> "TokenResponse":
@@ -39,6 +41,7 @@ class TokenResponse:
             token_type=token_type(issued.confirmation) if issued.form == ACCESS_TOKEN else "N_A",
             expires_in=int(issued.expires_at.timestamp()) - int(issued.timestamp.timestamp()),
             scope=" ".join(issued.scope),
+            authorization_details=issued.authorization_details,
             **more,
         )
 

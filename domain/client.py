@@ -224,6 +224,15 @@ class Client(IssuingClient, Administered):
         def apply(self, aggregate: "Client") -> None:
             aggregate.authentication = self.authentication
 
+    class AuthorizationDetailsTypesChanged(Event):
+        """The client may use exactly these types of authorization details (RFC 9396)."""
+
+        TOPIC = "client.authorization_details_types_changed"
+        authorization_details_types: tuple[str, ...]
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.authorization_details_types = self.authorization_details_types
+
     class Disabled(Event):
         """Nothing is issued to the client any more."""
 
@@ -368,6 +377,17 @@ class Client(IssuingClient, Administered):
             raise InvalidConfiguration("a public client does not authenticate")
         if authentication != self.authentication:
             self._change(self.AuthenticationChanged, provenance, authentication=authentication)
+
+    def set_authorization_details_types(
+        self, types: Sequence[str], *, provenance: Provenance
+    ) -> None:
+        """Replace the types of authorization details that the client may use."""
+        if tuple(types) != self.authorization_details_types:
+            self._change(
+                self.AuthorizationDetailsTypesChanged,
+                provenance,
+                authorization_details_types=tuple(types),
+            )
 
     def disable(self, provenance: Provenance) -> None:
         """Issue nothing to the client any more; a second time changes nothing."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access_token import ACCESS_TOKEN, AccessToken
+from domain.authorization_details import Details
 from domain.confirmation import Confirmation
 from domain.descent import Actor, Vouched
 from domain.errors import DelegationRefused, ScopeNotGranted
@@ -38,6 +39,7 @@ class SubjectToken:
     may_act: tuple[str, ...] | None = None
     vouched: Vouched | None = None
     confirmation: Confirmation | None = None
+    authorization_details: Details = ()
 
     @classmethod
     def of(cls, token: AccessToken) -> "SubjectToken":
@@ -55,6 +57,7 @@ class SubjectToken:
             lineage=token.lineage,
             may_act=issued.may_act,
             confirmation=issued.confirmation,
+            authorization_details=issued.authorization_details,
         )
 
     @property

@@ -7,6 +7,7 @@ DomainError
 ├── PublicClientRefused      the grant needs a confidential client
 ├── ScopeUnknown             a name outside the catalogue
 ├── ScopeNotGranted          nothing is left after the narrowing
+├── DetailsNotGranted        authorization details beyond what was granted, or of no type of its own
 ├── AudienceMissing          a permission needs an audience the token lacks
 ├── AudienceNotAllowed       the target is not on the client's list
 ├── OwnerNotActive           the client's owner is missing or deactivated
@@ -45,6 +46,10 @@ class ScopeUnknown(DomainError):
 
 class ScopeNotGranted(DomainError):
     """No requested scope is left after the narrowing."""
+
+
+class DetailsNotGranted(DomainError):
+    """Authorization details go beyond what was granted (RFC 9396, Section 6)."""
 
 
 class AudienceMissing(DomainError):

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain.authorization_details import Details
 from domain.confirmation import Confirmation
 from domain.errors import AudienceMissing, AudienceNotAllowed, ScopeNotGranted
 from domain.permissions import EVERYTHING_HELD, Catalogue, Tier
@@ -20,7 +21,8 @@ class IssueRequest:
 
     `scope` is None where the request named none. `audience` is what `audience` and `resource`
     named together. `token_id` becomes the `jti`; `session_id` reads `sess_<hex>`. The requester
-    proved to hold the key of `confirmation`.
+    proved to hold the key of `confirmation`. `authorization_details` (RFC 9396) is None where the
+    request named none.
     """
 
     token_id: UUID
@@ -31,6 +33,7 @@ class IssueRequest:
     credential_id: str
     origin: Origin
     confirmation: Confirmation | None = None
+    authorization_details: Details | None = None
 
 
 @dataclass(frozen=True, slots=True)

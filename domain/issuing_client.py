@@ -23,10 +23,11 @@ Last, in every grant: a client whose tokens are bound to a key has proved to hol
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
+from domain.authorization_details import Details, meant_for, narrowed, of_types
 from domain.client_configuration import (
     REFRESH_TOKEN,
     Audiences,
@@ -49,6 +50,7 @@ from domain.descent import Descent
 from domain.errors import (
     AudienceNotAllowed,
     CertificateMissing,
+    DetailsNotGranted,
     GrantTypeNotRegistered,
     OwnerNotActive,
     PersonNotActive,
@@ -90,7 +92,7 @@ class Authority:
     resource: tuple[str, ...]
     authenticated_at: datetime | None
     descent: Descent | None = None
-    authorization_details: tuple[dict[str, Any], ...] = ()
+    authorization_details: Details = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class _Decision:
     family_id: UUID | None = None
     descent: Descent | None = None
     exchange: Exchange | None = None
+    details: Details = ()
 
 
 class IssuingClient:
@@ -156,7 +159,7 @@ class IssuingClient:
         subject = self.owner if by_owner else self.client_id  # 9
         return self._token(
             request,
-            _Decision(narrowing, audience, subject, owner),
+            _Decision(narrowing, audience, subject, owner, details=self._own_details(request)),
             grant_type=grant_type,
             policy=policy,
             signing=signing,
@@ -249,6 +252,7 @@ class IssuingClient:
                 authority=authority,
                 family_id=family_id,
                 descent=authority.descent,
+                details=self._details(request, authority.authorization_details),
             ),
             grant_type=grant_type,
             policy=policy,
@@ -312,7 +316,13 @@ class IssuingClient:
         return self._token(
             request,
             _Decision(
-                narrowing, audience, subject.subject, person, descent=descent, exchange=exchange
+                narrowing,
+                audience,
+                subject.subject,
+                person,
+                descent=descent,
+                exchange=exchange,
+                details=self._details(request, subject.authorization_details),
             ),
             grant_type=grant_type,
             policy=policy,
@@ -382,6 +392,20 @@ class IssuingClient:
     def _require_registered(self, grant_type: str) -> None:
         if grant_type not in self.grant_types:
             raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
+
+    def _own_details(self, request: IssueRequest) -> Details:
+        """Return what a client asks for itself: any object of its types that fits their schema."""
+        wanted = request.authorization_details or ()
+        if of_types(wanted, self.authorization_details_types) != wanted:
+            raise DetailsNotGranted("the client may not use this type of authorization_details")
+        return wanted
+
+    def _details(self, request: IssueRequest, granted: Details) -> Details:
+        """Return what is left of `granted`, or of the part that is requested: of the client's types
+        as of now, and of concern to the targets that are requested.
+        """
+        left = of_types(granted, self.authorization_details_types)
+        return meant_for(narrowed(request.authorization_details, left), request.audience)
 
     def _require_bound(self, confirmation: Confirmation | None, policy: DeploymentPolicy) -> None:
         method = confirmation.method if confirmation else None
@@ -457,5 +481,5 @@ class IssuingClient:
             may_act=self.delegation.may_act,
             form=form,
             confirmation=request.confirmation if form == ACCESS_TOKEN else None,
-            authorization_details=authority.authorization_details if authority else (),
+            authorization_details=decided.details if form == ACCESS_TOKEN else (),
         )

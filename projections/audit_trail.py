@@ -73,6 +73,7 @@ OUTCOMES: Mapping[str, str] = {
     "client.refresh_policy_changed": SUCCESS,
     "client.delegation_changed": SUCCESS,
     "client.authentication_changed": SUCCESS,
+    "client.authorization_details_types_changed": SUCCESS,
     "client.disabled": SUCCESS,
     "client.enabled": SUCCESS,
     "client.used": SUCCESS,

@@ -85,6 +85,7 @@ def client() -> None:
 @click.option(
     "--impersonation", is_flag=True, help="It exchanges tokens without being named in act"
 )
+@click.option("--details-type", "details_types", multiple=True, help="Of authorization details")
 @click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
 @click.option("--jwks", type=click.Path(), help="Its public keys (private_key_jwt), - for stdin")
 @click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
@@ -111,6 +112,7 @@ def create(  # noqa: PLR0913  # one argument an option
     require_par: bool,
     may_act: tuple[str, ...],
     impersonation: bool,
+    details_types: tuple[str, ...],
     auth_method: str | None,
     jwks: str | None,
     jwks_uri: str | None,
@@ -139,6 +141,7 @@ def create(  # noqa: PLR0913  # one argument an option
         ),
         delegation=Delegation(may_act=may_act or None, impersonation=impersonation),
         authentication=_authentication(auth_method, jwks, jwks_uri),
+        authorization_details_types=details_types,
     )
 
     async def work(service: Service) -> ClientWithSecret:
@@ -252,6 +255,29 @@ def set_authentication(
     """Set by what a client proves who it is: one method, or its secret in any way if none."""
     wanted = _authentication(auth_method, jwks, jwks_uri)
     _change(client_id, clients.Changes(authentication=wanted), reason=reason, as_json=as_json)
+
+
+@client.command(
+    "set-details-types",
+    epilog=examples(
+        "grantledger client set-details-types shop payment_initiation",
+        "grantledger client set-details-types shop --none",
+    ),
+)
+@click.argument("client_id")
+@click.argument("types", metavar="[TYPE]...", nargs=-1)
+@click.option("--none", is_flag=True, help="Take all types away")
+@reason_option
+@json_option
+@data_dir_option
+def set_details_types(
+    *, client_id: str, types: tuple[str, ...], none: bool, reason: str, as_json: bool
+) -> None:
+    """Replace the types of authorization details that a client may use (RFC 9396)."""
+    if none == bool(types):
+        raise click.UsageError("name the types, or give --none")
+    changes = clients.Changes(authorization_details_types=types)
+    _change(client_id, changes, reason=reason, as_json=as_json)
 
 
 @client.command(
@@ -376,6 +402,7 @@ def _print(view: ClientView, *, as_json: bool) -> None:
             "default audience": view.audiences.default,
             "serves": view.audiences.serves,
             "authenticates by": _shown_authentication(view.authentication),
+            "details types": view.authorization_details_types,
             "delegation": view.delegation.model_dump(exclude_defaults=True),
             "tokens": view.tokens.model_dump(exclude_none=True),
             "secrets": [secret.model_dump(exclude_none=True) for secret in view.secrets],

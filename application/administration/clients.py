@@ -140,6 +140,7 @@ class Changes:
     refresh: RefreshPolicy | None = None
     delegation: Delegation | None = None
     authentication: Authentication | None = None
+    authorization_details_types: tuple[str, ...] | None = None
     enabled: bool | None = None
 
 
@@ -170,6 +171,7 @@ async def change(
             (changes.refresh, client.set_refresh_policy),
             (changes.delegation, client.set_delegation),
             (changes.authentication, client.set_authentication),
+            (changes.authorization_details_types, client.set_authorization_details_types),
         ):
             if value is not None:
                 replace(value, provenance=provenance)  # type: ignore[arg-type]  # each its own

@@ -27,6 +27,7 @@ from application.ledger.errors import Conflict
 from application.one_time_values import OneTimeValues
 from application.request_context import RequestContext
 from application.secret_keys import Peppers
+from domain.authorization_details import Details
 from domain.client import Client
 from domain.client_configuration import DEVICE_CODE
 from domain.device_authorization import Approval, DeviceAuthorization, DeviceState
@@ -70,6 +71,8 @@ async def request_device(
     requester: AuthenticatedClient,
     context: RequestContext,
     service: DeviceService,
+    *,
+    details: Details = (),
 ) -> DeviceCodes:
     """Begin a device authorization.
 
@@ -87,6 +90,7 @@ async def request_device(
         lifetime=LIFETIME,
         origin=context.origin,
         provenance=provenance,
+        authorization_details=details,
     )
     user_code = await _free_user_code(stream_id, context, service)
     await service.log.save(device)

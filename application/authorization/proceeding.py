@@ -4,7 +4,8 @@
 2 the person is logged in: in a live session, after the request where `prompt=login` says so, not
 longer ago than `max_age`, and is the one that `id_token_hint` names, 3 the client may be given
 something on that person's authority, 4 the person consented to it: at some time, or in answer to
-this very request where `prompt=consent` says so, 5 the code is recorded.
+this very request where `prompt=consent` says so or there are authorization details, 5 the code is
+recorded.
 
 With `prompt=none`, 2 and 4 are errors instead of pages.
 """
@@ -95,7 +96,9 @@ async def proceed(
         client.client_id, narrowing.granted
     )
     asked_now = pending.consented_in == session.session_id
-    if not remembered or ("consent" in request.prompt and not asked_now):
+    # What is to be paid, or read, is another thing each time: no consent of before covers it.
+    anew = "consent" in request.prompt or bool(request.authorization_details)
+    if not remembered or (anew and not asked_now):
         if "none" in request.prompt:
             raise ConsentRequired("the person has not consented to this")
         return ConsentNeeded(client, narrowing.granted)
@@ -179,6 +182,7 @@ async def _issue(
         authenticated_at=session.authenticated_at,
         methods=session.methods,
         confirmation=Confirmation(DPOP, request.dpop_jkt) if request.dpop_jkt else None,
+        authorization_details=request.authorization_details,
     )
     stream_id = service.ids.stream_id(provenance.occurred_at)
     await service.log.save(AuthorizationCode.issue(stream_id, terms, provenance=provenance))

@@ -11,13 +11,14 @@ Then everything else; a failure goes to the client by the browser:
 3 no request object, 4 `response_type` is code, 5 `response_mode` is query or form_post, 6 PKCE by
 S256, always, 7 the client is registered for the grant, 8 scopes exist, 9 targets are well-formed
 and allowed, 10 `prompt`, `max_age` and `nonce` make sense, 11 `dpop_jkt` is a thumbprint (RFC 9449,
-Section 10).
+Section 10), 12 `authorization_details` are of the client's types and fit them (RFC 9396).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from application.authorization_details import DetailTypes
 from application.errors import (
     InvalidRequest,
     InvalidScope,
@@ -29,6 +30,7 @@ from application.errors import (
     from_domain,
 )
 from application.ports import Directory
+from domain.authorization_details import Details
 from domain.client import Client
 from domain.client_configuration import AUDIENCE, AUTHORIZATION_CODE
 from domain.confirmation import is_thumbprint
@@ -68,6 +70,7 @@ class AuthorizationRequest:
     login_hint: str | None
     id_token_hint: str | None
     dpop_jkt: str | None = None
+    authorization_details: Details = ()
 
     def __repr__(self) -> str:
         return f"AuthorizationRequest({self.client_id})"
@@ -108,8 +111,9 @@ def checked(
     client: Client,
     redirect_uri: str,
     policy: DeploymentPolicy,
+    types: DetailTypes,
 ) -> AuthorizationRequest:
-    """Return the request once 3 to 11 hold. Raises an OAuthError, which goes to the client."""
+    """Return the request once 3 to 12 hold. Raises an OAuthError, which goes to the client."""
     if "request" in parameters:  # 3
         raise RequestNotSupported("request objects are not supported; push the request instead")
     if parameters.get("response_type") != "code":  # 4
@@ -132,6 +136,7 @@ def checked(
         login_hint=_opaque(parameters, "login_hint"),
         id_token_hint=parameters.get("id_token_hint"),
         dpop_jkt=_dpop_jkt(parameters),
+        authorization_details=_details(parameters, client, types),
     )
 
 
@@ -210,6 +215,12 @@ def _dpop_jkt(parameters: Mapping[str, str]) -> str | None:
     if value is not None and not is_thumbprint(value):  # 11
         raise InvalidRequest("dpop_jkt must be the base64url SHA-256 thumbprint of a key")
     return value
+
+
+def _details(parameters: Mapping[str, str], client: Client, types: DetailTypes) -> Details:
+    """12."""
+    wanted = parameters.get("authorization_details")
+    return types.read(wanted, allowed=client.authorization_details_types) or ()
 
 
 def _opaque(parameters: Mapping[str, str], name: str) -> str | None:

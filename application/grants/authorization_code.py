@@ -28,11 +28,19 @@ from application.errors import (
     UnusableGrant,
     from_domain,
 )
-from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
+from application.person_tokens import (
+    Behind,
+    PersonService,
+    Wishes,
+    answer,
+    authorized,
+    first_tokens,
+)
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from domain.authorization_code import AuthorizationCode, CodeState
+from domain.authorization_details import Details
 from domain.client_configuration import AUTHORIZATION_CODE
 from domain.consents import Consents
 from domain.errors import DomainError
@@ -57,6 +65,7 @@ class Parameters:
     verifier: str
     redirect_uri: str | None
     resource: tuple[str, ...]
+    authorization_details: Details | None = None
 
     def __repr__(self) -> str:
         return f"Parameters(redirect_uri={self.redirect_uri!r})"
@@ -104,11 +113,19 @@ async def _redeem(
         scope=issued.scope,
         resource=issued.resource,
         authenticated_at=issued.authenticated_at,
+        authorization_details=issued.authorization_details,
     )
+    wishes = Wishes(authorization_details=parameters.authorization_details)
     behind = Behind(issued.subject, issued.session_id)
     try:
         token, family = first_tokens(
-            requester, authority, behind, context, grant_type=GRANT_TYPE, service=service
+            requester,
+            authority,
+            behind,
+            context,
+            grant_type=GRANT_TYPE,
+            service=service,
+            wishes=wishes,
         )
         given = authorized(token, family)
         code.redeem(jti=given.jti, family_id=given.family_id, provenance=provenance)

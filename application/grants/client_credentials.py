@@ -13,6 +13,7 @@ from application.errors import from_domain
 from application.ports import Directory, EventLog, Ids, TokenMinter
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
+from domain.authorization_details import Details
 from domain.errors import DomainError
 from domain.issuance import DeploymentPolicy, IssueRequest
 
@@ -27,6 +28,7 @@ class Parameters:
 
     scope: tuple[str, ...] | None
     audience: tuple[str, ...]
+    authorization_details: Details | None = None
 
 
 class _Service(Protocol):
@@ -67,6 +69,7 @@ async def handle(
         credential_id=requester.credential_id,
         origin=context.origin,
         confirmation=context.confirmation,
+        authorization_details=parameters.authorization_details,
     )
     try:
         token = client.issue_token(

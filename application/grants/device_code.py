@@ -132,6 +132,7 @@ async def _redeem(
         scope=approved.scope,
         resource=device.requested.resource,
         authenticated_at=approved.authenticated_at,
+        authorization_details=device.requested.authorization_details,
     )
     behind = Behind(approved.subject, session.session_id)
     try:

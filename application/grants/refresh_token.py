@@ -22,6 +22,7 @@ from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from domain.access_token import AccessToken
+from domain.authorization_details import Details
 from domain.client_configuration import REFRESH_TOKEN
 from domain.errors import DomainError
 from domain.issuing_client import Authority
@@ -39,6 +40,7 @@ class Parameters:
     refresh_token: str
     scope: tuple[str, ...] | None
     resource: tuple[str, ...]
+    authorization_details: Details | None = None
 
     def __repr__(self) -> str:
         return f"Parameters(scope={self.scope!r})"
@@ -122,9 +124,10 @@ def _next_token(
         scope=started.scope,
         resource=started.audience,
         authenticated_at=started.authenticated_at,
+        authorization_details=started.authorization_details,
     )
     behind = Behind(started.subject, started.session_id)
-    wishes = Wishes(parameters.scope, parameters.resource)
+    wishes = Wishes(parameters.scope, parameters.resource, parameters.authorization_details)
     try:
         return client.issue_token_for_person(
             issue_request(requester, wishes, behind, context, service),

@@ -34,6 +34,7 @@ from application.subject_tokens import (
 from application.token_response import TokenResponse
 from application.trusted_issuers import Person, until_known
 from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
+from domain.authorization_details import Details
 from domain.client import Client
 from domain.client_configuration import TOKEN_EXCHANGE
 from domain.delegation import Exchange, SubjectToken
@@ -61,6 +62,7 @@ class Parameters:
     scope: tuple[str, ...] | None
     audience: tuple[str, ...]
     resource: tuple[str, ...] = ()
+    authorization_details: Details | None = None
 
     def __repr__(self) -> str:
         return f"Parameters(scope={self.scope!r}, audience={self.audience!r})"
@@ -186,6 +188,7 @@ def _decided(
         credential_id=requester.credential_id,
         origin=context.origin,
         confirmation=context.confirmation,
+        authorization_details=parameters.authorization_details,
     )
     try:
         return client.exchange_token(

@@ -136,6 +136,7 @@ def _client_events() -> list[Any]:
     client.set_authentication(
         Authentication(method="private_key_jwt", jwks=(key,)), provenance=PROVENANCE
     )
+    client.set_authorization_details_types((), provenance=PROVENANCE)
     client.disable(PROVENANCE)
     client.enable(PROVENANCE)
     sparse = _client(

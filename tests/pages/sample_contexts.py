@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from application.authorization_details import ShownDetail
+
 _WHEN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
@@ -12,7 +14,13 @@ def _scopes(text: str) -> list[dict[str, str]]:
 
 
 def _asking(text: str) -> dict[str, Any]:
-    return {"client_name": text, "client_id": text, "login": text, "scopes": _scopes(text)}
+    return {
+        "client_name": text,
+        "client_id": text,
+        "login": text,
+        "scopes": _scopes(text),
+        "details": [ShownDetail(text, ((text, text),))],
+    }
 
 
 def _account(text: str) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""JSON that others wrote, read so that it says one thing and can be kept.
+
+Names are unique (two readers could believe different ones), characters whole (RFC 8259, Section
+8.2: half of one can be written nowhere), numbers finite.
+"""
+
+import json
+from typing import Any, NoReturn
+
+
+def read_json(text: bytes) -> Any:
+    """Return what `text` says. Raises ValueError."""
+    try:
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        if b"\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
