@@ -41,6 +41,7 @@ from api.person_endpoints import (
     par_endpoint,
     userinfo_route,
 )
+from api.registration_endpoint import registration_routes
 from api.request_reading import client_address
 from api.token_endpoint import (
     INTROSPECTION_PATH,
@@ -82,6 +83,7 @@ def create_app(service: Service) -> Litestar:
             _mounted(REVOCATION_PATH, revocation_endpoint(service)),
             _mounted(PAR_PATH, par_endpoint(service)),
             _mounted(DEVICE_AUTHORIZATION_PATH, device_authorization_endpoint(service)),
+            *registration_routes(service),
             userinfo_route(service),
             *authorize_routes(frame),
             *login_routes(frame),

@@ -9,8 +9,10 @@ An update replaces what the client says about itself, as one unit:
 5 a client that a publisher vouched for is vouched for by the same one again: its holder could
 otherwise put addresses of its own under the publisher's name, 6 it is vetted like a registration,
 but within the scopes and grant types that the client has: what an administrator took away it cannot
-give itself, 7 it does not change between public and confidential. Bindings of its tokens that are
-on stay on. Deleting disables the client; its record stays.
+give itself (application.registration.replacing), 7 it does not change between public and
+confidential.
+
+Deleting disables the client; its record stays.
 """
 
 from collections.abc import Mapping
@@ -19,21 +21,18 @@ from typing import Any
 
 from application.administration.deciding import decide
 from application.errors import InvalidClientMetadata, InvalidRequest, InvalidSoftwareStatement
-from application.registration.metadata import Metadata
 from application.registration.registering import (
     Registered,
     RegistrationService,
     by,
     with_secret,
 )
+from application.registration.replacing import replace_metadata
 from application.registration.tokens import manages, unusable
 from application.registration.vetting import Application, vetted
 from application.request_context import RequestContext
 from application.secret_keys import PresentedSecret
 from domain.client import Client
-from domain.client_configuration import ClientConfiguration
-from domain.permissions import Catalogue
-from domain.provenance import Provenance
 
 # RFC 7592, Section 2.2: "The client MUST NOT include" these.
 _OURS = (
@@ -83,7 +82,7 @@ async def update(
         client.client_id, document, client.registration, client.scopes, client.grant_types
     )
     now = context.provenance.occurred_at
-    wanted, metadata = await vetted(application, limits, service=service, now=now)  # 6
+    wanted = await vetted(application, limits, service=service, now=now)  # 6
     if wanted.registration.publisher != client.registration.publisher:  # 5
         raise InvalidSoftwareStatement("a statement of the same publisher is needed again")
     if wanted.client_type is not client.client_type:  # 7
@@ -96,7 +95,7 @@ async def update(
     def apply(current: Client) -> None:
         if not current.enabled:
             raise unusable("the client is disabled")
-        _replace(current, wanted, metadata, service.catalogue, provenance)
+        replace_metadata(current, wanted, catalogue=service.catalogue, provenance=provenance)
         secrets.append(with_secret(current, service.peppers, provenance))
 
     stream_id = Client.stream(client_id)
@@ -142,45 +141,11 @@ def _require_update_of(
     presented = PresentedSecret(secret) if isinstance(secret, str) and secret.isascii() else None
     usable = client.usable_secrets(context.provenance.occurred_at)
     if presented is None or not any(
-        [
-            service.peppers.matches(presented, pepper_id=kept.pepper_id, verifier=kept.verifier)
-            for kept in usable
-        ]
+        service.peppers.matches(presented, pepper_id=kept.pepper_id, verifier=kept.verifier)
+        for kept in usable
     ):
         raise InvalidRequest("client_secret is not that of the client")
 
 
 def _redirects_of(client: Client) -> tuple[str, ...]:
     return (*client.redirects.redirect_uris, *client.redirects.post_logout_redirect_uris)
-
-
-def _replace(
-    client: Client,
-    wanted: ClientConfiguration,
-    metadata: Metadata,
-    catalogue: Catalogue,
-    provenance: Provenance,
-) -> None:
-    """Change the client to what is wanted; what only administrators set stays as it is."""
-    # Judged against the client of a moment ago: what was taken away meanwhile stays away.
-    scopes = [name for name in wanted.scopes if name in client.scopes]
-    grants = [name for name in wanted.grant_types if name in client.grant_types]
-    tokens = client.tokens.model_copy(
-        update={
-            "signing_algorithm": wanted.tokens.signing_algorithm
-            or (client.tokens.signing_algorithm if metadata.id_token_signed_response_alg else None),
-            "dpop_bound": client.tokens.dpop_bound or wanted.tokens.dpop_bound,
-            "certificate_bound": client.tokens.certificate_bound or wanted.tokens.certificate_bound,
-        }
-    )
-    pushed = "require_pushed_authorization_requests"
-    required = getattr(client.redirects, pushed) or getattr(wanted.redirects, pushed)
-    client.rename(wanted.name, provenance=provenance)
-    client.set_grant_types(grants, provenance=provenance)
-    client.set_scopes(scopes, catalogue=catalogue, provenance=provenance)
-    client.set_token_policy(tokens, provenance=provenance)
-    client.set_redirects(
-        wanted.redirects.model_copy(update={pushed: required}), provenance=provenance
-    )
-    client.set_authentication(wanted.authentication, provenance=provenance)
-    client.set_registration(wanted.registration, provenance=provenance)

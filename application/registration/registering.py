@@ -19,7 +19,12 @@ from application.ledger.errors import Conflict
 from application.ports import EventLog
 from application.registration.metadata import DEFAULT_GRANT_TYPES, SECRET_METHODS
 from application.registration.tokens import NewToken, initial_access, new_registration_token
-from application.registration.vetting import Application, VettingService, vetted
+from application.registration.vetting import (
+    Application,
+    RegistrationRules,
+    VettingService,
+    vetted,
+)
 from application.request_context import RequestContext
 from application.secret_keys import Peppers
 from domain.client import Client
@@ -48,13 +53,6 @@ class RegistrationService(VettingService, Protocol):
         """The scopes."""
 
 
-class TokenRequired(InvalidToken):
-    """Clients register with an initial access token alone."""
-
-    def __init__(self) -> None:
-        super().__init__("an initial access token is required", reason="no initial access token")
-
-
 @dataclass(frozen=True, slots=True)
 class Registered:
     """A client with what is told about it this once; `secret` is None where it has none."""
@@ -72,20 +70,24 @@ async def register(
 ) -> Registered:
     """Register a client as it describes itself in `document`; `token` is the initial one.
 
-    Raises NotFound where registration is closed, InvalidToken, TokenRequired, the errors of
+    Raises NotFound where registration is closed, InvalidToken, the errors of
     `vetted`, ConflictingState after lost races, LedgerUnavailable.
     """
-    mode = service.registration.mode
-    if mode == "closed":  # 1
-        raise NotFound("clients do not register themselves here")
-    if token is None and mode != "open":
-        raise TokenRequired
+    require_possible(token, service.registration)  # 1
     for _ in range(ATTEMPTS):
         try:
             return await _register(document, token, context, service)
         except Conflict:
             continue
     raise ConflictingState("the initial access token is being used by others; try again")
+
+
+def require_possible(token: str | None, rules: RegistrationRules) -> None:
+    """1. Raise NotFound where registration is closed, InvalidToken where it takes a token."""
+    if rules.mode == "closed":
+        raise NotFound("clients do not register themselves here")
+    if token is None and rules.mode != "open":
+        raise InvalidToken("an initial access token is required", reason="no token")
 
 
 async def _register(
@@ -108,7 +110,7 @@ async def _register(
         scopes=limits.scopes,
         grant_types=DEFAULT_GRANT_TYPES,
     )
-    configuration, _ = await vetted(application, limits, service=service, now=now)  # 3
+    configuration = await vetted(application, limits, service=service, now=now)  # 3
     return await _record(configuration, leave, context.provenance, service)  # 4
 
 

@@ -17,7 +17,7 @@ from application.administration.clients import (
     require_usable,
 )
 from application.errors import InvalidClientMetadata, InvalidRequest
-from application.registration.metadata import Metadata, configured, read_metadata
+from application.registration.metadata import configured, read_metadata
 from application.registration.policy import Hook, Limits, hooked
 from application.registration.software_statement import SoftwareStatements
 from domain.client_configuration import ClientConfiguration, Registration
@@ -58,7 +58,7 @@ class Application:
 
 async def vetted(
     application: Application, limits: Limits, *, service: VettingService, now: datetime
-) -> tuple[ClientConfiguration, Metadata]:
+) -> ClientConfiguration:
     """Return the configuration to record.
 
     Raises InvalidClientMetadata, InvalidRedirectUri, InvalidSoftwareStatement,
@@ -66,9 +66,8 @@ async def vetted(
     """
     rules = service.registration
     document, publisher = await rules.statements.applied(application.document, now)  # 1
-    metadata = read_metadata(document)  # 2
-    configuration = configured(
-        metadata,
+    configuration = configured(  # 2
+        read_metadata(document),
         application.client_id,
         scopes=application.scopes,
         grant_types=application.grant_types,
@@ -82,4 +81,4 @@ async def vetted(
         require_method(configuration.client_type, configuration.authentication, service)
     except InvalidRequest as error:
         raise InvalidClientMetadata(error.description) from None
-    return configuration, metadata
+    return configuration
