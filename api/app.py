@@ -33,6 +33,7 @@ from api.oauth_endpoint import OAuthEndpoint
 from api.oauth_errors import error_body, error_headers
 from api.openapi_errors import describe_errors
 from api.openapi_paths import add_oauth_paths
+from api.openapi_registration import add_registration_paths
 from api.pages.rendering import Pages, static_routes
 from api.person_endpoints import (
     DEVICE_AUTHORIZATION_PATH,
@@ -110,6 +111,7 @@ def create_app(service: Service) -> Litestar:
         on_app_init=[_quiet],
     )
     add_oauth_paths(app)
+    add_registration_paths(app)
     describe_errors(app)
     return app
 

@@ -48,7 +48,7 @@ async def managed(client_id: str, token: str | None, service: RegistrationServic
     """Return the client as of now once 1 to 3 hold. Raises InvalidToken, LedgerUnavailable."""
     if token is None:  # 1
         raise unusable("no registration access token")
-    found = await service.log.load(Client.stream(client_id))
+    found = await service.log.load(Client.stream(client_id)) if client_id.isascii() else None
     client = found if isinstance(found, Client) else None
     if not manages(token, client, service.peppers) or client is None:  # 2
         raise unusable("not the registration access token of the client")
