@@ -76,7 +76,8 @@ def registration_routes(service: Service) -> list[HTTPRouteHandler]:
     async def preflight() -> Answer:
         return Response(None, status_code=204, headers=_PREFLIGHT)
 
-    return [register, show, update, remove, preflight]
+    # First, for a path that is registered without it gets an answer of the framework's own.
+    return [preflight, register, show, update, remove]
 
 
 class _Call:
