@@ -90,13 +90,14 @@ async def test_a_key_in_place_of_a_secret_and_back(
 
 async def test_bindings_stay_on(service: RegisteringService, client: Registered) -> None:
     """What binds tokens and requests is turned on by an update, and never off."""
-    on = {
+    on: dict[str, Any] = {
         "dpop_bound_access_tokens": True,
         "tls_client_certificate_bound_access_tokens": True,
         "require_pushed_authorization_requests": True,
     }
     await service.update(client, **on)
-    await service.update(client, **dict.fromkeys(on, False))
+    off: dict[str, Any] = dict.fromkeys(on, False)
+    await service.update(client, **off)
     now = service.now(client)
 
     assert now.tokens.dpop_bound
@@ -261,7 +262,8 @@ async def test_a_retired_pepper_voids_the_token(
 ) -> None:
     """Without the pepper of its verifier a token proves nothing."""
     other = replace(service, peppers=type(service.peppers)([service.peppers.current]))
-    assert await managing.managed(client.client.client_id, client.token, other)
+    found = await managing.managed(client.client.client_id, client.token, other)
+    assert found.client_id == client.client.client_id
     current = service.now(client)
     assert current.registration_token is not None
     kept = replace(current.registration_token, pepper_id="gone")

@@ -54,7 +54,7 @@ async def test_a_web_client(service: RegisteringService) -> None:
 
 async def test_everything_a_client_can_say(service: RegisteringService) -> None:
     """All metadata that is understood is registered, recorded and told back."""
-    said = {
+    said: dict[str, Any] = {
         "client_name": "Bäckerei",
         "redirect_uris": [CALLBACK, "http://127.0.0.1/cb"],
         "post_logout_redirect_uris": ["https://client.example/bye"],
