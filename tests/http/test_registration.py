@@ -64,7 +64,7 @@ def invited(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield _started(stack, postgres, tmp_path_factory.mktemp("invited"), settings)
 
 
-def _started(stack: ExitStack, postgres: Postgres, folder: Path, settings: dict[str, str]) -> Live:
+def _started(stack: ExitStack, postgres: Postgres, folder: Path, settings: dict[str, Any]) -> Live:
     url = stack.enter_context(postgres.database())
     service = stack.enter_context(
         running_service(folder, "--workers", "2", DATABASE_URL=url, **settings)
