@@ -5,6 +5,9 @@ Bindings of its tokens, and the duty to push requests, stay on once they are on.
 administrators set (owner, audiences, lifetimes, delegation) stays as it is.
 """
 
+from pydantic import ValidationError
+
+from application.errors import InvalidClientMetadata
 from domain.client import Client
 from domain.client_configuration import ClientConfiguration, Redirects, TokenPolicy
 from domain.permissions import Catalogue
@@ -14,7 +17,9 @@ from domain.provenance import Provenance
 def replace_metadata(
     client: Client, wanted: ClientConfiguration, *, catalogue: Catalogue, provenance: Provenance
 ) -> None:
-    """Change `client` to what is wanted. Raises a DomainError."""
+    """Change `client` to what is wanted. Raises a DomainError,
+    InvalidClientMetadata.
+    """
     scopes = [name for name in wanted.scopes if name in client.scopes]
     grants = [name for name in wanted.grant_types if name in client.grant_types]
     client.rename(wanted.name, provenance=provenance)
@@ -28,13 +33,16 @@ def replace_metadata(
 
 def _tokens(client: Client, wanted: ClientConfiguration) -> TokenPolicy:
     present, asked = client.tokens, wanted.tokens
-    return present.model_copy(
-        update={
-            "signing_algorithm": asked.signing_algorithm or present.signing_algorithm,
-            "dpop_bound": present.dpop_bound or asked.dpop_bound,
-            "certificate_bound": present.certificate_bound or asked.certificate_bound,
-        }
-    )
+    facts = {
+        **present.model_dump(),
+        "signing_algorithm": asked.signing_algorithm or present.signing_algorithm,
+        "dpop_bound": present.dpop_bound or asked.dpop_bound,
+        "certificate_bound": present.certificate_bound or asked.certificate_bound,
+    }
+    try:
+        return TokenPolicy.model_validate(facts)
+    except ValidationError:
+        raise InvalidClientMetadata("a binding of tokens cannot replace another") from None
 
 
 def _redirects(client: Client, wanted: ClientConfiguration) -> Redirects:

@@ -88,20 +88,32 @@ async def test_a_key_in_place_of_a_secret_and_back(
     assert service.now(client).authentication.method == "private_key_jwt"
 
 
-async def test_bindings_stay_on(service: RegisteringService, client: Registered) -> None:
-    """What binds tokens and requests is turned on by an update, and never off."""
-    on: dict[str, Any] = {
-        "dpop_bound_access_tokens": True,
-        "tls_client_certificate_bound_access_tokens": True,
-        "require_pushed_authorization_requests": True,
-    }
-    await service.update(client, **on)
+DPOP, CERTIFICATE, PUSHED = (
+    "dpop_bound_access_tokens",
+    "tls_client_certificate_bound_access_tokens",
+    "require_pushed_authorization_requests",
+)
+
+
+@pytest.mark.parametrize("binding", [DPOP, CERTIFICATE])
+async def test_bindings_stay_on(
+    service: RegisteringService, client: Registered, binding: str
+) -> None:
+    """What binds tokens and requests is turned on by an update, never off, nor replaced."""
+    on: dict[str, Any] = {binding: True, PUSHED: True}
     off: dict[str, Any] = dict.fromkeys(on, False)
+    other: dict[str, Any] = {DPOP: binding != DPOP, CERTIFICATE: binding != CERTIFICATE}
+    await service.update(client, **on)
     await service.update(client, **off)
+    with pytest.raises(OAuthError) as refusal:
+        await service.update(client, **other)
     now = service.now(client)
 
-    assert now.tokens.dpop_bound
-    assert now.tokens.certificate_bound
+    assert refusal.value.code == "invalid_client_metadata"
+    assert (now.tokens.dpop_bound, now.tokens.certificate_bound) == (
+        binding == DPOP,
+        binding == CERTIFICATE,
+    )
     assert now.redirects.require_pushed_authorization_requests
 
 
