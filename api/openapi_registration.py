@@ -19,7 +19,7 @@ from api.registration_endpoint import REGISTRATION_PATH
 from application.registration.metadata import METHODS
 
 _TAG = "Registration"
-_STATUSES = ("400", "401", "413", "500", "503")
+_STATUSES = ("400", "401", "404", "413", "500", "503")
 _PATH = f"{REGISTRATION_PATH}/{{client_id}}"
 
 
@@ -91,7 +91,7 @@ def add_registration_paths(app: Litestar) -> None:
             "Register a client (RFC 7591), where the deployment lets clients do so",
             done="201",
             body=True,
-            more=("404", "409"),
+            more=("409",),
         )
     )
     named = Parameter(

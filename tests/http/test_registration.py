@@ -354,6 +354,35 @@ def test_by_invitation(invited: Live) -> None:
         assert answered.status_code == 400
 
 
+def test_an_invitation_ends(invited: Live) -> None:
+    """After its lifetime a token registers nobody, however many uses are left."""
+    token = invited.http.post(
+        "/admin/registration-tokens",
+        headers=invited.bearer(),
+        json={"max_uses": 1000, "lifetime": 1},
+    ).json()["initial_access_token"]
+
+    def ended() -> bool:
+        answered = invited.http.post(REGISTER, json=WEB, headers=bearer(token))
+        return answered.status_code == 401
+
+    eventually(ended)
+    told = invited.http.post(REGISTER, json=WEB, headers=bearer(token)).json()
+
+    assert told["error"] == "invalid_token"
+    assert "expired, revoked, used up" in told["error_description"]
+
+
+def test_the_document_describes_it(live: Live) -> None:
+    """Registration and its management are in the OpenAPI document, with their errors."""
+    paths = live.http.get("/schema/openapi.json").json()["paths"]
+    managed = paths["/oauth/register/{client_id}"]
+
+    assert {"201", "400", "401", "404", "413"} <= paths[REGISTER]["post"]["responses"].keys()
+    assert {"get", "put", "delete"} <= managed.keys()
+    assert "204" in managed["delete"]["responses"]
+
+
 def test_the_last_use_is_one_on_all_workers(invited: Live) -> None:
     """Of many registrations with one token, one after the other at any worker, one succeeds."""
     token = invited.http.post(

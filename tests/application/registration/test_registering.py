@@ -463,6 +463,17 @@ async def test_a_hook_may_refuse(service: RegisteringService) -> None:
     assert service.log.events == []
 
 
+async def test_only_by_what_the_deployment_takes(service: RegisteringService) -> None:
+    """A profile without secrets and public clients registers none, not by default either."""
+    service.auth_methods = frozenset({"private_key_jwt"})
+    for members in ({}, {"token_endpoint_auth_method": "none"}):
+        with pytest.raises(InvalidClientMetadata, match="takes private_key_jwt"):
+            await service.register(None, **members)
+    registered = await service.register(token_endpoint_auth_method="private_key_jwt", jwks=KEYS)
+
+    assert registered.client.authentication.method == "private_key_jwt"
+
+
 async def test_administrators_do_not_pretend(service: RegisteringService) -> None:
     """How a client came to be registered is not for an administrator to say."""
     facts: dict[str, Any] = {"client_id": "a", "registration": Registration(source="dynamic")}

@@ -1,12 +1,14 @@
 """Software statements: what a trusted publisher signed counts more than what a client says."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from application.errors import IssuerAway, OAuthError
 from application.registration.software_statement import Publisher
+from application.settings import SettingsError, load_settings
 from tests.application.foreign_issuer import MADE_AT, ForeignIssuer, foreign_issuer
 from tests.application.people.upstream_provider import SigningKey
 from tests.application.registration.scene import CALLBACK, RegisteringService
@@ -154,3 +156,20 @@ def test_publishers_that_are_refused(terms: dict[str, Any]) -> None:
     """Keys in one place, no shared ones."""
     with pytest.raises(ValueError, match="validation error"):
         Publisher(issuer="https://p.example", **terms)
+
+
+def test_the_file_of_the_settings(tmp_path: Path) -> None:
+    """A list of publishers; what is no such list is said with the name of the setting."""
+    path = tmp_path / "publishers.json"
+    path.write_text('[{"issuer": "https://p.example", "jwks_uri": "https://p.example/jwks"}]')
+    settings = load_settings(software_publishers_file=path)
+
+    assert [one.issuer for one in settings.software_publishers()] == ["https://p.example"]
+    assert load_settings().software_publishers() == ()
+    for content in ("{}", "[{}]", '[{"issuer": "https://p.example"}]', "x"):
+        path.write_text(content)
+        with pytest.raises(SettingsError, match="GRANTLEDGER_SOFTWARE_PUBLISHERS_FILE: "):
+            settings.software_publishers()
+    path.unlink()
+    with pytest.raises(SettingsError, match="GRANTLEDGER_SOFTWARE_PUBLISHERS_FILE: No such file"):
+        settings.software_publishers()
