@@ -55,10 +55,15 @@ def _words(value: object) -> object:
     return tuple(value.split(" ")) if isinstance(value, str) else value
 
 
+# RFC 7517, Section 4: members are texts and lists of them (`ext` of browsers is a switch). What
+# nests deeper could not be recorded.
+_KeyMember = str | StrictBool | list[str]
+
+
 class _KeySet(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    keys: tuple[dict[str, Any], ...] = Field(max_length=10)
+    keys: tuple[dict[str, _KeyMember], ...] = Field(max_length=10)
 
 
 class Metadata(BaseModel):
@@ -103,11 +108,11 @@ class Metadata(BaseModel):
 def read_metadata(document: Json) -> Metadata:
     """Return what a document says. Raises InvalidClientMetadata, InvalidRedirectUri."""
     given = {name: value for name, value in document.items() if value not in (None, "")}  # 1
-    _require_storable({name: given[name] for name in given.keys() & Metadata.model_fields.keys()})
     try:
         metadata = Metadata.model_validate(given)
     except ValidationError as error:
         raise _refusal(error) from None
+    _require_storable(metadata.model_dump())
     for key in metadata.jwks.keys if metadata.jwks else ():  # 2
         if _PRIVATE_MEMBERS & key.keys():
             raise InvalidClientMetadata("jwks: a private key must not leave its client")

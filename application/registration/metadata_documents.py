@@ -29,7 +29,7 @@ from application.administration.deciding import decide
 from application.errors import OAuthError, TemporarilyUnavailable, UnusableDocument
 from application.kept import Kept
 from application.ledger.errors import Conflict
-from application.outbound import Outbound, OutboundError
+from application.outbound import Outbound, OutboundError, OutboundFailed, OutboundRefused
 from application.ports import Directory
 from application.registration.metadata import DEFAULT_GRANT_TYPES, NONE
 from application.registration.policy import Limits
@@ -55,7 +55,7 @@ PAUSE = timedelta(seconds=5)
 KEPT = 1000
 """Documents in memory; one that was dropped is fetched again."""
 AT_ONCE = 16
-"""Requests to strangers at one time; the next one waits."""
+"""Requests to strangers at one time; beyond that they fail."""
 SYSTEM = "system"
 _GRANTS = (AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE)
 _METHODS = (NONE, PRIVATE_KEY_JWT)
@@ -99,10 +99,12 @@ class MetadataDocuments:
 
     def _fetching(self, url: str) -> Any:
         async def fetch(_: datetime) -> tuple[Document, timedelta | None]:
+            if self._turns.locked():
+                # Whoever names hosts that never answer must not make the others wait in line.
+                raise OutboundFailed(f"{host_of(url)}: too many documents are being fetched")
             async with self._turns:
                 content, fresh = await self._outbound.get_lasting_json(url, host=host_of(url))
-            canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-            return Document(content, sha256(canonical.encode()).hexdigest()), fresh
+            return Document(content, _digest_of(content, url)), fresh
 
         return fetch
 
@@ -137,6 +139,14 @@ class MetadataDocuments:
         if known is None:  # 2
             return newcomers
         return known.enabled or known.disabled_by == SYSTEM  # 3
+
+
+def _digest_of(content: Mapping[str, Any], url: str) -> str:
+    try:
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        raise OutboundRefused(f"{host_of(url)}: nested too deeply") from None
+    return sha256(canonical.encode()).hexdigest()
 
 
 def _digest(client: Client) -> str | None:

@@ -218,6 +218,12 @@ BAD_BODIES = (
     ("not UTF-8", {"content": b'{"client_name": "\xff"}'}, 400, "invalid_request"),
     ("too deep", {"content": b'{"a":' * 20_000 + b"1" + b"}" * 20_000}, 413, "invalid_request"),
     ("deep", {"content": b'{"a":' * 9_000 + b"1" + b"}" * 9_000}, 400, "invalid_request"),
+    (
+        "nested keys",
+        {"content": b'{"jwks":{"keys":[{"x":' + b"[" * 700 + b"]" * 700 + b"}]}}"},
+        400,
+        "invalid_client_metadata",
+    ),
     ("no number", {"content": b'{"a": NaN}'}, 400, "invalid_request"),
     ("long number", {"content": b'{"a": ' + b"9" * 5000 + b"}"}, 400, "invalid_request"),
     ("too long", {"content": b'{"a": "' + b"x" * 70_000 + b'"}'}, 413, "invalid_request"),

@@ -1,5 +1,6 @@
 """Clients known by their documents: fetched as from strangers, kept, and every refusal."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -292,6 +293,30 @@ async def test_answers_that_are_refused(
 
     assert sum(at.server.requests.values()) == 1
     assert at.service.log.events == []
+
+
+async def test_documents_that_nest(at: Scene) -> None:
+    """However deep, a refusal and no failure of ours."""
+    url = at.server.url()
+    for levels in range(100, 2400, 100):
+        body = b'{"client_id":"%s","a":%s}' % (url.encode(), b"[" * levels + b"]" * levels)
+        at.server.documents[PATH] = body
+        at.documents = asking()
+        with pytest.raises(UnusableDocument):
+            await at.admit(url)
+
+
+async def test_nobody_waits_behind_slow_hosts(at: Scene) -> None:
+    """Where too many are being fetched the next one fails at once; known clients go on."""
+    url = at.server.publish()
+    await at.admit(url)
+    at.documents = asking()
+    at.documents._turns = asyncio.Semaphore(0)
+    with pytest.raises(UnusableDocument) as refusal:
+        await at.admit(url)
+
+    assert "too many" in refusal.value.reason
+    assert not await at.admit(url, newcomers=False)
 
 
 async def test_private_addresses_are_not_asked(at: Scene) -> None:

@@ -133,6 +133,14 @@ async def test_a_machine(service: RegisteringService) -> None:
     assert registered.client.grant_types == ("client_credentials",)
 
 
+def deep(levels: int) -> Any:
+    """Return a list in a list in a list."""
+    found: Any = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
 REDIRECT, METADATA = "invalid_redirect_uri", "invalid_client_metadata"
 PRIVATE = {**KEY.published, "d": "AAAA"}
 REFUSED: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -246,6 +254,8 @@ REFUSED: tuple[tuple[str, dict[str, Any], str], ...] = (
         },
         METADATA,
     ),
+    ("key that nests", {"jwks": {"keys": [{**KEY.published, "x": deep(600)}]}}, METADATA),
+    ("key that is a number", {"jwks": {"keys": [{**KEY.published, "x": 7}]}}, METADATA),
     ("keys no key set", {"jwks": [KEY.published]}, METADATA),
     (
         "too many keys",
