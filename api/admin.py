@@ -10,6 +10,7 @@ from litestar import Router, get, patch, post, put
 from litestar.datastructures import CacheControlHeader
 
 from api.admin_issuers import issuer_routes
+from api.admin_registration import registration_token_routes
 from api.admin_requests import (
     AnyRequest,
     ClientChanges,
@@ -21,6 +22,7 @@ from api.admin_requests import (
     SecretRotation,
     UpstreamIdentity,
     administrative,
+    client_named,
 )
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
@@ -42,6 +44,7 @@ def admin_router(service: Service) -> Router:
             *_principals(service),
             *_people(service),
             *issuer_routes(service),
+            *registration_token_routes(service),
             *_keys(service),
         ],
         guards=[
@@ -73,7 +76,7 @@ def _clients(service: Service) -> list[Any]:
     @get("/clients/{client_id:str}", tags=["Clients"], summary="One client")
     async def show_client(client_id: str) -> ClientView:
         await service.directory.refresh()
-        client = service.directory.client(client_id)
+        client = service.directory.client(client_named(client_id))
         if client is None:
             raise NotFound(f"no such client: {client_id}")
         return ClientView.of(client)
@@ -84,7 +87,10 @@ def _clients(service: Service) -> list[Any]:
     ) -> ClientView:
         changes = clients.Changes(**{name: getattr(data, name) for name in data.model_fields_set})
         client = await clients.change(
-            client_id, changes, service=service, provenance=administrative(request, service, reason)
+            client_named(client_id),
+            changes,
+            service=service,
+            provenance=administrative(request, service, reason),
         )
         await service.directory.refresh()
         return ClientView.of(client)
@@ -98,7 +104,7 @@ def _clients(service: Service) -> list[Any]:
         request: AnyRequest, client_id: str, data: SecretRotation, reason: Reason = None
     ) -> ClientWithSecret:
         client, secret = await clients.rotate_secret(
-            client_id,
+            client_named(client_id),
             overlap=timedelta(seconds=data.overlap_seconds),
             service=service,
             provenance=administrative(request, service, reason),

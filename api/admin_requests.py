@@ -1,6 +1,7 @@
 """Bodies of administrative requests, and who stands behind them."""
 
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from litestar import Request
 from litestar.params import HeaderParameter
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from api.composition import Service
 from api.request_reading import trace_of
 from api.resource_server import caller_of
+from application.administration.initial_access import DEFAULT_LIFETIME, MAX_LIFETIME
 from domain.client_configuration import (
     SUBJECT,
     Audiences,
@@ -18,6 +20,7 @@ from domain.client_configuration import (
     RefreshPolicy,
     TokenPolicy,
 )
+from domain.initial_access import MAX_USES
 from domain.provenance import Provenance
 
 REASON_HEADER = "x-change-reason"
@@ -88,6 +91,15 @@ class IssuerName(Body):
     issuer: str = Field(max_length=500, examples=["https://id.example"])
 
 
+class NewRegistrationToken(Body):
+    """How many clients may be registered with a token, and for how long; `lifetime` in seconds."""
+
+    max_uses: int = Field(default=1, ge=1, le=MAX_USES)
+    lifetime: int = Field(
+        default=int(DEFAULT_LIFETIME.total_seconds()), ge=1, le=int(MAX_LIFETIME.total_seconds())
+    )
+
+
 class KeyRotation(Body):
     """Which key to rotate; `force` skips the wait until consumers know the next key."""
 
@@ -95,6 +107,13 @@ class KeyRotation(Body):
         default=None, description="The deployment's first if left out", examples=["ES256"]
     )
     force: bool = False
+
+
+def client_named(segment: str) -> str:
+    """Return the client_id of a segment of a path: one that is a URL comes encoded twice, for its
+    slashes would be those of the path once servers have decoded it.
+    """
+    return unquote(segment)
 
 
 def administrative(

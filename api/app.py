@@ -33,6 +33,7 @@ from api.oauth_endpoint import OAuthEndpoint
 from api.oauth_errors import error_body, error_headers
 from api.openapi_errors import describe_errors
 from api.openapi_paths import add_oauth_paths
+from api.openapi_registration import add_registration_paths
 from api.pages.rendering import Pages, static_routes
 from api.person_endpoints import (
     DEVICE_AUTHORIZATION_PATH,
@@ -41,6 +42,7 @@ from api.person_endpoints import (
     par_endpoint,
     userinfo_route,
 )
+from api.registration_endpoint import registration_routes
 from api.request_reading import client_address
 from api.token_endpoint import (
     INTROSPECTION_PATH,
@@ -82,6 +84,7 @@ def create_app(service: Service) -> Litestar:
             _mounted(REVOCATION_PATH, revocation_endpoint(service)),
             _mounted(PAR_PATH, par_endpoint(service)),
             _mounted(DEVICE_AUTHORIZATION_PATH, device_authorization_endpoint(service)),
+            *registration_routes(service),
             userinfo_route(service),
             *authorize_routes(frame),
             *login_routes(frame),
@@ -108,6 +111,7 @@ def create_app(service: Service) -> Litestar:
         on_app_init=[_quiet],
     )
     add_oauth_paths(app)
+    add_registration_paths(app)
     describe_errors(app)
     return app
 

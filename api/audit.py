@@ -8,6 +8,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.admin_requests import client_named
 from api.composition import Service
 from application.errors import NotFound
 from projections import audit_trail, client_last_used
@@ -83,7 +84,7 @@ def audit_router(service: Service) -> Router:
         summary="When a client, its credentials and its scopes were last used, and how often",
     )
     async def last_used(client_id: Annotated[str, _NAME]) -> list[LastUsed]:
-        return await service.read_models.fetch(client_last_used.of_client(client_id))
+        return await service.read_models.fetch(client_last_used.of_client(client_named(client_id)))
 
     handlers: list[Any] = [token_history, lineage, events, last_used]
     return Router(

@@ -9,6 +9,7 @@ from typing import Any
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
+from api.client_admission import admit_client
 from api.visit import (
     AnyRequest,
     AnyResponse,
@@ -41,6 +42,7 @@ from application.authorization.request import (
 )
 from application.errors import AccessDenied, InvalidRequest, OAuthError
 from domain.client import Client
+from domain.metadata_url import host_of
 from domain.session import Session
 
 AUTHORIZE_PATH = "/oauth/authorize"
@@ -111,11 +113,11 @@ async def _go_on(visit: Visit) -> AnyResponse:
 async def _pending_of(visit: Visit) -> Authorizing:
     service, started_at = visit.service, visit.context.provenance.occurred_at
     parameters = visit.form.single()
+    client_id = parameters.get("client_id", "")
+    await admit_client(client_id, visit.context, service, newcomers=True)
     request_uri = parameters.get("request_uri")
     if request_uri is not None:
-        request = await pushed_request(
-            request_uri, parameters.get("client_id", ""), visit.context, service
-        )
+        request = await pushed_request(request_uri, client_id, visit.context, service)
         visit.client_id = standing_client(request, service.directory).client_id
         return Authorizing(request, started_at)
     client, redirect_uri = client_and_redirect_uri(parameters, service.directory)
@@ -176,12 +178,19 @@ async def _ask(
         form_action=where_forms_end(pending),
         client_name=step.client.name or step.client.client_id,
         client_id=step.client.client_id,
+        published_at=_published_at(step.client),
+        self_registered=step.client.registration.source == "dynamic",
         login=logins[0] if logins else session.subject,
         redirect_host=shown_host(pending.request.redirect_uri),
         scopes=described(step.scope, visit.service.catalogue),
         details=visit.service.details.shown(pending.request.authorization_details),
         request=visit.sealed(pending),
     )
+
+
+def _published_at(client: Client) -> str:
+    by_document = client.registration.source == "metadata_document"
+    return host_of(client.client_id) if by_document else ""
 
 
 async def _consent(visit: Visit) -> AnyResponse:

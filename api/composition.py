@@ -13,6 +13,11 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from api.read_models import ReadModels
+from api.registration_parts import (
+    disable_unused_clients,
+    metadata_documents,
+    registration_rules,
+)
 from api.resource_server import ResourceServer
 from application.authorization.device import DevicePace
 from application.client_assertions import ClientAssertions
@@ -55,6 +60,7 @@ DENIAL_SECONDS = 1.0
 KEYS_SECONDS = 30.0
 PARTITIONS_SECONDS = 3600.0
 SWEEP_SECONDS = 300.0
+UNUSED_SECONDS = 3600.0
 PENDING_SECONDS = 1800
 """How long a login or consent page may stay open."""
 
@@ -111,6 +117,9 @@ class Service:
             origin="{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer_url)),
         )
         outbound = Outbound(private_hosts=settings.outbound_private_hosts)
+        of_clients = Outbound(private_hosts=settings.client_private_hosts, of_strangers=True)
+        self.registration = registration_rules(settings, self.catalogue, outbound)
+        self.documents = metadata_documents(settings)
         self.trusted = TrustedIssuers(self.directory, outbound, issuer=settings.issuer_url)
         self.assertions = ClientAssertions(
             self.directory,
@@ -119,6 +128,7 @@ class Service:
             audiences=settings.client_assertion_audiences,
             algorithms=settings.verification_algorithms,
             one_audience=settings.profile == FAPI2,
+            of_strangers=of_clients,
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
         process = f"{socket.gethostname()}:{os.getpid()}"
@@ -145,6 +155,7 @@ class Service:
                 ("usage", _every(FLUSH_SECONDS, self.usage.flush)),
                 ("keys", self._follow_keys()),
                 ("sweep", _every(SWEEP_SECONDS, self._sweep)),
+                ("unused clients", _every(UNUSED_SECONDS, lambda: disable_unused_clients(self))),
                 ("partitions", _every(PARTITIONS_SECONDS, self._ensure_partitions)),
             )
         ]

@@ -133,6 +133,26 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "Push the request again; a request_uri is good for one use within 90 seconds.",
     ),
     (
+        "invalid_redirect_uri",
+        "A redirect URI is malformed, lacking, or of a kind that may not be registered here.",
+        "Use https, or another kind that the operator allows to clients that register themselves.",
+    ),
+    (
+        "invalid_client_metadata",
+        "What the client says about itself is malformed, contradicts itself, or is not allowed.",
+        "The description names the member. A metadata document must be there for everybody.",
+    ),
+    (
+        "invalid_software_statement",
+        "The software statement is malformed, expired or not signed by its publisher.",
+        "Ask the publisher of the software for a new one.",
+    ),
+    (
+        "unapproved_software_statement",
+        "The publisher of the software is not one that this service trusts.",
+        "Register without the statement, or ask the operator to trust the publisher.",
+    ),
+    (
         "invalid_token",
         "The access token is expired, revoked, malformed or meant for somebody else.",
         "Get a new token, for this service as its audience.",

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from litestar.types import Receive, Scope, Send
 
+from api.client_admission import admit_client
 from api.client_credentials_header import presented_credentials
 from api.composition import Service
 from api.forms import Form, parse_form, read_body, require_form_type
@@ -44,6 +45,8 @@ UNREGISTERED = "?"
 
 JSON = b"application/json"
 _log = logging.getLogger(__name__)
+_BEGINNINGS = frozenset({"par", "device_authorization"})
+"""Where a client that only its document knows may appear for the first time."""
 _NO_STORE = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -146,6 +149,9 @@ class OAuthEndpoint:
         if presented is not None:
             known = service.directory.client(presented.client_id) is not None
             refused.client_id = presented.client_id if known else UNREGISTERED
+            await admit_client(
+                presented.client_id, context, service, newcomers=self._name in _BEGINNINGS
+            )
         now = context.provenance.occurred_at
         if presented is not None and presented.assertion is not None:  # 3
             caller = await service.assertions.authenticate(presented, presented.assertion, now)

@@ -10,9 +10,11 @@ from api.authorize_pages import AUTHORIZE_PATH
 from api.composition import PROTECTED_RESOURCE_PATH, Service
 from api.logout_pages import LOGOUT_PATH
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH, USERINFO_PATH
+from api.registration_endpoint import REGISTRATION_PATH
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.authorization.request import PROMPTS, RESPONSE_MODES
 from application.grants.token_exchange import ID_JAG_TYPE
+from application.settings import Settings
 from domain.client_configuration import GRANT_TYPES
 from domain.permissions import OPENID
 
@@ -64,6 +66,7 @@ def metadata(service: Service) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}{REVOCATION_PATH}",
         "revocation_endpoint_auth_methods_supported": public_too,
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        **_registration(settings),
         "jwks_uri": f"{issuer}{JWKS_PATH}",
         "userinfo_endpoint": f"{issuer}{USERINFO_PATH}",
         "end_session_endpoint": f"{issuer}{LOGOUT_PATH}",
@@ -101,6 +104,18 @@ def resource_metadata(service: Service) -> dict[str, Any]:
         "dpop_signing_alg_values_supported": list(service.settings.verification_algorithms),
         "resource_documentation": f"{issuer}/schema/openapi.json",
     }
+
+
+def _registration(settings: Settings) -> dict[str, Any]:
+    """Return how clients become known of themselves (RFC 7591, Section 3; draft-ietf-oauth-
+    client-id-metadata-document).
+    """
+    members: dict[str, Any] = {}
+    if settings.registration != "closed":
+        members["registration_endpoint"] = f"{settings.issuer_url}{REGISTRATION_PATH}"
+    if settings.client_id_metadata_documents:
+        members["client_id_metadata_document_supported"] = True
+    return members
 
 
 def key_set(service: Service) -> dict[str, Any]:

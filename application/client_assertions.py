@@ -35,7 +35,9 @@ _PRINTABLE = re.compile(r"[\x21-\x7E]{1,200}")
 
 
 class ClientAssertions:
-    """Authenticates clients by assertions; keys at a `jwks_uri` are fetched and kept."""
+    """Authenticates clients by assertions; keys at a `jwks_uri` are fetched and kept, those of
+    clients that registered themselves by `of_strangers`.
+    """
 
     def __init__(
         self,
@@ -46,10 +48,12 @@ class ClientAssertions:
         audiences: tuple[str, ...],
         algorithms: Sequence[str] = SIGNING_ALGORITHMS,
         one_audience: bool = False,
+        of_strangers: Outbound | None = None,
     ) -> None:
         """`one_audience` takes `aud` as a string only (FAPI 2.0, Section 5.3.2.1)."""
         self._directory = directory
         self._outbound = outbound
+        self._of_strangers = of_strangers or Outbound(of_strangers=True)
         self._used = used
         self._audiences = audiences
         self._algorithms = algorithms
@@ -94,7 +98,9 @@ class ClientAssertions:
         uri, published = self._published.get(client.client_id, ("", None))
         if published is None or uri != authentication.jwks_uri:
             uri = authentication.jwks_uri
-            published = PublishedKeys(self._outbound, jwks_uri=uri)
+            known = client.registration.source == "administrator"
+            outbound = self._outbound if known else self._of_strangers
+            published = PublishedKeys(outbound, jwks_uri=uri)
             self._published[client.client_id] = (uri, published)
         kid = assertion.header.get("kid")
         try:

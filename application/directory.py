@@ -23,6 +23,7 @@ from application.ledger.pg_binary import int8, read_int
 from application.ledger.wire import Statement
 from application.ports import REFRESH_SECONDS
 from domain.client import Client
+from domain.initial_access import InitialAccess
 from domain.principal import Principal
 from domain.recorded import Administered
 from domain.signing_key import SigningKey
@@ -53,6 +54,7 @@ class LogDirectory:
         self._principals: dict[str, Principal] = {}
         self._issuers: dict[str, TrustedIssuer] = {}
         self._keys: dict[str, SigningKey] = {}
+        self._initial_accesses: dict[str, InitialAccess] = {}
         self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._read_at = float("-inf")
@@ -95,6 +97,10 @@ class LogDirectory:
     def principals(self) -> Iterable[Principal]:
         """Return every principal, deactivated ones too, by subject."""
         return [self._principals[name] for name in sorted(self._principals)]
+
+    def initial_accesses(self) -> Iterable[InitialAccess]:
+        """Return every leave to register clients, ended ones too, oldest first."""
+        return list(self._initial_accesses.values())
 
     def keys(self) -> Iterable[SigningKey]:
         """Return every signing key that is known, retired ones too, oldest first."""
@@ -140,8 +146,17 @@ class LogDirectory:
             self._principals[entry.subject] = entry
         elif isinstance(entry, TrustedIssuer):
             self._issuers[entry.issuer] = entry
+        elif isinstance(entry, InitialAccess):
+            self._initial_accesses[entry.access_id] = entry
         elif isinstance(entry, SigningKey):
             self._keys[entry.kid] = entry
+
+    async def seen_by_all(self) -> None:
+        """Return once every replica has read what is recorded by now: whoever was just registered
+        may meet any of them with its next request. Raises LedgerUnavailable.
+        """
+        await self.refresh()
+        await asyncio.sleep(2 * REFRESH_SECONDS)
 
     async def _tail(self) -> None:
         while True:

@@ -27,6 +27,11 @@ OAuthError
 ├── ConsentRequired           400  prompt=none, and consent is lacking (OpenID Connect Core)
 ├── RequestNotSupported       400  request objects are not supported (OpenID Connect Core)
 ├── InvalidRequestUri         400  the pushed request is unknown, used or expired (RFC 9101)
+├── InvalidRedirectUri        400  a redirect URI cannot be registered (RFC 7591, Section 3.2.2)
+├── InvalidClientMetadata     400  client metadata cannot be registered (RFC 7591)
+│   └── UnusableDocument      400  a client's metadata document; one text for every cause
+├── InvalidSoftwareStatement  400  a software statement proves nothing (RFC 7591)
+├── UnapprovedSoftwareStatement 400 nobody whom we trust signed the statement (RFC 7591)
 ├── InvalidToken              401  a protected endpoint refuses the access token (RFC 6750)
 ├── LoginTooOld               401  the person has to log in anew (RFC 9470)
 ├── InsufficientScope         403  the access token lacks the endpoint's scope (RFC 6750)
@@ -235,6 +240,42 @@ class InvalidRequestUri(OAuthError):
     """The pushed request is unknown, used, expired or another client's."""
 
     code = "invalid_request_uri"
+
+
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI cannot be registered (RFC 7591, Section 3.2.2)."""
+
+    code = "invalid_redirect_uri"
+
+
+class InvalidClientMetadata(OAuthError):
+    """What a client says about itself cannot be registered (RFC 7591, Section 3.2.2)."""
+
+    code = "invalid_client_metadata"
+
+
+class UnusableDocument(InvalidClientMetadata):
+    """A client's metadata document is refused; one text for every cause: whoever names a URL must
+    not learn from us what lies behind it.
+    """
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            "the metadata document of the client cannot be fetched or is not usable here",
+            reason=reason,
+        )
+
+
+class InvalidSoftwareStatement(OAuthError):
+    """A software statement proves nothing (RFC 7591, Section 3.2.2)."""
+
+    code = "invalid_software_statement"
+
+
+class UnapprovedSoftwareStatement(OAuthError):
+    """A software statement is of nobody whom this service trusts (RFC 7591, Section 3.2.2)."""
+
+    code = "unapproved_software_statement"
 
 
 class InvalidToken(OAuthError):

@@ -5,7 +5,8 @@ Whoever may write a URL that we follow could otherwise make us ask what only we 
 
 1. The URL names exactly the configured host and port; https, or http where both are loopback.
 2. Every address of the host is public, unless the host is itself a literal, is `localhost` (then
-   loopback only), or is listed as one that may be private.
+   loopback only), or is listed as one that may be private. Where strangers write the URLs, https
+   alone is asked, and of literals and `localhost` too only those that are listed may be private.
 3. The connection goes to an address that was checked, not to what a second look-up might say; the
    certificate must still be the host's.
 4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object.
@@ -62,7 +63,9 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 class Outbound:
-    """Fetches JSON; `private_hosts` are names that may lie on private addresses."""
+    """Fetches JSON; `private_hosts` are names that may lie on private addresses. `of_strangers`
+    says that anybody may write the URLs, `max_bytes` how long an answer may be.
+    """
 
     def __init__(
         self,
@@ -70,10 +73,14 @@ class Outbound:
         private_hosts: Collection[str] = (),
         resolve: Resolver = system_resolver,
         seconds: float = SECONDS,
+        of_strangers: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._private_hosts = frozenset(host.lower().strip("[]") for host in private_hosts)
         self._resolve = resolve
         self._seconds = seconds
+        self._of_strangers = of_strangers
+        self._max_bytes = max_bytes
 
     async def get_json(self, url: str, *, host: str) -> dict[str, Any]:
         """Return the JSON object at `url`, which must lie on `host` (a port with it, unless the
@@ -112,6 +119,8 @@ class Outbound:
         self, method: str, url: str, *, host: str, **content: Any
     ) -> tuple[dict[str, Any], httpx.Headers]:
         target = _checked_url(url, host)
+        if self._of_strangers and target.scheme != "https":
+            raise OutboundRefused(f"{host}: no https URL")
         try:
             async with asyncio.timeout(self._seconds):
                 addresses = await self._addresses(target)
@@ -125,6 +134,8 @@ class Outbound:
         host = _ascii_host(target)
         port = target.port or _DEFAULT_PORTS[target.scheme]
         if literal := _literal(host):
+            if self._of_strangers and not self._may_lie_on(host, literal):
+                raise OutboundRefused(f"{host}: a private address")
             return [literal]
         try:
             found = [ip_address(word) for word in await self._resolve(host, port)]
@@ -138,7 +149,7 @@ class Outbound:
         return found
 
     def _may_lie_on(self, host: str, address: Address) -> bool:
-        if host == "localhost":
+        if host == "localhost" and not self._of_strangers:
             return address.is_loopback
         return host in self._private_hosts or _is_public(address)
 
@@ -177,7 +188,7 @@ class Outbound:
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > MAX_BYTES:
+                if len(body) > self._max_bytes:
                     raise OutboundRefused(f"{target.host}: the answer is too long")
             return bytes(body), response.headers
 

@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -20,10 +20,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from application.authorization_details import DetailTypes, UnusableTypes
 from application.profiles import departure, with_profile
+from application.registration.policy import REDIRECT_RULE, Limits, hook_named
+from application.registration.software_statement import Publisher
 from domain.client_configuration import (
     AUTHENTICATION_METHODS,
+    AUTHORIZATION_CODE,
+    GRANT_TYPES,
     MAX_FAMILY_SECONDS,
     MAX_LIFETIME,
+    REFRESH_TOKEN,
     SIGNING_ALGORITHMS,
 )
 from domain.https_url import require_https_url
@@ -39,12 +44,14 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, Section 3.3
 
 
 _ISSUERS = TypeAdapter(tuple[IssuerTerms, ...])
+_PUBLISHERS = TypeAdapter(tuple[Publisher, ...])
 
 
 class SettingsError(Exception):
     """A setting is wrong; the message is one line that names it."""
 
 
+T = TypeVar("T")
 WordList = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -203,6 +210,36 @@ class Settings(BaseSettings):
     outbound_private_hosts: WordList = Field(
         default=(), description="Hosts which we fetch from that may lie on private addresses"
     )
+    registration: Literal["closed", "initial_access_token", "open"] = Field(
+        default="closed", description="Whether clients may register themselves (RFC 7591)"
+    )
+    registration_scopes: WordList = Field(
+        default=("openid", "profile", "offline_access"),
+        description="Scopes that they may have, and get where they name none",
+    )
+    registration_grant_types: WordList = Field(
+        default=(AUTHORIZATION_CODE, REFRESH_TOKEN), description="Grant types that they may have"
+    )
+    registration_redirects: WordList = Field(
+        default=("https", "loopback"),
+        description="Redirect URIs that they may have; see clients that register themselves",
+    )
+    registration_hook: str = Field(
+        default="", description="package.module:function that may change or refuse a registration"
+    )
+    registration_unused_days: int = Field(
+        default=30, ge=0, le=3650, description="Days unused until they are disabled; 0 for never"
+    )
+    software_publishers_file: Path | None = Field(
+        default=None, description="JSON list of publishers whose software statements count"
+    )
+    client_id_metadata_documents: bool = Field(
+        default=False, description="Know clients by the URL of a document about themselves"
+    )
+    client_private_hosts: WordList = Field(
+        default=(),
+        description="Hosts of their documents and keys that may lie in your network",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that is logged"
     )
@@ -222,6 +259,10 @@ class Settings(BaseSettings):
         "upstream_hosts",
         "upstream_roles",
         "outbound_private_hosts",
+        "registration_scopes",
+        "registration_grant_types",
+        "registration_redirects",
+        "client_private_hosts",
         mode="before",
     )
     @classmethod
@@ -282,7 +323,28 @@ class Settings(BaseSettings):
             raise ValueError("must be scopes, openid among them")
         return value
 
-    @field_validator("upstream_hosts", "outbound_private_hosts")
+    @field_validator("registration_grant_types")
+    @classmethod
+    def _known_grant_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if set(value) - set(GRANT_TYPES):
+            raise ValueError(f"choose among {', '.join(GRANT_TYPES)}")
+        return value
+
+    @field_validator("registration_redirects")
+    @classmethod
+    def _redirect_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(REDIRECT_RULE.fullmatch(rule) for rule in value):
+            raise ValueError("must be https, loopback, private, https://HOST or com.example.app:")
+        return value
+
+    @field_validator("registration_hook")
+    @classmethod
+    def _importable(cls, value: str) -> str:
+        if value:
+            hook_named(value)
+        return value
+
+    @field_validator("upstream_hosts", "outbound_private_hosts", "client_private_hosts")
     @classmethod
     def _hosts(cls, value: tuple[str, ...], field: ValidationInfo) -> tuple[str, ...]:
         matches = [_HOST.fullmatch(host) for host in value]
@@ -320,16 +382,23 @@ class Settings(BaseSettings):
             rotate_confidential=self.rotate_confidential,
         )
 
+    def registration_limits(self, catalogue: Catalogue) -> Limits:
+        """Return what clients may register of themselves; scopes that there are not are left out:
+        the catalogue of a deployment need not have those of the default.
+        """
+        return Limits(
+            scopes=tuple(name for name in self.registration_scopes if name in catalogue.by_name),
+            grant_types=self.registration_grant_types,
+            redirects=self.registration_redirects,
+        )
+
+    def software_publishers(self) -> tuple[Publisher, ...]:
+        """Return whose statements count. Raises SettingsError for an unreadable or invalid file."""
+        return _listed(self.software_publishers_file, _PUBLISHERS, "SOFTWARE_PUBLISHERS_FILE")
+
     def trusted_issuers(self) -> tuple[IssuerTerms, ...]:
         """Return the issuers to trust. Raises SettingsError for an unreadable or invalid file."""
-        if self.trusted_issuers_file is None:
-            return ()
-        try:
-            return _ISSUERS.validate_json(self.trusted_issuers_file.read_bytes())
-        except OSError as error:
-            raise SettingsError(f"GRANTLEDGER_TRUSTED_ISSUERS_FILE: {error.strerror}") from None
-        except ValidationError as error:
-            raise SettingsError(f"GRANTLEDGER_TRUSTED_ISSUERS_FILE: {_problem(error)[1]}") from None
+        return _listed(self.trusted_issuers_file, _ISSUERS, "TRUSTED_ISSUERS_FILE")
 
     def authorization_details(self) -> DetailTypes:
         """Return the types of authorization details. Raises SettingsError."""
@@ -348,6 +417,17 @@ class Settings(BaseSettings):
             raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {error.strerror}") from None
         except ValidationError as error:
             raise SettingsError(f"GRANTLEDGER_CATALOGUE_FILE: {_problem(error)[1]}") from None
+
+
+def _listed(path: Path | None, of: TypeAdapter[tuple[T, ...]], name: str) -> tuple[T, ...]:
+    if path is None:
+        return ()
+    try:
+        return of.validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"GRANTLEDGER_{name}: {error.strerror}") from None
+    except ValidationError as error:
+        raise SettingsError(f"GRANTLEDGER_{name}: {_problem(error)[1]}") from None
 
 
 def load_settings(**given: Any) -> Settings:

@@ -26,6 +26,7 @@ from domain.client_configuration import (
 from domain.client_secret import ClientSecret
 from domain.errors import InvalidConfiguration
 from domain.ids import directory_id
+from domain.initial_access import KeptVerifier
 from domain.issuing_client import IssuingClient
 from domain.permissions import Catalogue
 from domain.provenance import Provenance
@@ -46,6 +47,8 @@ class Client(IssuingClient, Administered):
         authentication: Authentication
         registration: Registration
         authorization_details_types: tuple[str, ...]
+        registration_token: KeptVerifier | None
+        disabled_by: str
 
     class Event(Administered.Event):
         """Something an administrator decided about a client."""
@@ -103,6 +106,8 @@ class Client(IssuingClient, Administered):
             aggregate.authorization_details_types = self.authorization_details_types
             aggregate.enabled = True
             aggregate.secrets = ()
+            aggregate.registration_token = None
+            aggregate.disabled_by = ""
 
     Created = Registered  # the inherited name: every event has its topic
 
@@ -233,6 +238,34 @@ class Client(IssuingClient, Administered):
         def apply(self, aggregate: "Client") -> None:
             aggregate.authorization_details_types = self.authorization_details_types
 
+    class Renamed(Event):
+        """People are shown this name of the client from now on."""
+
+        TOPIC = "client.renamed"
+        name: str
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.name = self.name
+
+    class RegistrationChanged(Event):
+        """The client says this about itself from now on."""
+
+        TOPIC = "client.registration_changed"
+        registration: Registration
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.registration = self.registration
+
+    class RegistrationTokenSet(Event):
+        """This token alone manages the client from now on (RFC 7592); its verifier is kept."""
+
+        TOPIC = "client.registration_token_set"
+        pepper_id: str
+        verifier: str
+
+        def apply(self, aggregate: "Client") -> None:
+            aggregate.registration_token = KeptVerifier(self.pepper_id, self.verifier)
+
     class Disabled(Event):
         """Nothing is issued to the client any more."""
 
@@ -240,6 +273,7 @@ class Client(IssuingClient, Administered):
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.enabled = False
+            aggregate.disabled_by = self.by
 
     class Enabled(Event):
         """The client may be issued tokens again."""
@@ -388,6 +422,21 @@ class Client(IssuingClient, Administered):
                 provenance,
                 authorization_details_types=tuple(types),
             )
+
+    def rename(self, name: str, *, provenance: Provenance) -> None:
+        """Change what people are shown."""
+        if name != self.name:
+            self._change(self.Renamed, provenance, name=name)
+
+    def set_registration(self, registration: Registration, *, provenance: Provenance) -> None:
+        """Replace what the client says about itself."""
+        if registration != self.registration:
+            self._change(self.RegistrationChanged, provenance, registration=registration)
+
+    def set_registration_token(self, kept: KeptVerifier, *, provenance: Provenance) -> None:
+        """Let another token manage the client."""
+        facts = {"pepper_id": kept.pepper_id, "verifier": kept.verifier}
+        self._change(self.RegistrationTokenSet, provenance, **facts)
 
     def disable(self, provenance: Provenance) -> None:
         """Issue nothing to the client any more; a second time changes nothing."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from domain.https_url import HttpsUrl
+from domain.metadata_url import METADATA_URL, is_metadata_url
 from domain.redirect_uri import problem_with
 
 CLIENT_CREDENTIALS = "client_credentials"
@@ -27,7 +28,8 @@ SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA")
 MAX_LIFETIME = timedelta(hours=24)
 
 # RFC 6749, Appendix A.1: client-id = *VSCHAR; a narrower set keeps ids readable in paths and logs.
-CLIENT_ID = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+# Or the URL of the document in which a client describes itself.
+CLIENT_ID = rf"^([A-Za-z0-9][A-Za-z0-9._~-]{{0,127}}|{METADATA_URL})$"
 # No "/": a subject is one segment of a path, and one that no path reaches cannot be deactivated.
 SUBJECT = r"^[\x21-\x2E\x30-\x7E]{1,200}$"
 AUDIENCE = r"^[\x21-\x7E]{1,512}$"
@@ -221,12 +223,30 @@ class Authentication(BaseModel):
         return self
 
 
+_SOFTWARE = Field(default="", max_length=255, pattern=NAME)
+_WebPage = Annotated[str, Field(max_length=500, pattern=r"^https?://[!#-;=?-~]+$")]
+
+
 class Registration(BaseModel):
-    """How a client came to be registered."""
+    """How a client came to be registered, and what it said about itself (RFC 7591, Section 2).
+
+    `initial_access_id` names the leave by which it registered, `publisher` who signed its software
+    statement, `document` is the SHA-256 of its metadata document, where there was one. No contacts:
+    they are people, and the log forgets nobody.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Literal["administrator", "dynamic", "metadata_document"] = "administrator"
+    initial_access_id: str | None = None
+    publisher: str | None = None
+    document: str | None = None
+    software_id: str = _SOFTWARE
+    software_version: str = _SOFTWARE
+    client_uri: _WebPage | None = None
+    logo_uri: _WebPage | None = None
+    tos_uri: _WebPage | None = None
+    policy_uri: _WebPage | None = None
 
 
 class ClientConfiguration(BaseModel):
@@ -261,4 +281,9 @@ class ClientConfiguration(BaseModel):
             raise ValueError("a public client does not authenticate")
         if AUTHORIZATION_CODE in self.grant_types and not self.redirects.redirect_uris:
             raise ValueError("authorization_code needs a redirect URI")
+        # Who fetches a document decides what its URL may be called; nobody else takes such a name.
+        by_document = self.registration.source == "metadata_document"
+        named = self.client_id
+        if by_document != is_metadata_url(named) or by_document != ("/" in named):
+            raise ValueError("a client_id is a URL where its document is there, and only then")
         return self

@@ -141,6 +141,22 @@ def of_clients(*, after: str = "", limit: int = 100) -> Query[LastUsed]:
     )
 
 
+def used_among(client_ids: Sequence[str]) -> Query[str]:
+    """Ask which of these clients were ever used."""
+    return Query(
+        SQL(
+            "SELECT client_id FROM read.client_last_used"
+            " WHERE client_id = ANY(%(client_ids)s) AND kind = 'client'"
+        ),
+        {"client_ids": list(client_ids)},
+        _client_id,
+    )
+
+
+def _client_id(*, client_id: str) -> str:
+    return client_id
+
+
 def _last_used(
     *, client_id: str, kind: str, name: str, last_used_at: datetime, uses: int
 ) -> LastUsed:

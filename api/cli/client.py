@@ -406,6 +406,7 @@ def _print(view: ClientView, *, as_json: bool) -> None:
             "delegation": view.delegation.model_dump(exclude_defaults=True),
             "tokens": view.tokens.model_dump(exclude_none=True),
             "secrets": [secret.model_dump(exclude_none=True) for secret in view.secrets],
+            "registered by": view.registration.model_dump(exclude_defaults=True) or "administrator",
             "version": view.version,
             "registered": view.registered_at,
             "changed": view.changed_at,

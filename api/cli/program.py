@@ -16,6 +16,7 @@ from api.cli.options import data_dir_option, examples
 from api.cli.outcomes import INTERRUPTED, TERMINATED, outcome
 from api.cli.principal import principal
 from api.cli.projections import projections
+from api.cli.registration import registration
 from api.cli.serve import serve
 from api.cli.session import session
 from api.cli.token import token
@@ -70,6 +71,7 @@ for _command in (
     principal,
     session,
     issuer,
+    registration,
     keys,
     audit,
     lineage,

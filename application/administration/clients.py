@@ -21,6 +21,7 @@ from domain.client_configuration import (
     Delegation,
     Redirects,
     RefreshPolicy,
+    Registration,
     TokenPolicy,
 )
 from domain.errors import DomainError
@@ -50,7 +51,19 @@ class SigningAlgorithms(Protocol):
         """The names, the default first."""
 
 
-class _Service(Protocol):
+class Offering(Protocol):
+    """What knows what the deployment offers to clients."""
+
+    @property
+    def keys(self) -> SigningAlgorithms:
+        """By what it signs."""
+
+    @property
+    def auth_methods(self) -> frozenset[str]:
+        """By what they may authenticate."""
+
+
+class _Service(Offering, Protocol):
     @property
     def log(self) -> EventLog: ...
 
@@ -59,12 +72,6 @@ class _Service(Protocol):
 
     @property
     def catalogue(self) -> Catalogue: ...
-
-    @property
-    def auth_methods(self) -> frozenset[str]: ...
-
-    @property
-    def keys(self) -> SigningAlgorithms: ...
 
 
 async def register(
@@ -77,9 +84,11 @@ async def register(
     InvalidRequest for an unknown owner or an algorithm that the deployment does not sign with,
     LedgerUnavailable.
     """
-    _require_offered(configuration.tokens, service)
-    _require_usable(configuration.authentication)
-    _require_method(configuration.client_type, configuration.authentication, service)
+    if configuration.registration != Registration():
+        raise InvalidRequest("registration: that is for clients that register themselves")
+    require_offered(configuration.tokens, service)
+    require_usable(configuration.authentication)
+    require_method(configuration.client_type, configuration.authentication, service)
     await _owner_exists(configuration.owner, service)
     try:
         client = Client.register(configuration, catalogue=service.catalogue, provenance=provenance)
@@ -151,13 +160,13 @@ async def change(
 
     Raises NotFound, InvalidScope, InvalidRequest, ConflictingState, LedgerUnavailable.
     """
-    _require_offered(changes.tokens, service)
-    _require_usable(changes.authentication)
+    require_offered(changes.tokens, service)
+    require_usable(changes.authentication)
     await _owner_exists(changes.owner, service)
 
     def apply(client: Client) -> None:
         if changes.authentication is not None:
-            _require_method(client.client_type, changes.authentication, service)
+            require_method(client.client_type, changes.authentication, service)
         if changes.scopes is not None:
             client.set_scopes(changes.scopes, catalogue=service.catalogue, provenance=provenance)
         if changes.grant_types is not None:
@@ -181,23 +190,26 @@ async def change(
     return await decide(service.log, Client.stream(client_id), Client, apply, name=client_id)
 
 
-def _require_offered(tokens: TokenPolicy | None, service: _Service) -> None:
+def require_offered(tokens: TokenPolicy | None, service: Offering) -> None:
+    """Raise InvalidRequest for an algorithm that the deployment does not sign with."""
     # Accepted, it would answer every token request of the client with 503.
     offered = service.keys.algorithms
     if tokens is not None and tokens.signing_algorithm not in (None, *offered):
         raise InvalidRequest(f"signing_algorithm: this deployment has {', '.join(offered)}")
 
 
-def _require_usable(authentication: Authentication | None) -> None:
+def require_usable(authentication: Authentication | None) -> None:
+    """Raise InvalidRequest for a key that is none."""
     # Accepted, a key that is none would lock its client out.
     for key in authentication.jwks if authentication else ():
         if not usable_keys([key], SIGNING_ALGORITHMS):
             raise InvalidRequest("jwks: a key that cannot verify a signature")
 
 
-def _require_method(
-    client_type: ClientType, authentication: Authentication, service: _Service
+def require_method(
+    client_type: ClientType, authentication: Authentication, service: Offering
 ) -> None:
+    """Raise InvalidRequest for a method that the deployment does not take."""
     # Accepted, the client could not authenticate by what the deployment takes.
     methods = {authentication.method} if authentication.method else {*BY_SECRET}
     wanted = {"none"} if client_type is ClientType.PUBLIC else methods

@@ -7,6 +7,7 @@ from domain.client_usage import ClientUsage
 from domain.consents import Consents
 from domain.denial_log import DenialLog
 from domain.device_authorization import DeviceAuthorization
+from domain.initial_access import InitialAccess
 from domain.principal import Principal
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
@@ -22,6 +23,7 @@ AGGREGATES: tuple[type[Recorded], ...] = (
     Consents,
     DenialLog,
     DeviceAuthorization,
+    InitialAccess,
     Principal,
     RefreshTokenFamily,
     Session,

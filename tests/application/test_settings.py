@@ -38,6 +38,15 @@ LISTS = (
     ),
     ("UPSTREAM_ROLES", "user,auditor", ("user", "auditor")),
     ("OUTBOUND_PRIVATE_HOSTS", "sso.internal", ("sso.internal",)),
+    ("REGISTRATION_SCOPES", "openid,mcp", ("openid", "mcp")),
+    ("REGISTRATION_SCOPES", "", ()),
+    ("REGISTRATION_GRANT_TYPES", "authorization_code", ("authorization_code",)),
+    (
+        "REGISTRATION_REDIRECTS",
+        "private,https://*.shop.example, https://a.example:8443,com.example.app:",
+        ("private", "https://*.shop.example", "https://a.example:8443", "com.example.app:"),
+    ),
+    ("CLIENT_PRIVATE_HOSTS", "apps.internal", ("apps.internal",)),
 )
 
 
@@ -159,6 +168,18 @@ WRONG = (
     ("UPSTREAM_SCOPES", "openid,pro file", "must be scopes"),
     ("UPSTREAM_HOSTS", "https://keys.example", "must be host names, with a port or not"),
     ("UPSTREAM_CREATE", "perhaps", "valid boolean"),
+    ("REGISTRATION", "sometimes", "'closed', 'initial_access_token' or 'open'"),
+    ("REGISTRATION_GRANT_TYPES", "password", "choose among client_credentials"),
+    ("REGISTRATION_REDIRECTS", "http", "must be https, loopback"),
+    ("REGISTRATION_REDIRECTS", "javascript:", "must be https, loopback"),
+    ("REGISTRATION_REDIRECTS", "https://*", "must be https, loopback"),
+    ("REGISTRATION_HOOK", "nowhere:at_all", "cannot be imported: ModuleNotFoundError"),
+    ("REGISTRATION_HOOK", "json:nothing", "cannot be imported: AttributeError"),
+    ("REGISTRATION_HOOK", "json:__name__", "is no function"),
+    ("REGISTRATION_HOOK", "json", "cannot be imported"),
+    ("REGISTRATION_UNUSED_DAYS", "-1", "greater than or equal to 0"),
+    ("CLIENT_ID_METADATA_DOCUMENTS", "perhaps", "valid boolean"),
+    ("CLIENT_PRIVATE_HOSTS", "app.example:443", "must be host names"),
     ("OUTBOUND_PRIVATE_HOSTS", "10.0.0.0/8", "must be host names"),
     ("OUTBOUND_PRIVATE_HOSTS", "id.example:443", "must be host names"),
 )

@@ -24,6 +24,7 @@ from domain.consents import Consents
 from domain.denial_log import Denial, DenialLog
 from domain.descent import Actor, Descent, Vouched
 from domain.device_authorization import Approval, DeviceAuthorization
+from domain.initial_access import InitialAccess, KeptVerifier
 from domain.issuance import DeploymentPolicy, IssueRequest, Narrowing, SigningChoice
 from domain.issuing_client import Authority
 from domain.permissions import Catalogue, Permission, Tier
@@ -105,7 +106,18 @@ def _client(**configuration: Any) -> Client:
         ),
         "delegation": Delegation(may_act=("agent-1",), impersonation=True),
         "authentication": Authentication(method="client_secret_post"),
-        "registration": Registration(source="dynamic"),
+        "registration": Registration(
+            source="dynamic",
+            initial_access_id="access-1",
+            publisher="https://publisher.example",
+            document="0" * 64,
+            software_id="4NRB1-0XZABZI9E6-5SM3R",
+            software_version="2.1",
+            client_uri="https://client.example/",
+            logo_uri="https://client.example/logo.png",
+            tos_uri="https://client.example/terms",
+            policy_uri="https://client.example/privacy",
+        ),
         "authorization_details_types": ("payment_initiation",),
         **configuration,
     }
@@ -137,6 +149,11 @@ def _client_events() -> list[Any]:
         Authentication(method="private_key_jwt", jwks=(key,)), provenance=PROVENANCE
     )
     client.set_authorization_details_types((), provenance=PROVENANCE)
+    client.rename("Répertoire", provenance=PROVENANCE)
+    client.set_registration(
+        Registration(source="dynamic", software_id="4NRB1"), provenance=PROVENANCE
+    )
+    client.set_registration_token(KeptVerifier("pepper-1", "2" * 64), provenance=PROVENANCE)
     client.disable(PROVENANCE)
     client.enable(PROVENANCE)
     sparse = _client(
@@ -186,6 +203,19 @@ def _issuer_events() -> list[Any]:
     issuer.replace_terms(plain, catalogue=CATALOGUE, provenance=PROVENANCE)
     issuer.remove(PROVENANCE)
     return list(issuer.facts())
+
+
+def _initial_access_events() -> list[Any]:
+    access = InitialAccess.issue(
+        "access-1",
+        KeptVerifier("pepper-1", "3" * 64),
+        expires_at=HOUR_LATER,
+        max_uses=2,
+        provenance=PROVENANCE,
+    )
+    access.use("reporter", PROVENANCE)
+    access.revoke(PROVENANCE)
+    return list(access.facts())
 
 
 def _key_events() -> list[Any]:
@@ -431,6 +461,7 @@ def examples() -> dict[str, Any]:
         *_client_events(),
         *_principal_events(),
         *_issuer_events(),
+        *_initial_access_events(),
         *_key_events(),
         *_token_events(),
         *_session_events(),

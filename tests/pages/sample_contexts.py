@@ -41,7 +41,13 @@ def _account(text: str) -> dict[str, Any]:
 
 _CONTEXTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "account.html": _account,
-    "consent.html": lambda text: {**_asking(text), "redirect_host": text, "already": [text]},
+    "consent.html": lambda text: {
+        **_asking(text),
+        "redirect_host": text,
+        "already": [text],
+        "published_at": text,
+        "self_registered": True,
+    },
     "device.html": lambda text: {"user_code": text, "error": text},
     "device_confirm.html": lambda text: {**_asking(text), "user_code": text},
     "device_done.html": lambda text: {"allowed": True, "client_name": text},
