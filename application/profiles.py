@@ -26,21 +26,29 @@ FIXED: Mapping[str, Mapping[str, Any]] = {
         "require_pushed_requests": True,
         "verification_algorithms": ("ES256", "PS256", "EdDSA"),
     },
+    MCP: {"client_id_metadata_documents": True},
 }
 """FAPI 2.0, Section 5.3.2.1: clients authenticate by mTLS or private_key_jwt and are confidential;
 `aud` of their assertions is "only [...] its issuer identifier value"; "shall only issue
 sender-constrained access tokens"; "shall not use refresh token rotation". Section 5.3.2.2: requests
-are pushed. Section 5.4.1: PS256, ES256 or EdDSA.
+are pushed. Section 5.4.1: PS256, ES256 or EdDSA. MCP, Authorization (2025-11-25): servers "SHOULD
+support OAuth Client ID Metadata Documents"; what else it demands is done always: PKCE, metadata,
+resource indicators, rotation for public clients.
 """
+
+CHOSEN: Mapping[str, Mapping[str, Any]] = {MCP: {"registration": "open"}}
+"""What a profile sets unless something else is given: clients of before 2025-11 register."""
 
 
 def with_profile(given: Mapping[str, Any], *, prefix: str) -> dict[str, Any]:
-    """Return settings with what their profile fixes; names may have `prefix`, in lower case.
+    """Return settings with what their profile fixes or chooses.
+
+    Names may have `prefix`, in lower case.
 
     What was given and differs stays, for `departure` to name.
     """
     profile = given.get("profile", given.get(f"{prefix}profile"))
-    fixed = FIXED.get(str(profile), {})
+    fixed = {**FIXED.get(str(profile), {}), **CHOSEN.get(str(profile), {})}
     named = {name.lower().removeprefix(prefix) for name in given}
     return {**{name: value for name, value in fixed.items() if name not in named}, **given}
 

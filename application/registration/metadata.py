@@ -233,6 +233,7 @@ def described(client: Client) -> dict[str, Any]:
         "require_pushed_authorization_requests": (
             client.redirects.require_pushed_authorization_requests
         ),
+        "authorization_details_types": client.authorization_details_types or None,
         **{name: getattr(about, name) for name in _ABOUT},
     }
     if certificate is not None:

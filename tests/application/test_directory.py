@@ -187,6 +187,7 @@ async def test_comes_back_after_its_connection_was_killed(
         killed = session.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'grantledger directory'"
+            " AND datname = current_database()"
         ).fetchall()
     await other.save(a_client())
 

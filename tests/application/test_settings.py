@@ -392,3 +392,14 @@ def test_the_environment_is_held_to_the_profile(monkeypatch: pytest.MonkeyPatch)
     assert str(refusal.value) == (
         "GRANTLEDGER_ROTATE_CONFIDENTIAL: the profile fapi2 forbids this value"
     )
+
+
+def test_the_mcp_profile_lets_clients_in() -> None:
+    """Documents of clients always, open registration unless the operator says otherwise."""
+    settings = load_settings(profile="mcp")
+
+    assert settings.client_id_metadata_documents
+    assert settings.registration == "open"
+    assert load_settings(profile="mcp", registration="closed").registration == "closed"
+    with pytest.raises(SettingsError, match="CLIENT_ID_METADATA_DOCUMENTS"):
+        load_settings(profile="mcp", client_id_metadata_documents=False)

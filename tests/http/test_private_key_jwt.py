@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey
 
 from tests.application.people.upstream_provider import SigningKey
 from tests.http.live import FORM, TOKEN, Live
+from tests.waiting import eventually
 
 KIND = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -31,6 +32,13 @@ def client_id(live: Live, key: SigningKey) -> str:
         authentication={"method": "private_key_jwt", "jwks": [key.published]},
     )
     assert secret == ""
+
+    def known() -> bool:
+        # A connection of its own: one that is kept stays with its worker.
+        with httpx.Client(base_url=live.service.url) as visitor:
+            return visitor.post(TOKEN, data=a_proof(live, key, name)).status_code == 200
+
+    eventually(lambda: all(known() for _ in range(12)))
     return name
 
 
