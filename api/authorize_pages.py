@@ -89,6 +89,7 @@ class _GoesToClient(Exception):
 
 
 async def _begin(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     try:
         pending = await _pending_of(visit)
     except _GoesToClient as told:
@@ -97,6 +98,7 @@ async def _begin(visit: Visit) -> AnyResponse:
 
 
 async def _begin_anew(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     try:
         pending = await _pending_of(visit)
     except _GoesToClient as told:
@@ -105,6 +107,7 @@ async def _begin_anew(visit: Visit) -> AnyResponse:
 
 
 async def _go_on(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     return await _next(visit, _authorizing(visit))
 
 

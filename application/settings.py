@@ -15,8 +15,9 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from application.rate_limit_settings import RateLimitSettings
 from domain.client_configuration import MAX_FAMILY_SECONDS, MAX_LIFETIME, SIGNING_ALGORITHMS
 from domain.https_url import require_https_url
 from domain.issuance import DeploymentPolicy
@@ -40,7 +41,7 @@ class SettingsError(Exception):
 WordList = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
+class Settings(RateLimitSettings):
     """Read from `GRANTLEDGER_*` variables; lists are separated by commas."""
 
     model_config = SettingsConfigDict(

@@ -11,11 +11,14 @@ from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens
 from application.key_material import public_jwk
 from application.outbound import Outbound
+from application.rate_limit_settings import RateLimitSettings
+from application.rate_limits import Counter, RateLimits
 from application.request_context import RequestContext
 from application.secret_keys import MasterKeys, Peppers, SecretKey
 from application.token_keys import TokenKeys
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
+from application.windows_in_memory import MemoryWindows
 from domain.client import Client
 from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
@@ -59,6 +62,8 @@ class FakeService:
         self.trusted = TrustedIssuers(self.directory, Outbound(), issuer=ISSUER)
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
+        counter = Counter(self.clock, MemoryWindows(self.clock))
+        self.rate_limits = RateLimits(RateLimitSettings(), counter, own=counter)
 
     @property
     def minter(self) -> TokenKeys:
