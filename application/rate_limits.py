@@ -71,11 +71,11 @@ class Counter:
         now, longest = self._now(), limit.get_expiry()
         ends_at = (await limiter.get_window_stats(limit, *who)).reset_time
         # A replica whose clock runs ahead must not make anybody wait longer than a window.
-        left = min(float(longest), max(1.0, ends_at - now))
+        left = min(float(longest), ends_at - now)
         if len(self._used_up) >= _REMEMBERED:
             self._used_up.clear()  # the windows themselves still know
         self._used_up[limit.key_for(*who)] = now + left
-        return ceil(left)
+        return max(1, ceil(left))
 
     def _limiters(self) -> Iterator[FixedWindowRateLimiter]:
         if self._shared is not None and self._now() >= self._away_until:

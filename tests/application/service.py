@@ -62,8 +62,7 @@ class FakeService:
         self.trusted = TrustedIssuers(self.directory, Outbound(), issuer=ISSUER)
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
-        counter = Counter(self.clock, MemoryWindows(self.clock))
-        self.rate_limits = RateLimits(RateLimitSettings(), counter, own=counter)
+        self.limit()
 
     @property
     def minter(self) -> TokenKeys:
@@ -74,6 +73,11 @@ class FakeService:
     def verifier(self) -> TokenKeys:
         """What tells our tokens from others."""
         return self.keys
+
+    def limit(self, **settings: Any) -> None:
+        """Change how often costly things may be asked for."""
+        counter = Counter(self.clock, MemoryWindows(self.clock))
+        self.rate_limits = RateLimits(RateLimitSettings(**settings), counter, own=counter)
 
     def with_policy(self, **settings: Any) -> None:
         """Change the policy of the deployment."""
