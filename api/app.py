@@ -151,7 +151,7 @@ class _Errors:
         request_id = self._service.ids.request_id()
         if isinstance(error, ServerError):
             _log.error("request %s failed", request_id, exc_info=raised)
-        if error.status in (401, 403):
+        if error.status in (401, 403, 429):
             self._record(request, error, request_id)
         shown = error_headers(error, metadata_url=self._service.resource_server.metadata_url)
         headers = {name.decode(): value.decode() for name, value in shown}

@@ -91,6 +91,7 @@ class _GoesToClient(Exception):
 
 
 async def _begin(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     try:
         pending = await _pending_of(visit)
     except _GoesToClient as told:
@@ -99,6 +100,7 @@ async def _begin(visit: Visit) -> AnyResponse:
 
 
 async def _begin_anew(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     try:
         pending = await _pending_of(visit)
     except _GoesToClient as told:
@@ -107,6 +109,7 @@ async def _begin_anew(visit: Visit) -> AnyResponse:
 
 
 async def _go_on(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     return await _next(visit, _authorizing(visit))
 
 

@@ -42,6 +42,7 @@ from application.people.passwords import Passwords
 from application.people.throttle import LoginThrottle
 from application.people.upstream import UpstreamProvider, upstream_of
 from application.profiles import FAPI2
+from application.rate_limits import Counter, RateLimits
 from application.sealing import Sealing
 from application.secrets_file import load_secret_keys
 from application.settings import Settings
@@ -51,6 +52,8 @@ from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from application.usage import FLUSH_SECONDS, UsageRecorder
 from application.used_names import UsedNames
+from application.windows_in_memory import MemoryWindows
+from application.windows_in_postgresql import PostgresWindows, postgres_windows
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +106,15 @@ class Service:
             is_live=self._is_live,
             now=self.clock.now,
             metadata_url=f"{settings.issuer_url}{PROTECTED_RESOURCE_PATH}",
+        )
+        own = MemoryWindows(self.clock)
+        self.shared_windows: PostgresWindows | None = postgres_windows(
+            settings, database_url, self.clock
+        )
+        self.rate_limits = RateLimits(
+            settings,
+            Counter(self.clock, own, self.shared_windows),
+            own=Counter(self.clock, own),
         )
         self.pace = DevicePace(self.one_time)
         self.pending = Sealing(self.peppers, purpose="pending request", seconds=PENDING_SECONDS)
@@ -173,6 +185,8 @@ class Service:
     async def _close(self) -> None:
         await self.read_models.close()
         await self.side_tables.close()
+        if self.shared_windows is not None:
+            await self.shared_windows.close()
         await self.directory.close()
         await self.key_store.close()
         await self.log.__aexit__()
@@ -209,6 +223,8 @@ class Service:
     async def _sweep(self) -> None:
         await self.one_time.sweep(now=self.clock.now())
         await self.throttle.sweep(now=self.clock.now())
+        if self.shared_windows is not None:
+            await self.shared_windows.sweep()
 
     async def _ensure_partitions(self) -> None:
         now = self.clock.now()

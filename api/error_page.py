@@ -177,6 +177,11 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "Read the object again and decide anew.",
     ),
     (
+        "too_many_requests",
+        "The client, or the address it asks from, asks more often than it may.",
+        "Try again after the seconds in Retry-After, and keep tokens for as long as they live.",
+    ),
+    (
         "temporarily_unavailable",
         (
             "The service cannot record at the moment, or cannot reach the issuer of a token to be "

@@ -124,11 +124,13 @@ async def _by_password(visit: Visit) -> AnyResponse:
 
 
 async def _passkey_options(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.login.require_address(visit.context)
     options = await visit.service.passkeys.login_options(now=_now(visit))
     return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
 async def _by_passkey(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.login.require_address(visit.context)
     pending = _pending(visit)
     try:
         passkey = await visit.service.passkeys.verify_login(
@@ -144,6 +146,7 @@ async def _by_passkey(visit: Visit) -> AnyResponse:
 
 
 async def _to_upstream(visit: Visit) -> AnyResponse:
+    await visit.service.rate_limits.login.require_address(visit.context)
     pending = _pending(visit)
     upstream = visit.service.upstream
     if upstream is None:

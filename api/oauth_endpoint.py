@@ -4,9 +4,10 @@ An ASGI callable and not a Litestar handler function: they are the hot path, and
 argument injection and response building cost more than the rest of a request (measured: 370 us
 against 220 us for the same work). Parse, authenticate, call, render:
 
-1 POST with a form body, 2 the directory is fresh enough to decide, 3 the client is authenticated,
-4 where the endpoint takes proofs of possession (RFC 9449), the one that came is one, 5 the use
-case. A refusal is recorded with its true reason and answered with its public text.
+1 POST, from an address within its limits, with a form body, 2 the directory is fresh enough to
+decide, 3 the client is authenticated, and within its limits (application.rate_limits), 4 where the
+endpoint takes proofs of possession (RFC 9449), the one that came is one, 5 the use case. A refusal
+is recorded with its true reason and answered with its public text.
 """
 
 import logging
@@ -26,7 +27,11 @@ from api.metrics import REQUESTS, SECONDS
 from api.oauth_errors import Headers, error_body, error_headers, nonce_headers
 from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
 from api.signed_introspection import MEDIA_TYPE, is_asked_for, signed_answer
-from application.client_authentication import AuthenticatedClient, authenticate
+from application.client_authentication import (
+    AuthenticatedClient,
+    PresentedCredentials,
+    authenticate,
+)
 from application.dpop import ProofUse
 from application.errors import (
     InvalidClient,
@@ -36,6 +41,7 @@ from application.errors import (
     TemporarilyUnavailable,
 )
 from application.ledger.errors import LedgerUnavailable
+from application.rate_limits import RateLimit
 from application.request_context import RequestContext
 from domain.denial_log import Denial
 from domain.provenance import Origin, Provenance
@@ -68,7 +74,8 @@ class OAuthEndpoint:
     """One endpoint: `use_case` returns the JSON object to answer, or None for an empty 200.
 
     `proof_path` is its path where it takes proofs of possession: they are made for its URL. It
-    answers with a JWT where it is asked for one, if `signs`.
+    answers with a JWT where it is asked for one, if `signs`. `limit` is how often it may be asked,
+    besides the failed authentications that every endpoint counts.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class OAuthEndpoint:
         status: int = 200,
         proof_path: str | None = None,
         signs: bool = False,
+        limit: RateLimit | None = None,
     ) -> None:
         self._name = name
         self._service = service
@@ -88,6 +96,7 @@ class OAuthEndpoint:
         self._grant_types = grant_types
         self._status = status
         self._signs = signs
+        self._limit = limit
         self._proof_url = None if proof_path is None else f"{self.issuer}{proof_path}"
         self._seconds = SECONDS.labels(name)
         self._ok = REQUESTS.labels(name, "ok")
@@ -107,6 +116,7 @@ class OAuthEndpoint:
             headers = read_headers(scope)
             provenance = Provenance(service.clock.now(), request_id, trace_of(headers.traceparent))
             refused.context = context = request_context(scope, headers, provenance, service)
+            await self._require_address(context)  # 1
             form = refused.form = await _read_form(headers, receive)
             caller = await self._authenticate(headers, form, context, refused)
             if headers.dpop and self._proof_url is not None:  # 4
@@ -152,17 +162,35 @@ class OAuthEndpoint:
             await admit_client(
                 presented.client_id, context, service, newcomers=self._name in _BEGINNINGS
             )
+        try:
+            caller = await self._proven(presented, context)  # 3
+        except InvalidClient:
+            if presented is not None:  # else nobody guessed at anything
+                await service.rate_limits.failed_authentications.require_address(context)
+            raise
         now = context.provenance.occurred_at
-        if presented is not None and presented.assertion is not None:  # 3
-            caller = await service.assertions.authenticate(presented, presented.assertion, now)
-        else:
-            caller = authenticate(
-                presented, directory=service.directory, peppers=service.peppers, now=now
-            )
         if caller.method not in service.auth_methods:
             raise InvalidClient(reason="authentication method not allowed here")
         service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
+        if self._limit is not None:
+            await self._limit.require_client(caller.client)
         return caller
+
+    async def _require_address(self, context: RequestContext) -> None:
+        """1. Before anything is read or verified."""
+        self._service.rate_limits.failed_authentications.require_none_used_up(context)
+        if self._limit is not None:
+            await self._limit.require_address(context)
+
+    async def _proven(
+        self, presented: PresentedCredentials | None, context: RequestContext
+    ) -> AuthenticatedClient:
+        service, now = self._service, context.provenance.occurred_at
+        if presented is not None and presented.assertion is not None:
+            return await service.assertions.authenticate(presented, presented.assertion, now)
+        return authenticate(
+            presented, directory=service.directory, peppers=service.peppers, now=now
+        )
 
     async def _confirmed(self, proofs: Sequence[bytes], context: RequestContext) -> RequestContext:
         """4."""

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 import msgspec
 
 from application.errors import (
-    RETRY_AFTER_SECONDS,
     InsufficientScope,
     InvalidClient,
     InvalidToken,
     LoginTooOld,
     NonceRequired,
     OAuthError,
-    TemporarilyUnavailable,
     UnusableProof,
 )
 from domain.client_configuration import SIGNING_ALGORITHMS
@@ -57,8 +55,8 @@ def error_headers(error: OAuthError, *, metadata_url: str | None = None) -> Head
         challenge = ", ".join(_challenges(error, metadata_url))
         nonce = nonce_headers(error.nonce) if isinstance(error, NonceRequired) else []
         return [(b"www-authenticate", challenge.encode()), *nonce]
-    if isinstance(error, TemporarilyUnavailable):
-        return [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())]
+    if error.retry_after is not None:
+        return [(b"retry-after", str(error.retry_after).encode())]
     return []
 
 

@@ -25,10 +25,11 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "405": "The endpoint takes POST",
     "409": "The act does not fit the present state: taken, too early, or somebody was faster",
     "413": "The body is over 64 KiB",
+    "429": "The client or its address asks too often; see Retry-After",
     "500": "Failed unexpectedly; report it with the request id",
     "503": "PostgreSQL is away: nothing can be recorded or read; see Retry-After",
 }
-OAUTH_STATUSES = ("400", "401", "405", "413", "500", "503")
+OAUTH_STATUSES = ("400", "401", "405", "413", "429", "500", "503")
 _GUARDED_STATUSES = ("400", "401", "403", "500", "503")
 
 

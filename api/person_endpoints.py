@@ -50,7 +50,14 @@ def par_endpoint(service: Service) -> OAuthEndpoint:
         request_uri = await push(request, context, service)
         return {"request_uri": request_uri, "expires_in": int(LIFETIME.total_seconds())}
 
-    return OAuthEndpoint("par", service, keep, status=201, proof_path=PAR_PATH)
+    return OAuthEndpoint(
+        "par",
+        service,
+        keep,
+        status=201,
+        proof_path=PAR_PATH,
+        limit=service.rate_limits.pushed_requests,
+    )
 
 
 def _bound(form: Form, context: RequestContext) -> dict[str, str]:
@@ -89,7 +96,8 @@ def device_authorization_endpoint(service: Service) -> OAuthEndpoint:
             "interval": INTERVAL_SECONDS,
         }
 
-    return OAuthEndpoint("device_authorization", service, begin)
+    limit = service.rate_limits.devices
+    return OAuthEndpoint("device_authorization", service, begin, limit=limit)
 
 
 def userinfo_route(service: Service) -> HTTPRouteHandler:

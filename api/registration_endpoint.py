@@ -142,6 +142,7 @@ _Work = Callable[[_Call], Awaitable[tuple[int, dict[str, Any] | None]]]
 
 
 async def _register(call: _Call) -> tuple[int, dict[str, Any] | None]:
+    await call.service.rate_limits.registration.require_address(call.context)
     registering.require_possible(call.token(), call.service.registration)
     document = await call.document()
     registered = await registering.register(document, call.token(), call.context, call.service)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from litestar.types import Scope
 
+from api.client_network import network_of
 from api.composition import Service
 from application.errors import InvalidRequest
 from application.request_context import RequestContext
@@ -77,10 +78,13 @@ def request_context(
         scope, forwarded_for=headers.forwarded_for, trusted=service.settings.trusted_proxies
     )
     agent = headers.user_agent[:_MAX_USER_AGENT].decode("ascii", "replace")
+    network = network_of(address)
     if service.settings.keep_network_data:
-        return RequestContext(provenance, Origin(address, _printable(agent)))
+        return RequestContext(provenance, Origin(address, _printable(agent)), network=network)
     pseudonym = service.peppers.pseudonym
-    return RequestContext(provenance, Origin(pseudonym(address), pseudonym(agent)))
+    origin = Origin(pseudonym(address), pseudonym(agent))
+    hashed = origin.address if network == address else pseudonym(network)
+    return RequestContext(provenance, origin, network=hashed)
 
 
 def trace_of(traceparent: bytes) -> str:

@@ -114,7 +114,12 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
         return rendered(await grant(form, caller, context))
 
     return OAuthEndpoint(
-        "token", service, issue, grant_types=frozenset(grants), proof_path=TOKEN_PATH
+        "token",
+        service,
+        issue,
+        grant_types=frozenset(grants),
+        proof_path=TOKEN_PATH,
+        limit=service.rate_limits.token,
     )
 
 

@@ -18,11 +18,11 @@ from api.pages.rendering import Pages, source_of
 from api.request_reading import read_headers, request_context, trace_of
 from application.authorization.pending import Authorizing, Pending, opened, sealed
 from application.errors import (
-    RETRY_AFTER_SECONDS,
     InvalidRequest,
     OAuthError,
     ServerError,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from application.ledger.errors import LedgerUnavailable
 from application.request_context import RequestContext
@@ -109,14 +109,15 @@ class Visit:
             text=error.description[:1].upper() + error.description[1:] + ".",
             request_id=self.context.provenance.request_id,
         )
-        if isinstance(error, TemporarilyUnavailable):
-            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
         return response
 
 
 _TITLES: dict[type[OAuthError], str] = {
     TemporarilyUnavailable: "Please try again in a moment",
     ServerError: "Something went wrong here",
+    TooManyRequests: "Too many requests from your network",
 }
 
 Work = Callable[[Visit], Awaitable[AnyResponse]]

@@ -37,6 +37,7 @@ OAuthError
 ├── InsufficientScope         403  the access token lacks the endpoint's scope (RFC 6750)
 ├── NotFound                  404  an administration or audit object does not exist
 ├── ConflictingState          409  an administrative act does not fit the present state
+├── TooManyRequests           429  a client or address asks too often (RFC 6585, Section 4)
 ├── TemporarilyUnavailable    503  PostgreSQL is away: nothing may be issued
 │   └── IssuerAway            503  the keys of a trusted issuer cannot be fetched
 └── ServerError               500  our fault, with the request id and nothing else
@@ -53,10 +54,14 @@ RETRY_AFTER_SECONDS = 1
 
 
 class OAuthError(Exception):
-    """An error with its OAuth code (RFC 6749, Section 5.2) and HTTP status."""
+    """An error with its OAuth code (RFC 6749, Section 5.2) and HTTP status.
+
+    `retry_after` is in how many seconds trying again may help, None where it will not.
+    """
 
     code: ClassVar[str]
     status: HTTPStatus = HTTPStatus.BAD_REQUEST
+    retry_after: int | None = None
 
     def __init__(self, description: str, *, reason: str = "") -> None:
         super().__init__(description)
@@ -317,11 +322,28 @@ class ConflictingState(OAuthError):
     status = HTTPStatus.CONFLICT
 
 
+class TooManyRequests(OAuthError):
+    """A client or address asks more often than its limit allows (RFC 6585, Section 4).
+
+    No OAuth document has a code for it: `slow_down` means a device alone (RFC 8628), and
+    `temporarily_unavailable` an outage, which another replica might not have.
+    """
+
+    code = "too_many_requests"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, retry_after: int, *, reason: str) -> None:
+        unit = "second" if retry_after == 1 else "seconds"
+        super().__init__(f"too many requests; try again in {retry_after} {unit}", reason=reason)
+        self.retry_after = retry_after
+
+
 class TemporarilyUnavailable(OAuthError):
     """PostgreSQL is away: nothing may be issued, and trying again soon is right."""
 
     code = "temporarily_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after = RETRY_AFTER_SECONDS
 
     def __init__(self, *, reason: str) -> None:
         super().__init__("the service cannot record at the moment; try again", reason=reason)

@@ -11,8 +11,10 @@ class RequestContext:
     """The circumstances of one request: `origin` is hashed already, unless settings keep it.
 
     `confirmation` is the key that the sender proved to hold: what it is issued is bound to it.
+    `network` is what rate limits know the sender's address by, hashed alike; "" where it has none.
     """
 
     provenance: Provenance
     origin: Origin
     confirmation: Confirmation | None = None
+    network: str = ""

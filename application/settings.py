@@ -16,10 +16,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from application.authorization_details import DetailTypes, UnusableTypes
 from application.profiles import departure, with_profile
+from application.rate_limit_settings import RateLimitSettings
 from application.registration.policy import REDIRECT_RULE, Limits, hook_named
 from application.registration.software_statement import Publisher
 from domain.client_configuration import (
@@ -55,7 +56,7 @@ T = TypeVar("T")
 WordList = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
+class Settings(RateLimitSettings):
     """Read from `GRANTLEDGER_*` variables; lists are separated by commas."""
 
     model_config = SettingsConfigDict(

@@ -22,14 +22,21 @@ _WAIT_SECONDS = 3.0
 class SideTables:
     """A small pool of connections, opened on first use."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        name: str = "side tables",
+        connections: int = _CONNECTIONS,
+        wait_seconds: float = _WAIT_SECONDS,
+    ) -> None:
         self._pool = AsyncConnectionPool(
             database_url,
             min_size=0,
-            max_size=_CONNECTIONS,
+            max_size=connections,
             open=False,
-            timeout=_WAIT_SECONDS,
-            kwargs={"autocommit": True, "application_name": "grantledger side tables"},
+            timeout=wait_seconds,
+            kwargs={"autocommit": True, "application_name": f"grantledger {name}"},
         )
 
     async def ask(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[TupleRow]:

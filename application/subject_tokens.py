@@ -11,6 +11,7 @@ from application.errors import UnusableToken
 from application.foreign_jwt import ForeignJwtRefused
 from application.introspection import LivenessService, TokenVerifier, living_token, may_see
 from application.ports import Ids
+from application.rate_limits import RateLimits
 from application.request_context import RequestContext
 from application.token_keys import UnverifiableToken
 from application.trusted_issuers import (
@@ -56,17 +57,22 @@ class SubjectService(LivenessService, Protocol):
     def catalogue(self) -> Catalogue:
         """The scope catalogue."""
 
+    @property
+    def rate_limits(self) -> RateLimits:
+        """How often a client may have a foreign token verified."""
+
 
 async def subject_token(
     value: str, kind: str, client: Client, context: RequestContext, service: SubjectService
 ) -> tuple[SubjectToken, Person | None]:
     """Return a token that `client` may exchange, and whom a trusted issuer says it is about.
 
-    Raises UnusableToken, IssuerAway, LedgerUnavailable.
+    Raises UnusableToken, TooManyRequests, IssuerAway, LedgerUnavailable.
     """
     token = _read(value)
     if not service.trusted.speak_for(token.claims):
         return await _own(token, kind, client, context, service), None
+    await service.rate_limits.foreign_tokens.require(client, context)  # before keys are fetched
     try:
         statement = await service.trusted.verified(
             token, types=_FOREIGN[kind], now=context.provenance.occurred_at

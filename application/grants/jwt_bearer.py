@@ -23,6 +23,7 @@ from application.errors import UnusableAssertion, from_domain
 from application.foreign_jwt import ForeignJwtRefused
 from application.ledger.errors import Conflict
 from application.person_tokens import PersonService, answer, authorized
+from application.rate_limits import RateLimits
 from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from application.trusted_issuers import (
@@ -73,6 +74,9 @@ class _Service(PersonService, Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
+    @property
+    def rate_limits(self) -> RateLimits: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Assertion:
@@ -95,6 +99,7 @@ async def handle(
     nothing is handed out.
     """
     requester.require_grant(GRANT_TYPE)  # 1
+    await service.rate_limits.foreign_tokens.require(requester.client, context)
     for _ in range(2):  # a newcomer may be registered by somebody else meanwhile, once
         assertion = await _believed(parameters.assertion, requester.client, context, service)
         session, token = _decided(parameters, assertion, requester, context, service)  # 7, 8

@@ -176,6 +176,19 @@ COMMENT ON TABLE grantledger.login_failures IS
     'Failed logins per account and address, hashed under the pepper. Losing it in a crash is fine.';
 """,
     ),
+    (
+        "rate limits",
+        """
+CREATE UNLOGGED TABLE grantledger.rate_limit_windows (
+    key bytea PRIMARY KEY,
+    hits bigint NOT NULL,
+    ends_at timestamptz NOT NULL
+);
+CREATE INDEX rate_limit_windows_end_idx ON grantledger.rate_limit_windows (ends_at);
+COMMENT ON TABLE grantledger.rate_limit_windows IS
+    'Requests per client and address, by hashed names. Losing it in a crash is fine.';
+""",
+    ),
 )
 
 

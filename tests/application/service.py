@@ -11,11 +11,14 @@ from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens
 from application.key_material import public_jwk
 from application.outbound import Outbound
+from application.rate_limit_settings import RateLimitSettings
+from application.rate_limits import Counter, RateLimits
 from application.request_context import RequestContext
 from application.secret_keys import MasterKeys, Peppers, SecretKey
 from application.token_keys import TokenKeys
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
+from application.windows_in_memory import MemoryWindows
 from domain.client import Client
 from domain.client_configuration import AUTHENTICATION_METHODS
 from domain.issuance import DeploymentPolicy
@@ -61,6 +64,7 @@ class FakeService:
         self.trusted = TrustedIssuers(self.directory, Outbound(), issuer=ISSUER)
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
+        self.limit()
 
     @property
     def minter(self) -> TokenKeys:
@@ -71,6 +75,11 @@ class FakeService:
     def verifier(self) -> TokenKeys:
         """What tells our tokens from others."""
         return self.keys
+
+    def limit(self, **settings: Any) -> None:
+        """Change how often costly things may be asked for."""
+        counter = Counter(self.clock, MemoryWindows(self.clock))
+        self.rate_limits = RateLimits(RateLimitSettings(**settings), counter, own=counter)
 
     def with_policy(self, **settings: Any) -> None:
         """Change the policy of the deployment."""

@@ -67,6 +67,7 @@ DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
     errors.InsufficientScope: ("insufficient_scope", 403),
     errors.NotFound: ("not_found", 404),
     errors.ConflictingState: ("conflict", 409),
+    errors.TooManyRequests: ("too_many_requests", 429),
     errors.IssuerAway: ("temporarily_unavailable", 503),
     errors.TemporarilyUnavailable: ("temporarily_unavailable", 503),
     errors.ServerError: ("server_error", 500),

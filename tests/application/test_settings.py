@@ -82,6 +82,16 @@ def test_reads_every_kind_of_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.data_dir, settings.log_level) == (Path("/var/lib/gl"), "debug")
 
 
+@pytest.mark.parametrize(
+    "rate", ["", "1/second", " 20 per 5 minutes ", "5/second;100/hour", "1/day"]
+)
+def test_reads_rates(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
+    """The library's notation is taken, several at once too, and none at all for no limit."""
+    monkeypatch.setenv("GRANTLEDGER_RATE_LIMIT_TOKEN_PER_CLIENT", rate)
+
+    assert load_settings().rate_limit_token_per_client == rate.strip()
+
+
 def test_what_is_given_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """An option of the command line beats the environment, and one that is not given does not."""
     monkeypatch.setenv("GRANTLEDGER_PORT", "9000")
@@ -182,6 +192,14 @@ WRONG = (
     ("CLIENT_PRIVATE_HOSTS", "app.example:443", "must be host names"),
     ("OUTBOUND_PRIVATE_HOSTS", "10.0.0.0/8", "must be host names"),
     ("OUTBOUND_PRIVATE_HOSTS", "id.example:443", "must be host names"),
+    ("RATE_LIMIT_STORAGE", "redis", "'memory' or 'postgresql'"),
+    ("RATE_LIMIT_DEVICE_PER_ADDRESS", "many", "couldn't parse rate limit string 'many'"),
+    ("RATE_LIMIT_DEVICE_PER_ADDRESS", "600", "couldn't parse rate limit string '600'"),
+    ("RATE_LIMIT_DEVICE_PER_ADDRESS", "-1/minute", "couldn't parse rate limit string"),
+    ("RATE_LIMIT_DEVICE_PER_ADDRESS", "1/fortnight", "no granularity matched for fortnight"),
+    ("RATE_LIMIT_TOKEN_PER_CLIENT", "0/minute", "leave it empty for no limit"),
+    ("RATE_LIMIT_TOKEN_PER_CLIENT", "5/second;0/minute", "leave it empty for no limit"),
+    ("RATE_LIMIT_TOKEN_PER_CLIENT", "9/2day", "a window is a day at most"),
 )
 
 

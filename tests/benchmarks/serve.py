@@ -12,7 +12,11 @@ if __name__ == "__main__":
     configure_logging("warning")
     serve(
         load_settings(
-            data_dir=Path(folder), port=int(port), workers=int(workers), log_level="warning"
+            data_dir=Path(folder),
+            port=int(port),
+            workers=int(workers),
+            log_level="warning",
+            rate_limit_authorize_per_address="",  # all of its people share one address
         ),
         announce=lambda _: None,
         target="tests.benchmarks.sign_only:application",

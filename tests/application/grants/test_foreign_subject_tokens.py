@@ -13,6 +13,7 @@ from application.errors import (
     InvalidScope,
     IssuerAway,
     OAuthError,
+    TooManyRequests,
     UnusableToken,
 )
 from application.grants import token_exchange
@@ -133,6 +134,21 @@ async def test_a_claim_with_a_prefix_names_the_person(at: Scene) -> None:
     claims = await at.exchange(at.issuer.token(email="alice@id.example"))
 
     assert claims["sub"] == "id-alice@id.example"
+
+
+async def test_foreign_tokens_are_limited(at: Scene) -> None:
+    """A client may have so many verified, good or bad; past that the issuer is not even asked."""
+    at.service.limit(rate_limit_foreign_token_per_client="2/minute")
+    for _ in range(2):
+        with pytest.raises(UnusableToken):
+            await at.exchange(at.issuer.token("no type of ours"))
+    at.service.clock.advance(seconds=20)
+
+    with pytest.raises(TooManyRequests, match="try again in 40 seconds"):
+        await at.exchange(at.issuer.token())
+    assert at.issuer.provider.requests.total() == 0
+    with pytest.raises(UnusableToken):  # ours are not limited
+        await at.exchange("a.b.c")
 
 
 async def test_people_are_registered_where_the_terms_say_so(at: Scene) -> None:

@@ -14,6 +14,7 @@ from application.errors import (
     InvalidTarget,
     IssuerAway,
     OAuthError,
+    TooManyRequests,
     UnauthorizedClient,
     UnusableAssertion,
 )
@@ -101,6 +102,19 @@ async def test_an_assertion_becomes_a_token_in_a_session(at: Scene) -> None:
     assert issued.descent is not None
     assert issued.descent.vouched == Vouched(at.issuer.name, "foreign-1", 1)
     assert issued.grant_type == JWT_BEARER
+
+
+async def test_assertions_are_limited(at: Scene) -> None:
+    """A client may present so many, good or bad, and another client as many again."""
+    at.service.limit(rate_limit_foreign_token_per_client="2/minute")
+    await at.redeem(at.assertion())
+    with pytest.raises(UnusableAssertion):
+        await at.redeem("no assertion")
+
+    with pytest.raises(TooManyRequests, match="try again in 60 seconds"):
+        await at.redeem(at.assertion())
+    at.client = a_client(client_id="other", grant_types=(JWT_BEARER,), scopes=("mcp",))
+    assert (await at.redeem(at.assertion(jti="another", scope="mcp")))["client_id"] == "other"
 
 
 async def test_the_assertions_scope_stands_in(at: Scene) -> None:
