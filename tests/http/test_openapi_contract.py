@@ -1,0 +1,145 @@
+"""The OpenAPI document is true: schemathesis finds no failure and no answer that is not in it.
+
+It reads the document of a running service, makes requests out of it, some as described and some
+that break the description, and holds each answer against it. The service is one of their own:
+clients are disabled, keys rotated, sessions ended.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+
+from tests.application.people.upstream_provider import running_provider
+from tests.cli.running_service import running_service
+from tests.http.contract import CALLERS, Contract, Good, a_contract, good_requests
+from tests.http.live import Live
+from tests.postgres import Postgres
+from tests.waiting import eventually
+
+EXAMPLES = 5
+"""Of each operation, each caller and each kind of request, unless fewer are possible."""
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def contract(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contract]:
+    """A service that these tests may take apart."""
+    with (
+        postgres.database() as url,
+        running_provider(datetime.now(UTC)) as provider,
+        running_service(
+            tmp_path_factory.mktemp("contract"),
+            DATABASE_URL=url,
+            GRANTLEDGER_UPSTREAM_ISSUER=provider.issuer,
+            GRANTLEDGER_UPSTREAM_CLIENT_ID="ours",
+            GRANTLEDGER_UPSTREAM_CLIENT_SECRET="unused",
+        ) as service,
+        httpx.Client(base_url=service.url, timeout=20) as http,
+    ):
+        live = Live(service, http, url)
+        made = a_contract(live, provider.issuer)
+        eventually(live.projected)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def operations(contract: Contract) -> Mapping[str, APIOperation]:
+    """What the document of the service describes, by method and path."""
+    document = schemathesis.openapi.from_url(f"{contract.live.service.url}/schema/openapi.json")
+    found = [result.ok() for result in document.get_all_operations()]
+    return {operation.label: operation for operation in found}
+
+
+def test_every_operation_succeeds_as_described(
+    contract: Contract, operations: Mapping[str, APIOperation]
+) -> None:
+    """A right request gets an answer that fits, for each operation that is described."""
+    asked = set()
+    for good in good_requests(contract):
+        answer = send(contract, operations[good.operation], good)
+        asked.add(good.operation)
+
+        assert answer.status_code == good.status, f"{good}: {answer.text}"
+    assert asked == set(operations)
+
+
+def send(contract: Contract, operation: APIOperation, good: Good) -> schemathesis.Response:
+    """Send a request that succeeds."""
+    content = {} if good.body is None else {"body": dict(good.body), "media_type": operation.body[0].media_type}
+    case = operation.Case(path_parameters=dict(good.path or {}), query=dict(good.query or {}), **content)
+    return case.call_and_validate(headers=dict(contract.headers[good.caller]), checks=CHECKS)
+
+
+N=Counter()
+import time
+@pytest.mark.parametrize("caller", CALLERS)
+def test_no_answer_is_a_failure_or_undescribed(
+    contract: Contract, operations: Mapping[str, APIOperation], caller: str
+) -> None:
+    """Whoever asks, as described or not: status, type, headers and body are in the document."""
+    problems: dict[tuple[str, str], str] = {}
+    for label, operation in operations.items():
+        for mode in GenerationMode:
+            began=time.time()
+            for problem in found_in(operation, mode, contract, caller):
+                title = problem.split("\n")[2]
+                problems.setdefault((label, title), problem)
+            #print(label, mode, round(time.time()-began,2))
+    print(Counter({k:v for k,v in sorted(N.items())}))
+    print("\n".join(map(str,problems)))
+    assert not problems, "\n".join(problems.values())
+
+
+def found_in(
+    operation: APIOperation, mode: GenerationMode, contract: Contract, caller: str
+) -> list[str]:
+    """Return what is wrong with the answers to requests that are made up for an operation."""
+    problems = []
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(mode), st.booleans())
+    def ask(case: Case, found: bool) -> None:
+        if found:
+            case.path_parameters.update(
+                {name: contract.names[name] for name in case.path_parameters}
+            )
+        try:
+            r= case.call_and_validate(headers=dict(contract.headers[caller]), checks=CHECKS)
+            N[case.operation.label, r.status_code]+=1
+        except FailureGroup as failed:
+            problems.append(str(failed))
+
+    with suppress(Unsatisfiable):  # nothing is wrong with a request that carries nothing
+        ask()
+    return problems
