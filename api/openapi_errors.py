@@ -65,7 +65,9 @@ _EVERY_ERROR: Headers = {
     "X-Request-Id": header("The request id of the body", example="req_1f0c6a0e9b7d4c2a8e5f3b1d"),
     "Cache-Control": header("Never kept", example="no-store"),
 }
-_CHALLENGE = header("How to authenticate (RFC 6750, RFC 7617)", example='Bearer realm="grantledger"')
+_CHALLENGE = header(
+    "How to authenticate (RFC 6750, RFC 7617)", example='Bearer realm="grantledger"'
+)
 _OF_STATUS: Mapping[str, Headers] = {
     "401": {"WWW-Authenticate": _CHALLENGE},
     "403": {"WWW-Authenticate": _CHALLENGE},

@@ -26,7 +26,6 @@ from tests.http.person import (
 )
 
 GRANT_TYPES = [CLIENT_CREDENTIALS, AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE, TOKEN_EXCHANGE]
-CALLERS = ("nobody", "client", "person", "auditor", "administrator")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class Contract:
 
 def a_contract(live: Live, issuer: str) -> Contract:
     """Register whom and what it takes; `issuer` is one whose keys can be fetched."""
-    person, client = a_person(live, "reader"), a_web_client(
+    person = a_person(live, "reader")
+    client = a_web_client(
         live,
         "reading",
         grant_types=GRANT_TYPES,
@@ -96,9 +96,9 @@ def good_requests(contract: Contract) -> Iterator[Good]:
     yield from _discovery()
     yield from _tokens(contract)
     yield from _reading(contract)
-    yield from _clients(contract)
-    yield from _principals(contract)
-    yield from _issuers(contract)
+    yield from _clients()
+    yield from _principals()
+    yield from _issuers(contract.issuer)
 
 
 def _discovery() -> Iterator[Good]:
@@ -123,9 +123,7 @@ def _tokens(contract: Contract) -> Iterator[Good]:
 
     yield token(CLIENT_CREDENTIALS, scope="mcp", resource=["https://api.example"])
     code = client.code_from(contract.person)
-    yield token(
-        AUTHORIZATION_CODE, code=code, code_verifier=client.verifier, redirect_uri=CALLBACK
-    )
+    yield token(AUTHORIZATION_CODE, code=code, code_verifier=client.verifier, redirect_uri=CALLBACK)
     tokens = client.tokens_from(contract.person)
     yield token(REFRESH_TOKEN, refresh_token=tokens["refresh_token"])
     subject = tokens["access_token"]
@@ -151,7 +149,7 @@ def _reading(contract: Contract) -> Iterator[Good]:
     yield Good("POST /admin/sessions/{session_id}/end", path=session)
 
 
-def _clients(contract: Contract) -> Iterator[Good]:
+def _clients() -> Iterator[Good]:
     client = {"client_id": "changed"}
     by_key = {"method": "private_key_jwt", "jwks": [SigningKey.make("ES256").published]}
     new = {"client_id": "by-key", "scopes": ["mcp"], "authentication": by_key}
@@ -165,7 +163,7 @@ def _clients(contract: Contract) -> Iterator[Good]:
     yield Good("GET /admin/keys")
 
 
-def _principals(contract: Contract) -> Iterator[Good]:
+def _principals() -> Iterator[Good]:
     principal = {"subject": "changed"}
     login = {"login": "changed", "password": PASSWORD}
     yield Good("POST /admin/principals", body={"subject": "new", "roles": ["user"]}, status=201)
@@ -179,9 +177,9 @@ def _principals(contract: Contract) -> Iterator[Good]:
     yield Good("GET /admin/principals")
 
 
-def _issuers(contract: Contract) -> Iterator[Good]:
-    terms = {"issuer": contract.issuer, "scopes": ["mcp"]}
+def _issuers(issuer: str) -> Iterator[Good]:
+    terms = {"issuer": issuer, "scopes": ["mcp"]}
     yield Good("PUT /admin/issuers", body=terms)
-    yield Good("POST /admin/issuers/test", body={"issuer": contract.issuer})
-    yield Good("POST /admin/issuers/remove", body={"issuer": contract.issuer})
+    yield Good("POST /admin/issuers/test", body={"issuer": issuer})
+    yield Good("POST /admin/issuers/remove", body={"issuer": issuer})
     yield Good("GET /admin/issuers")
