@@ -105,6 +105,7 @@ def _discovery() -> Iterator[Good]:
     for path in (
         "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
         "/oauth/jwks.json",
         "/healthz",
         "/readyz",

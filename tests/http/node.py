@@ -33,7 +33,12 @@ def require_libraries() -> None:
         return
     options = ("--ignore-scripts", "--no-audit", "--no-fund")
     done = subprocess.run(
-        ["npm", "ci", *options], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=300
+        ["npm", "ci", *options],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 

@@ -14,7 +14,6 @@ const provider = {
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
       token_endpoint_auth_method: 'none',
-      scope: given.scope,
     }
   },
   state: () => 'state-of-the-sdk',
