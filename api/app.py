@@ -32,6 +32,7 @@ from api.logout_pages import logout_routes
 from api.oauth_endpoint import OAuthEndpoint
 from api.oauth_errors import error_body, error_headers
 from api.openapi_errors import describe_errors
+from api.openapi_items import correct_items
 from api.openapi_paths import add_oauth_paths
 from api.openapi_registration import add_registration_paths
 from api.pages.rendering import Pages, static_routes
@@ -113,6 +114,7 @@ def create_app(service: Service) -> Litestar:
     add_oauth_paths(app)
     add_registration_paths(app)
     describe_errors(app)
+    correct_items(app)
     return app
 
 

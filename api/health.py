@@ -11,6 +11,9 @@ from api.composition import Service
 from application.directory import STALE_SECONDS
 from application.ledger.errors import LedgerUnavailable
 
+# The text format of Prometheus; the framework appends the charset.
+_METRICS = "text/plain; version=0.0.4"
+
 
 async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     """Return whether requests may be sent here, and what each part says.
@@ -44,10 +47,10 @@ def health_routes(service: Service) -> list[HTTPRouteHandler]:
             headers={"Cache-Control": "no-store", **({} if ready else {"Retry-After": "1"})},
         )
 
-    @get("/metrics", tags=["Operation"], summary="Prometheus metrics")
+    @get("/metrics", tags=["Operation"], summary="Prometheus metrics", media_type=_METRICS)
     async def prometheus() -> Response[bytes]:
         await _observe(service)
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.render(), media_type=_METRICS)
 
     return [healthz, readyz, prometheus]
 

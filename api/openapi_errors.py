@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from litestar import Litestar
 from litestar.openapi.spec import (
+    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
     PathItem,
+    Reference,
     Schema,
 )
 from litestar.openapi.spec.enums import OpenAPIType
@@ -31,6 +33,9 @@ _DESCRIPTIONS: Mapping[str, str] = {
 }
 OAUTH_STATUSES = ("400", "401", "405", "413", "429", "500", "503")
 _GUARDED_STATUSES = ("400", "401", "403", "500", "503")
+_USERINFO_PATH = "/oauth/userinfo"
+# Objects that a body names and no path: see IssuerName.
+_NAMED_IN_BODY = ("/admin/issuers/remove", "/admin/issuers/test")
 
 
 def _text(description: str, example: str) -> Schema:
@@ -51,24 +56,46 @@ _ERROR = Schema(
 )
 
 
+def header(description: str, *, example: str) -> OpenAPIHeader:
+    """Return the description of a header that an answer always carries."""
+    return OpenAPIHeader(schema=_text(description, example), description=description, required=True)
+
+
+Headers = Mapping[str, OpenAPIHeader | Reference]
+_EVERY_ERROR: Headers = {
+    "X-Request-Id": header("The request id of the body", example="req_1f0c6a0e9b7d4c2a8e5f3b1d"),
+    "Cache-Control": header("Never kept", example="no-store"),
+}
+_CHALLENGE = header(
+    "How to authenticate (RFC 6750, RFC 7617)", example='Bearer realm="grantledger"'
+)
+_OF_STATUS: Mapping[str, Headers] = {
+    "401": {"WWW-Authenticate": _CHALLENGE},
+    "403": {"WWW-Authenticate": _CHALLENGE},
+    "405": {"Allow": header("What the endpoint takes", example="POST")},
+    "503": {"Retry-After": header("Seconds until it is worth another try", example="1")},
+}
+
+
 def error_responses(statuses: Iterable[str]) -> dict[str, OpenAPIResponse]:
     """Return the description of an error answer for each of `statuses`."""
     return {
         status: OpenAPIResponse(
             description=_DESCRIPTIONS[status],
             content={JSON: OpenAPIMediaType(schema=_ERROR)},
+            headers={**_EVERY_ERROR, **_OF_STATUS.get(status, {})},
         )
         for status in statuses
     }
 
 
 def describe_errors(app: Litestar) -> None:
-    """Give each route of `app` below /admin and /audit its errors; and the rest their statuses."""
+    """Give each route of `app` that wants a token its errors; and the rest their statuses."""
     paths = app.openapi_schema.paths
     assert paths is not None
     for path, item in paths.items():
         for method, operation in _operations(item):
-            if path.startswith(("/admin", "/audit")):
+            if path.startswith(("/admin", "/audit", _USERINFO_PATH)):
                 statuses = _guarded(path, method, has_body=operation.request_body is not None)
                 _add(operation, error_responses(statuses))
     for path, status, description in (
@@ -84,7 +111,9 @@ def _guarded(path: str, method: str, *, has_body: bool) -> list[str]:
     statuses = [*_GUARDED_STATUSES]
     if "{" in path and not path.endswith("/last-used"):  # of an unknown client: never used
         statuses.append("404")
-    if method != "get":
+    if path in _NAMED_IN_BODY:
+        statuses.append("404")
+    if method != "get" and path != _USERINFO_PATH:
         statuses.append("409")
     if has_body:
         statuses.append("413")
