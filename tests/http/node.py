@@ -18,7 +18,7 @@ from tests.http.person import Person
 FOLDER = Path(__file__).parent.parent / "node"
 REQUIRED = "GRANTLEDGER_REQUIRE_NODE"
 INSTALLED = FOLDER / "node_modules" / ".package-lock.json"
-ANSWER_SECONDS = 30
+ANSWER_SECONDS, INSTALL_SECONDS = 30, 300
 
 
 def require_libraries() -> None:
@@ -38,7 +38,7 @@ def require_libraries() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=INSTALL_SECONDS,
     )
     assert done.returncode == 0, done.stderr
 

@@ -47,7 +47,7 @@ class World:
 def world(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A service of their own: on the shared one clients do not register themselves."""
     with running_resource() as resource, postgres.database() as url:
-        settings = {
+        settings: dict[str, Any] = {
             "GRANTLEDGER_REGISTRATION": "open",
             "GRANTLEDGER_REGISTRATION_SCOPES": f"{SCOPE},offline_access",
             "GRANTLEDGER_REGISTRATION_HOOK": "tests.http.mcp_resource:for_our_resource",
@@ -117,7 +117,7 @@ def a_provider(world: World, storage: Storage) -> OAuthClientProvider:
 
 
 async def test_the_python_package_gets_in_and_stays_in(world: World) -> None:
-    """From a 401 to tokens for the resource; once they have ended, a refresh and no second login."""
+    """From a 401 to tokens for the resource; once they have ended a refresh, and no new login."""
     known = OAuthClientInformationFull(client_id=CLIENT, token_endpoint_auth_method="none")
     storage = Storage(None if REGISTRATION else known)
     provider = a_provider(world, storage)

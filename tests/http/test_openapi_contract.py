@@ -37,7 +37,8 @@ from tests.waiting import eventually
 
 EXAMPLES = [("nobody", 1), ("person", 2), ("auditor", 2), ("client", 4), ("administrator", 6)]
 """Who asks, and how often: of each operation, as described and not. The last two get furthest."""
-Operations = Mapping[str, APIOperation[Any, Any, Any, Any]]
+AnyOperation = APIOperation[Any, Any, Any, Any]
+Operations = Mapping[str, AnyOperation]
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -88,9 +89,7 @@ def test_every_operation_succeeds_as_described(contract: Contract, operations: O
     assert asked == set(operations)
 
 
-def send(
-    contract: Contract, operation: APIOperation[Any, Any, Any, Any], good: Good
-) -> schemathesis.Response:
+def send(contract: Contract, operation: AnyOperation, good: Good) -> schemathesis.Response:
     """Send a request that succeeds."""
     request: dict[str, Any] = {
         "path_parameters": dict(good.path or {}),
@@ -119,7 +118,7 @@ def test_no_answer_is_a_failure_or_undescribed(
 
 
 def found_in(
-    operation: APIOperation[Any, Any, Any, Any],
+    operation: AnyOperation,
     mode: GenerationMode,
     contract: Contract,
     caller: str,
@@ -135,7 +134,7 @@ def found_in(
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(mode), st.booleans())
-    def ask(case: Case[Any, Any], there_is_one: bool) -> None:
+    def ask(case: Case[Any], there_is_one: bool) -> None:
         if there_is_one:
             case.path_parameters.update(
                 {name: contract.names[name] for name in case.path_parameters}
