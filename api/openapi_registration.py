@@ -91,7 +91,7 @@ def add_registration_paths(app: Litestar) -> None:
             "Register a client (RFC 7591), where the deployment lets clients do so",
             done="201",
             body=True,
-            more=("409",),
+            more=("409", "429"),
         )
     )
     named = Parameter(

@@ -68,7 +68,7 @@ class RateLimitSettings(BaseSettings):
         description="Passkey challenges, logins by passkey, ways to the upstream provider",
     )
     rate_limit_registration_per_address: Rate = Field(
-        default="60/minute", description="Dynamic registrations of clients"
+        default="300/minute", description="Dynamic registrations of clients"
     )
     rate_limit_token_per_address: Rate = Field(
         default="", description="Requests to the token endpoint; counted in each process always"
