@@ -73,6 +73,7 @@ _OF_STATUS: Mapping[str, Headers] = {
     "401": {"WWW-Authenticate": _CHALLENGE},
     "403": {"WWW-Authenticate": _CHALLENGE},
     "405": {"Allow": header("What the endpoint takes", example="POST")},
+    "429": {"Retry-After": header("Seconds until there is room again", example="30")},
     "503": {"Retry-After": header("Seconds until it is worth another try", example="1")},
 }
 

@@ -1,6 +1,6 @@
 """The OAuth endpoints in the OpenAPI document: plain ASGI callables do not describe themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Litestar
@@ -8,6 +8,7 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
+    Parameter,
     PathItem,
     Reference,
     RequestBody,
@@ -18,6 +19,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from api.client_credentials_header import CLIENT_ASSERTION_TYPE
 from api.openapi_errors import JSON, OAUTH_STATUSES, error_responses
 from api.person_endpoints import DEVICE_AUTHORIZATION_PATH, PAR_PATH
+from api.signed_introspection import MEDIA_TYPE
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.grants.token_exchange import ACTOR_TOKEN_TYPES, ID_JAG_TYPE
 from application.subject_tokens import SUBJECT_TOKEN_TYPES
@@ -46,6 +48,12 @@ _CREDENTIALS = {
     "client_assertion": _text("Instead of a secret: what the client's key signed (RFC 7523)"),
     "client_assertion_type": _text("With client_assertion", enum=[CLIENT_ASSERTION_TYPE]),
 }
+_DETAILS = _text("A JSON array of objects, each with its type (RFC 9396)")
+_GRANTED = Schema(
+    type=OpenAPIType.ARRAY,
+    items=Schema(type=OpenAPIType.OBJECT),
+    description="Authorization details, where there are any (RFC 9396)",
+)
 _TOKEN_FORM = {
     "grant_type": _text("What is exchanged", "client_credentials", enum=list(GRANT_TYPES)),
     "code": _text("authorization_code: the code"),
@@ -63,6 +71,7 @@ _TOKEN_FORM = {
     ),
     "assertion": _text("jwt-bearer (RFC 7523): the JWT of a trusted issuer"),
     "scope": _text("Separated by spaces; all scopes of the client if left out", "service mcp"),
+    "authorization_details": _DETAILS,
     "audience": _texts("Where the token will be used; may be repeated", "https://api.example"),
     "resource": _texts("The same as a URI (RFC 8707); may be repeated", "https://api.example"),
     **_CREDENTIALS,
@@ -72,12 +81,15 @@ _TOKEN_ANSWER = Schema(
     required=["access_token", "token_type", "expires_in", "scope"],
     properties={
         "access_token": _text("A JWT access token (RFC 9068)", "eyJhbGciOiJFUzI1NiIs..."),
-        "token_type": _text("How to present it (RFC 6750)", "Bearer"),
+        "token_type": _text(
+            "How to present it (RFC 6750, RFC 9449)", "Bearer", enum=["Bearer", "DPoP", "N_A"]
+        ),
         "expires_in": Schema(type=OpenAPIType.INTEGER, description="Seconds", examples=[3600]),
         "scope": _text("What was granted, highest level first", "service mcp"),
         "refresh_token": _text("For a person's grant, where the client gets one"),
         "id_token": _text("With the scope openid (OpenID Connect Core, Section 2)"),
         "issued_token_type": _text("token-exchange (RFC 8693, Section 2.2.1)"),
+        "authorization_details": _GRANTED,
     },
 )
 _REQUEST_FORM = {
@@ -94,6 +106,8 @@ _REQUEST_FORM = {
     "login_hint": _text("What the login page is filled in with"),
     "id_token_hint": _text("Who has to be logged in"),
     "resource": _texts("Where the tokens will be used (RFC 8707)", "https://api.example"),
+    "authorization_details": _DETAILS,
+    "dpop_jkt": _text("The key that the code is bound to (RFC 9449, Section 10)"),
     **_CREDENTIALS,
 }
 _PUSHED = Schema(
@@ -109,6 +123,7 @@ _PUSHED = Schema(
 _DEVICE_FORM = {
     "scope": _text("Separated by spaces", "openid user"),
     "resource": _texts("Where the tokens will be used (RFC 8707)", "https://api.example"),
+    "authorization_details": _DETAILS,
     **_CREDENTIALS,
 }
 _DEVICE_ANSWER = Schema(
@@ -139,7 +154,11 @@ _INTROSPECTION_ANSWER = Schema(
     required=["active"],
     properties={
         "active": Schema(type=OpenAPIType.BOOLEAN, description="False says nothing more"),
-        "token_type": _text("Bearer"),
+        "token_type": _text("How it is presented", enum=["Bearer", "DPoP"]),
+        "cnf": Schema(
+            type=OpenAPIType.OBJECT, description="The key it is bound to: jkt or x5t#S256"
+        ),
+        "authorization_details": _GRANTED,
         "iss": _text("Issuer"),
         "sub": _text("The owner, or the client itself", "owner-1"),
         "aud": Schema(
@@ -161,12 +180,26 @@ _INTROSPECTION_ANSWER = Schema(
 )
 
 
+_PROOF = Parameter(
+    name="DPoP",
+    param_in="header",
+    description="A proof of the key to bind what is issued to (RFC 9449)",
+    schema=_text("A JWT of the type dpop+jwt"),
+    required=False,
+)
+
+
 def add_oauth_paths(app: Litestar) -> None:
     """Describe the token, introspection and revocation endpoints in the document of `app`."""
     paths = app.openapi_schema.paths
     assert paths is not None
     paths[TOKEN_PATH] = _operation(
-        "Token", "Get an access token", _TOKEN_FORM, ["grant_type"], _TOKEN_ANSWER
+        "Token",
+        "Get an access token",
+        _TOKEN_FORM,
+        ["grant_type"],
+        _TOKEN_ANSWER,
+        parameters=[_PROOF],
     )
     paths[PAR_PATH] = _operation(
         "Push",
@@ -175,6 +208,7 @@ def add_oauth_paths(app: Litestar) -> None:
         ["response_type", "scope", "code_challenge", "code_challenge_method"],
         _PUSHED,
         done="201",
+        parameters=[_PROOF],
     )
     paths[DEVICE_AUTHORIZATION_PATH] = _operation(
         "Device", "Begin a device authorization (RFC 8628)", _DEVICE_FORM, ["scope"], _DEVICE_ANSWER
@@ -185,6 +219,7 @@ def add_oauth_paths(app: Litestar) -> None:
         _ONE_TOKEN_FORM,
         ["token"],
         _INTROSPECTION_ANSWER,
+        more={MEDIA_TYPE: OpenAPIMediaType(schema=_text("A signed JWT (RFC 9701)"))},
     )
     paths[REVOCATION_PATH] = _operation(
         "Revoke", "Void a token of the client's own (RFC 7009)", _REVOCATION_FORM, ["token"], None
@@ -199,9 +234,11 @@ def _operation(
     answer: Schema | None,
     *,
     done: str = "200",
+    parameters: Sequence[Parameter] = (),
+    more: Mapping[str, OpenAPIMediaType] | None = None,
 ) -> PathItem:
     body = Schema(type=OpenAPIType.OBJECT, properties=dict(form), required=required)
-    content = None if answer is None else {JSON: OpenAPIMediaType(schema=answer)}
+    content = None if answer is None else {JSON: OpenAPIMediaType(schema=answer), **(more or {})}
     responses: dict[str, OpenAPIResponse | Reference] = {
         done: OpenAPIResponse(description="Done", content=content),
         **error_responses(OAUTH_STATUSES),
@@ -211,6 +248,7 @@ def _operation(
             tags=[_TAG],
             operation_id=name,
             summary=summary,
+            parameters=list(parameters) or None,
             request_body=RequestBody(content={_FORM: OpenAPIMediaType(schema=body)}, required=True),
             responses=responses,
             security=[{"client": []}, {}],

@@ -51,6 +51,8 @@ class Contract:
     """What each caller sends to show who it is."""
     names: Mapping[str, str]
     """What there is, by the path parameter that leads to it; nobody else needs it."""
+    registered: str
+    """A client that registered itself: the registrant."""
     issuer: str
 
 
@@ -68,6 +70,10 @@ def a_contract(live: Live, issuer: str) -> Contract:
     a_person(live, "changed")
     kept, ended = client.tokens_from(person), client.tokens_from(person)
     claims = live.introspect(ended["access_token"], (client.client_id, client.secret))
+    registered = live.http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}).json()
+    access = live.http.post(
+        "/admin/registration-tokens", headers=live.bearer(), json={"max_uses": 1}
+    ).json()
     pair = f"{client.client_id}:{client.secret}".encode()
     return Contract(
         live,
@@ -79,6 +85,7 @@ def a_contract(live: Live, issuer: str) -> Contract:
             "person": {"Authorization": f"Bearer {kept['access_token']}"},
             "auditor": {"Authorization": f"Bearer {live.token(auditor)}"},
             "administrator": live.bearer(),
+            "registrant": {"Authorization": f"Bearer {registered['registration_access_token']}"},
         },
         names={
             "client_id": "changed",
@@ -86,7 +93,9 @@ def a_contract(live: Live, issuer: str) -> Contract:
             "act": "reactivate",
             "session_id": claims["sid"],
             "token_id": claims["jti"],
+            "access_id": access["access_id"],
         },
+        registered=registered["client_id"],
         issuer=issuer,
     )
 
@@ -99,6 +108,7 @@ def good_requests(contract: Contract) -> Iterator[Good]:
     yield from _clients()
     yield from _principals()
     yield from _issuers(contract.issuer)
+    yield from _registration(contract)
 
 
 def _discovery() -> Iterator[Good]:
@@ -184,3 +194,17 @@ def _issuers(issuer: str) -> Iterator[Good]:
     yield Good("POST /admin/issuers/test", body={"issuer": issuer})
     yield Good("POST /admin/issuers/remove", body={"issuer": issuer})
     yield Good("GET /admin/issuers")
+
+
+def _registration(contract: Contract) -> Iterator[Good]:
+    own = {"client_id": contract.registered}
+    access = {"access_id": contract.names["access_id"]}
+    metadata = {"redirect_uris": [CALLBACK], "client_name": "New"}
+    yield Good("POST /oauth/register", "nobody", body=metadata, status=201)
+    path = "/oauth/register/{client_id}"
+    yield Good(f"GET {path}", "registrant", path=own)
+    yield Good(f"PUT {path}", "registrant", path=own, body={**metadata, **own})
+    yield Good(f"DELETE {path}", "registrant", path=own, status=204)
+    yield Good("POST /admin/registration-tokens", body={"max_uses": 3}, status=201)
+    yield Good("GET /admin/registration-tokens")
+    yield Good("POST /admin/registration-tokens/{access_id}/revoke", path=access)

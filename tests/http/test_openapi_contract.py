@@ -60,6 +60,8 @@ def contract(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
             GRANTLEDGER_UPSTREAM_ISSUER=provider.issuer,
             GRANTLEDGER_UPSTREAM_CLIENT_ID="ours",
             GRANTLEDGER_UPSTREAM_CLIENT_SECRET="unused",
+            GRANTLEDGER_REGISTRATION="open",
+            GRANTLEDGER_RATE_LIMIT_REGISTRATION_PER_ADDRESS="30/minute",
         ) as service,
         httpx.Client(base_url=service.url, timeout=20) as http,
     ):
