@@ -8,8 +8,12 @@ import json
 from typing import Any, NoReturn
 
 
+class DuplicateName(ValueError):
+    """An object has a name twice."""
+
+
 def read_json(text: bytes) -> Any:
-    """Return what `text` says. Raises ValueError."""
+    """Return what `text` says. Raises ValueError, of which DuplicateName is a kind."""
     try:
         found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
         if b"\\u" in text:
@@ -22,7 +26,7 @@ def read_json(text: bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name twice")
+        raise DuplicateName("a name twice")
     return found
 
 

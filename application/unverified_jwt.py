@@ -11,7 +11,7 @@ from typing import Any
 
 from jwt.utils import base64url_decode
 
-from application.strict_json import read_json
+from application.strict_json import DuplicateName, read_json
 
 MAX_CHARACTERS = 16_384
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)")
@@ -55,6 +55,8 @@ def read_jwt(value: object) -> UnverifiedJwt:
 def _object(part: str) -> dict[str, Any]:
     try:
         found = read_json(_decoded(part))
+    except DuplicateName:
+        raise UnreadableJwt("JWT with a name twice") from None
     except ValueError:
         raise UnreadableJwt("unreadable JWT") from None
     if not isinstance(found, dict):

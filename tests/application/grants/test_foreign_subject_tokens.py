@@ -376,7 +376,7 @@ REFUSALS = (
     Refusal("no end", token(exp=None), reason="expired"),
     Refusal("an end that is text", token(exp="tomorrow"), reason="impossible moment"),
     Refusal("an end that is true", token(exp=True), reason="impossible moment"),
-    Refusal("an endless end", token(exp=float("inf")), reason="impossible moment"),
+    Refusal("an endless end", token(exp=float("inf")), reason="unreadable"),
     Refusal("an end beyond all calendars", token(exp=10**18), reason="impossible moment"),
     Refusal("future nbf", token(nbf=MADE_AT + 61), reason="nbf lies ahead"),
     Refusal("future iat", token(iat=MADE_AT + 61), reason="iat lies ahead"),
