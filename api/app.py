@@ -41,7 +41,7 @@ from api.person_endpoints import (
     PAR_PATH,
     device_authorization_endpoint,
     par_endpoint,
-    userinfo_route,
+    userinfo_routes,
 )
 from api.registration_endpoint import registration_routes
 from api.request_reading import client_address
@@ -86,7 +86,7 @@ def create_app(service: Service) -> Litestar:
             _mounted(PAR_PATH, par_endpoint(service)),
             _mounted(DEVICE_AUTHORIZATION_PATH, device_authorization_endpoint(service)),
             *registration_routes(service),
-            userinfo_route(service),
+            *userinfo_routes(service),
             *authorize_routes(frame),
             *login_routes(frame),
             *logout_routes(frame),

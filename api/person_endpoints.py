@@ -25,6 +25,12 @@ PAR_PATH = "/oauth/par"
 DEVICE_AUTHORIZATION_PATH = "/oauth/device_authorization"
 DEVICE_PATH = "/device"
 USERINFO_PATH = "/oauth/userinfo"
+_PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, DPoP",
+    "Access-Control-Max-Age": "86400",
+}
 
 
 def par_endpoint(service: Service) -> OAuthEndpoint:
@@ -100,8 +106,10 @@ def device_authorization_endpoint(service: Service) -> OAuthEndpoint:
     return OAuthEndpoint("device_authorization", service, begin, limit=limit)
 
 
-def userinfo_route(service: Service) -> HTTPRouteHandler:
-    """Return the userinfo endpoint (OpenID Connect Core, Section 5.3)."""
+def userinfo_routes(service: Service) -> list[HTTPRouteHandler]:
+    """Return the userinfo endpoint (OpenID Connect Core, Section 5.3), for pages as well: a browser
+    asks before it sends a token, or a proof, to another origin.
+    """
 
     @route(
         USERINFO_PATH,
@@ -121,4 +129,8 @@ def userinfo_route(service: Service) -> HTTPRouteHandler:
             headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"},
         )
 
-    return show
+    @route(USERINFO_PATH, http_method=["OPTIONS"], include_in_schema=False)
+    async def preflight() -> Response[None]:
+        return Response(None, status_code=204, headers=_PREFLIGHT)
+
+    return [preflight, show]

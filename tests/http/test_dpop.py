@@ -315,10 +315,11 @@ def test_userinfo_takes_a_bound_token_with_its_proof(
     assert live.http.get("/oauth/userinfo", headers=bearer).status_code == 401
 
 
-def test_pages_of_other_origins_may_send_proofs(live: Live) -> None:
+@pytest.mark.parametrize("path", [TOKEN, "/oauth/par", "/oauth/userinfo"])
+def test_pages_of_other_origins_may_send_proofs(live: Live, path: str) -> None:
     """What a browser asks first is answered, and DPoP is among the headers that are let through."""
     asked = live.http.options(
-        TOKEN,
+        path,
         headers={
             "Origin": "https://app.example",
             "Access-Control-Request-Method": "POST",
