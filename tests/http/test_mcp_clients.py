@@ -16,7 +16,6 @@ from mcp.shared.auth import (
 )
 from pydantic import AnyUrl
 
-from application.settings import Settings
 from tests.cli.running_service import running_service
 from tests.http.live import Live
 from tests.http.mcp_resource import RESOURCE, SCOPE, McpResource, running_resource
@@ -26,8 +25,7 @@ from tests.postgres import Postgres
 
 REDIRECT_URI = "http://127.0.0.1:33418/callback"
 CLIENT = "mcp-client"
-# Whoever cannot register itself is registered before.
-REGISTRATION = "registration" in Settings.model_fields
+WAYS = pytest.mark.parametrize("client_id", ["", CLIENT], ids=["registers itself", "registered"])
 
 
 @dataclass(frozen=True)
@@ -57,20 +55,19 @@ def world(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
             running_service(
                 tmp_path_factory.mktemp("mcp"),
                 DATABASE_URL=url,
-                **(settings if REGISTRATION else {}),
+                **settings,
             ) as service,
             httpx.Client(base_url=service.url, timeout=20) as http,
         ):
             live = Live(service, http, url)
             resource.issuer = service.url
-            if not REGISTRATION:
-                a_web_client(
-                    live,
-                    CLIENT,
-                    client_type="public",
-                    redirects={"redirect_uris": [REDIRECT_URI]},
-                    audiences={"allowed": [resource.url]},
-                )
+            a_web_client(
+                live,
+                CLIENT,
+                client_type="public",
+                redirects={"redirect_uris": [REDIRECT_URI]},
+                audiences={"allowed": [resource.url]},
+            )
             yield World(live, resource, a_person(live, "mcp-person"))
 
 
@@ -116,10 +113,11 @@ def a_provider(world: World, storage: Storage) -> OAuthClientProvider:
     return OAuthClientProvider(world.resource.url, metadata, storage, redirect, called_back)
 
 
-async def test_the_python_package_gets_in_and_stays_in(world: World) -> None:
+@WAYS
+async def test_the_python_package_gets_in_and_stays_in(world: World, client_id: str) -> None:
     """From a 401 to tokens for the resource; once they have ended a refresh, and no new login."""
     known = OAuthClientInformationFull(client_id=CLIENT, token_endpoint_auth_method="none")
-    storage = Storage(None if REGISTRATION else known)
+    storage = Storage(known if client_id else None)
     provider = a_provider(world, storage)
     async with httpx2.AsyncClient(auth=provider, timeout=20) as client:
         first = await client.get(world.resource.url)
@@ -127,17 +125,20 @@ async def test_the_python_package_gets_in_and_stays_in(world: World) -> None:
         second = await client.get(world.resource.url)
 
     assert [first.status_code, second.status_code] == [200, 200]
+    assert storage.information is not None
+    assert bool(client_id) is (storage.information.client_id == CLIENT)
     assert all(SCOPE in (tokens.scope or "").split() for tokens in storage.tokens)
     assert len({tokens.access_token for tokens in storage.tokens}) == 2
     assert len({tokens.refresh_token for tokens in storage.tokens}) == 2
 
 
-def test_the_typescript_sdk_gets_in_and_stays_in(world: World) -> None:
+@WAYS
+def test_the_typescript_sdk_gets_in_and_stays_in(world: World, client_id: str) -> None:
     """The same with `@modelcontextprotocol/sdk`."""
     require_libraries()
     given: dict[str, Any] = {"server": world.resource.url, "redirect_uri": REDIRECT_URI}
-    if not REGISTRATION:
-        given["client"] = {"client_id": CLIENT}
+    if client_id:
+        given["client"] = {"client_id": client_id}
     with running("mcp", **given) as script:
         url = script.hear()["open"]
         script.say({"callback": visit(world.person, url)})
@@ -146,4 +147,5 @@ def test_the_typescript_sdk_gets_in_and_stays_in(world: World) -> None:
     assert heard["steps"] == ["REDIRECT", "AUTHORIZED", "AUTHORIZED"]
     assert [heard[time]["status"] for time in ("first", "second")] == [200, 200]
     assert heard["second"]["tokens"]["refresh_token"] != heard["first"]["tokens"]["refresh_token"]
+    assert bool(client_id) is (heard["client"]["client_id"] == CLIENT)
     assert heard["authorizationServerUrl"].rstrip("/") == world.live.service.url
