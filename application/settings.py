@@ -24,6 +24,7 @@ from application.rate_limit_settings import RateLimitSettings
 from application.registration.policy import REDIRECT_RULE, Limits, hook_named
 from application.registration.software_statement import Publisher
 from domain.client_configuration import (
+    AUDIENCE,
     AUTHENTICATION_METHODS,
     AUTHORIZATION_CODE,
     GRANT_TYPES,
@@ -221,6 +222,9 @@ class Settings(RateLimitSettings):
     registration_grant_types: WordList = Field(
         default=(AUTHORIZATION_CODE, REFRESH_TOKEN), description="Grant types that they may have"
     )
+    registration_audiences: WordList = Field(
+        default=(), description="Audiences they may ask for; the default audience if empty"
+    )
     registration_redirects: WordList = Field(
         default=("https", "loopback"),
         description="Redirect URIs that they may have; see clients that register themselves",
@@ -262,6 +266,7 @@ class Settings(RateLimitSettings):
         "outbound_private_hosts",
         "registration_scopes",
         "registration_grant_types",
+        "registration_audiences",
         "registration_redirects",
         "client_private_hosts",
         mode="before",
@@ -331,6 +336,13 @@ class Settings(RateLimitSettings):
             raise ValueError(f"choose among {', '.join(GRANT_TYPES)}")
         return value
 
+    @field_validator("registration_audiences")
+    @classmethod
+    def _audiences(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(AUDIENCE.strip("^$"), name) for name in value):
+            raise ValueError("must be audiences: at most 512 characters without spaces")
+        return value
+
     @field_validator("registration_redirects")
     @classmethod
     def _redirect_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -391,6 +403,7 @@ class Settings(RateLimitSettings):
             scopes=tuple(name for name in self.registration_scopes if name in catalogue.by_name),
             grant_types=self.registration_grant_types,
             redirects=self.registration_redirects,
+            audiences=self.registration_audiences,
         )
 
     def software_publishers(self) -> tuple[Publisher, ...]:

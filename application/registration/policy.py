@@ -51,13 +51,16 @@ def hook_named(name: str) -> Hook:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be registered; `redirects` are rules as the settings have them."""
+    """What may be registered; `redirects` are rules as the settings have them. `audiences` are what
+    such clients may ask for, the deployment's default where there are none.
+    """
 
     scopes: tuple[str, ...]
     grant_types: tuple[str, ...]
     redirects: tuple[str, ...]
     methods: tuple[str, ...] = METHODS
     held_redirects: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
 
     def require(self, configuration: ClientConfiguration) -> None:
         """Raise InvalidClientMetadata or InvalidRedirectUri for what is beyond (1 to 4)."""

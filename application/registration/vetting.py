@@ -20,7 +20,7 @@ from application.errors import InvalidClientMetadata, InvalidRequest
 from application.registration.metadata import configured, read_metadata
 from application.registration.policy import Hook, Limits, hooked
 from application.registration.software_statement import SoftwareStatements
-from domain.client_configuration import ClientConfiguration, Registration
+from domain.client_configuration import Audiences, ClientConfiguration, Registration
 
 Mode = Literal["closed", "initial_access_token", "open"]
 
@@ -74,6 +74,8 @@ async def vetted(
         registration=application.registration.model_copy(update={"publisher": publisher}),
     )
     limits.require(configuration)  # 3
+    audiences = Audiences(allowed=limits.audiences)
+    configuration = configuration.model_copy(update={"audiences": audiences})
     configuration = await hooked(rules.hook, configuration, document)  # 4
     try:
         require_offered(configuration.tokens, service)  # 5

@@ -1,7 +1,6 @@
 """An MCP server as far as OAuth sees it: a protected resource that says who issues its tokens."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,11 +9,8 @@ from typing import Any
 
 import jwt
 
-from domain.client_configuration import Audiences, ClientConfiguration
-
 PATH = "/mcp"
 SCOPE = "mcp"
-RESOURCE = "MCP_RESOURCE"
 _METADATA_PATH = f"/.well-known/oauth-protected-resource{PATH}"
 
 
@@ -88,11 +84,3 @@ def running_resource() -> Iterator[McpResource]:
         yield resource
         server.shutdown()
         thread.join()
-
-
-def for_our_resource(
-    configuration: ClientConfiguration, _: Mapping[str, Any]
-) -> ClientConfiguration:
-    """Let a client that registered itself ask for tokens for the resource (a registration hook)."""
-    audiences = Audiences(allowed=(os.environ[RESOURCE],))
-    return configuration.model_copy(update={"audiences": audiences})

@@ -18,7 +18,7 @@ from pydantic import AnyUrl
 
 from tests.cli.running_service import running_service
 from tests.http.live import Live
-from tests.http.mcp_resource import RESOURCE, SCOPE, McpResource, running_resource
+from tests.http.mcp_resource import SCOPE, McpResource, running_resource
 from tests.http.node import require_libraries, running, visit
 from tests.http.person import Person, a_person, a_web_client
 from tests.postgres import Postgres
@@ -46,10 +46,9 @@ def world(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A service of their own: on the shared one clients do not register themselves."""
     with running_resource() as resource, postgres.database() as url:
         settings: dict[str, Any] = {
-            "GRANTLEDGER_REGISTRATION": "open",
+            "GRANTLEDGER_PROFILE": "mcp",
             "GRANTLEDGER_REGISTRATION_SCOPES": f"{SCOPE},offline_access",
-            "GRANTLEDGER_REGISTRATION_HOOK": "tests.http.mcp_resource:for_our_resource",
-            RESOURCE: resource.url,
+            "GRANTLEDGER_REGISTRATION_AUDIENCES": resource.url,
         }
         with (
             running_service(
