@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,9 +16,11 @@ from tests.postgres import Postgres
 def live(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service with two workers, so that no answer rests on what one process remembers."""
     data_dir: Path = tmp_path_factory.mktemp("live")
+    # Everybody here has one address, and some of them guess thousands of times.
+    unlimited: dict[str, Any] = {"GRANTLEDGER_RATE_LIMIT_FAILED_AUTHENTICATION_PER_ADDRESS": ""}
     with (
         postgres.database() as url,
-        running_service(data_dir, "--workers", "2", DATABASE_URL=url) as service,
+        running_service(data_dir, "--workers", "2", DATABASE_URL=url, **unlimited) as service,
         httpx.Client(base_url=service.url, timeout=20) as http,
     ):
         yield Live(service, http, url)
