@@ -120,9 +120,7 @@ def client() -> None:
 )
 @click.option("--details-type", "details_types", multiple=True, help="Of authorization details")
 @click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
-@click.option(
-    "--jwks", type=click.Path(), help="Its keys, or certificates (x5c); - for stdin"
-)
+@click.option("--jwks", type=click.Path(), help="Its keys, or certificates (x5c); - for stdin")
 @click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
 @_certificate_options
 @reason_option
@@ -280,9 +278,7 @@ def set_scopes(
 )
 @click.argument("client_id")
 @click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
-@click.option(
-    "--jwks", type=click.Path(), help="Its keys, or certificates (x5c); - for stdin"
-)
+@click.option("--jwks", type=click.Path(), help="Its keys, or certificates (x5c); - for stdin")
 @click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
 @_certificate_options
 @reason_option
