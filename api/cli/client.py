@@ -21,6 +21,7 @@ from domain.client_configuration import (
     DEVICE_CODE,
     JWT_BEARER,
     PRIVATE_KEY_JWT,
+    SELF_SIGNED_TLS_CLIENT_AUTH,
     SIGNING_ALGORITHMS,
     TLS_CLIENT_AUTH,
     TOKEN_EXCHANGE,
