@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from api.client_certificate import thumbprint_of
 from api.read_models import ReadModels
 from api.registration_parts import (
     disable_unused_clients,
@@ -20,7 +21,10 @@ from api.registration_parts import (
 )
 from api.resource_server import ResourceServer
 from application.authorization.device import DevicePace
+from application.certificate_authorities import load_authorities
+from application.certificate_clients import CertificateClients
 from application.client_assertions import ClientAssertions
+from application.client_keys import ClientKeys
 from application.clock import RandomIds, SystemClock
 from application.denials import DenialRecorder
 from application.derived_tokens import DerivedTokens
@@ -104,6 +108,7 @@ class Service:
             url=settings.issuer_url,
             proofs=self.proofs,
             is_live=self._is_live,
+            certificate_of=lambda connection: thumbprint_of(connection.scope, settings),
             now=self.clock.now,
             metadata_url=f"{settings.issuer_url}{PROTECTED_RESOURCE_PATH}",
         )
@@ -141,6 +146,11 @@ class Service:
             algorithms=settings.verification_algorithms,
             one_audience=settings.profile == FAPI2,
             of_strangers=of_clients,
+        )
+        self.certificates = CertificateClients(
+            self.directory,
+            ClientKeys(outbound, of_clients),
+            load_authorities(settings.client_ca_file),
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
         process = f"{socket.gethostname()}:{os.getpid()}"

@@ -5,14 +5,16 @@ argument injection and response building cost more than the rest of a request (m
 against 220 us for the same work). Parse, authenticate, call, render:
 
 1 POST, from an address within its limits, with a form body, 2 the directory is fresh enough to
-decide, 3 the client is authenticated, and within its limits (application.rate_limits), 4 where the
-endpoint takes proofs of possession (RFC 9449), the one that came is one, 5 the use case. A refusal
-is recorded with its true reason and answered with its public text.
+decide, 3 the client is authenticated, and within its limits (application.rate_limits); what is
+issued to one that wants it is bound to the certificate of its connection (RFC 8705, Section 3),
+4 where the endpoint takes proofs of possession (RFC 9449), the one that came is one, 5 the use
+case. A refusal is recorded with its true reason and answered with its public text.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +22,7 @@ import msgspec
 from litestar.types import Receive, Scope, Send
 
 from api.client_admission import admit_client
+from api.client_certificate import client_certificate, endpoints_url
 from api.client_credentials_header import presented_credentials
 from api.composition import Service
 from api.forms import Form, parse_form, read_body, require_form_type
@@ -27,6 +30,7 @@ from api.metrics import REQUESTS, SECONDS
 from api.oauth_errors import Headers, error_body, error_headers, nonce_headers
 from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
 from api.signed_introspection import MEDIA_TYPE, is_asked_for, signed_answer
+from application.certificates import ClientCertificate, UnreadableCertificate
 from application.client_authentication import (
     AuthenticatedClient,
     PresentedCredentials,
@@ -97,7 +101,7 @@ class OAuthEndpoint:
         self._status = status
         self._signs = signs
         self._limit = limit
-        self._proof_url = None if proof_path is None else f"{self.issuer}{proof_path}"
+        self._proof_path = proof_path
         self._seconds = SECONDS.labels(name)
         self._ok = REQUESTS.labels(name, "ok")
 
@@ -118,9 +122,14 @@ class OAuthEndpoint:
             refused.context = context = request_context(scope, headers, provenance, service)
             await self._require_address(context)  # 1
             form = refused.form = await _read_form(headers, receive)
-            caller = await self._authenticate(headers, form, context, refused)
-            if headers.dpop and self._proof_url is not None:  # 4
-                refused.context = context = await self._confirmed(headers.dpop, context)
+            presented = self._presented(headers, form, refused)
+            certificate = _certificate(scope, service)
+            caller = await self._authenticate(presented, certificate, context)
+            if certificate is not None and caller.client.tokens.certificate_bound:
+                refused.context = context = replace(context, confirmation=certificate.confirmation)
+            if headers.dpop and self._proof_path is not None:  # 4
+                url = endpoints_url(scope, certificate, service.settings) + self._proof_path
+                refused.context = context = await self._confirmed(headers.dpop, url, context)
             answer = await self._use_case(form, caller, context)  # 5
             content_type, body = self._rendered(answer, headers, caller, context)
         except OAuthError as error:
@@ -150,25 +159,35 @@ class OAuthEndpoint:
             return MEDIA_TYPE.encode(), signed_answer(answer, caller, context, self._service)
         return JSON, msgspec.json.encode(answer)
 
-    async def _authenticate(
-        self, headers: RequestHeaders, form: Form, context: RequestContext, refused: "_Refused"
-    ) -> AuthenticatedClient:
-        service = self._service
-        service.directory.require_fresh()  # 2
+    def _presented(
+        self, headers: RequestHeaders, form: Form, refused: "_Refused"
+    ) -> PresentedCredentials | None:
+        directory = self._service.directory
+        directory.require_fresh()  # 2
         presented = presented_credentials(headers.authorization, form)
         if presented is not None:
-            known = service.directory.client(presented.client_id) is not None
+            known = directory.client(presented.client_id) is not None
             refused.client_id = presented.client_id if known else UNREGISTERED
+        return presented
+
+    async def _authenticate(
+        self,
+        presented: PresentedCredentials | None,
+        certificate: ClientCertificate | None,
+        context: RequestContext,
+    ) -> AuthenticatedClient:
+        service = self._service
+        if presented is not None:
             await admit_client(
                 presented.client_id, context, service, newcomers=self._name in _BEGINNINGS
             )
+        now = context.provenance.occurred_at
         try:
-            caller = await self._proven(presented, context)  # 3
+            caller = await self._proven(presented, certificate, now)  # 3
         except InvalidClient:
             if presented is not None:  # else nobody guessed at anything
                 await service.rate_limits.failed_authentications.require_address(context)
             raise
-        now = context.provenance.occurred_at
         if caller.method not in service.auth_methods:
             raise InvalidClient(reason="authentication method not allowed here")
         service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
@@ -183,19 +202,26 @@ class OAuthEndpoint:
             await self._limit.require_address(context)
 
     async def _proven(
-        self, presented: PresentedCredentials | None, context: RequestContext
+        self,
+        presented: PresentedCredentials | None,
+        certificate: ClientCertificate | None,
+        now: datetime,
     ) -> AuthenticatedClient:
-        service, now = self._service, context.provenance.occurred_at
+        """3."""
+        service = self._service
         if presented is not None and presented.assertion is not None:
             return await service.assertions.authenticate(presented, presented.assertion, now)
+        if presented is not None and service.certificates.concerned(presented):
+            return await service.certificates.authenticate(presented, certificate, now)
         return authenticate(
             presented, directory=service.directory, peppers=service.peppers, now=now
         )
 
-    async def _confirmed(self, proofs: Sequence[bytes], context: RequestContext) -> RequestContext:
+    async def _confirmed(
+        self, proofs: Sequence[bytes], url: str, context: RequestContext
+    ) -> RequestContext:
         """4."""
-        assert self._proof_url is not None
-        use = ProofUse(method="POST", url=self._proof_url)
+        use = ProofUse(method="POST", url=url)
         now = context.provenance.occurred_at
         confirmation = await self._service.proofs.confirmed(proofs, use, now)
         return replace(context, confirmation=confirmation)
@@ -203,7 +229,7 @@ class OAuthEndpoint:
     def nonce(self) -> Headers:
         """Return the headers that bring the nonce for the next proof (RFC 9449, Section 8.2)."""
         nonces = self._service.nonces
-        if self._proof_url is None or not nonces.wanted:
+        if self._proof_path is None or not nonces.wanted:
             return []
         return nonce_headers(nonces.current(self._service.clock.now()))
 
@@ -271,6 +297,13 @@ async def _allow_pages(send: Send) -> None:
     """Answer what a browser asks before a page of another origin may send a proof (CORS)."""
     await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _certificate(scope: Scope, service: Service) -> ClientCertificate | None:
+    try:
+        return client_certificate(scope, service.settings)
+    except UnreadableCertificate as error:
+        raise InvalidClient(reason=f"client certificate: {error}") from None
 
 
 async def _read_form(headers: RequestHeaders, receive: Receive) -> Form:

@@ -28,6 +28,7 @@ from pydantic import SecretStr
 from api.composition import Service
 from api.embedded_postgres import embedded_postgres
 from api.first_run import prepare
+from api.mtls_listener import listener
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.schema import migrate
 from application.settings import Settings, SettingsError
@@ -76,19 +77,22 @@ def serve(
     names the factory of the workers' application. Raises as `database` does, and SettingsError for
     a port in use.
     """
-    _require_free_port(settings)
+    _require_free_ports(settings)
+    if settings.mtls_port is not None:
+        listener(settings)  # not started: it says now what it would say for ever
     with database(settings) as url:
         first = asyncio.run(_prepare(settings, url))
         _export(settings, url)
-        with _shared_metrics(settings.workers), _projections():
+        processes = settings.workers + (settings.mtls_port is not None)
+        with _shared_metrics(processes), _projections(), _mtls_listener(settings):
             _announce_when_ready(settings, lambda: announce(first))
             _run_workers(settings, target)
 
 
 @contextmanager
-def _shared_metrics(workers: int) -> Iterator[None]:
-    """Let several workers answer /metrics for all; one alone keeps its numbers in memory."""
-    if workers == 1:
+def _shared_metrics(processes: int) -> Iterator[None]:
+    """Let several processes answer /metrics for all; one alone keeps its numbers in memory."""
+    if processes == 1:
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         yield
         return
@@ -160,18 +164,36 @@ def _run_workers(settings: Settings, target: str) -> None:
 
 @contextmanager
 def _projections() -> Iterator[None]:
-    """Keep one process that builds the read models; start it again when it dies."""
+    """Keep one process that builds the read models."""
+    command = ["-m", "api.cli", "projections", "run", "--parent", str(os.getpid())]
+    with _kept("the projections", command):
+        yield
+
+
+@contextmanager
+def _mtls_listener(settings: Settings) -> Iterator[None]:
+    """Keep the process of our own TLS, where there is to be one."""
+    if settings.mtls_port is None:
+        yield
+        return
+    with _kept("the mTLS port", ["-m", "api.mtls_listener", str(os.getpid())]):
+        yield
+
+
+@contextmanager
+def _kept(name: str, arguments: list[str]) -> Iterator[None]:
+    """Keep one Python process; start it again when it dies."""
     stopping = threading.Event()
-    command = [sys.executable, "-m", "api.cli", "projections", "run", "--parent", str(os.getpid())]
+    command = [sys.executable, *arguments]
     processes = [_detached(command)]
 
     def watch() -> None:
         while not stopping.wait(0.5):
             if processes[0].poll() is not None:
-                _log.error("the projections stopped; starting them again")
+                _log.error("%s stopped; starting it again", name)
                 processes[0] = _detached(command)
 
-    watcher = threading.Thread(target=watch, name="projections", daemon=True)
+    watcher = threading.Thread(target=watch, name=name, daemon=True)
     watcher.start()
     try:
         yield
@@ -216,14 +238,19 @@ def answers(settings: Settings) -> bool:
         return False
 
 
-def _require_free_port(settings: Settings) -> None:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _require_free_ports(settings: Settings) -> None:
+    _require_free_port(settings.host, settings.port, "PORT", "; choose another with --port")
+    if settings.mtls_port is not None:
+        _require_free_port(settings.host, settings.mtls_port, "MTLS_PORT", "")
+
+
+def _require_free_port(host: str, port: int, setting: str, advice: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
             raise SettingsError(
-                f"GRANTLEDGER_PORT: cannot listen on {settings.host}:{settings.port}: "
-                f"{error.strerror}; choose another with --port"
+                f"GRANTLEDGER_{setting}: cannot listen on {host}:{port}: {error.strerror}{advice}"
             ) from None

@@ -15,12 +15,20 @@ from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from application.authorization.request import PROMPTS, RESPONSE_MODES
 from application.grants.token_exchange import ID_JAG_TYPE
 from application.settings import Settings
-from domain.client_configuration import GRANT_TYPES
+from domain.client_configuration import BY_CERTIFICATE, GRANT_TYPES, TLS_CLIENT_AUTH
 from domain.permissions import OPENID
 
 JWKS_PATH = "/oauth/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 OPENID_PATH = "/.well-known/openid-configuration"
+_CERTIFICATE_ENDPOINTS = (
+    ("token_endpoint", TOKEN_PATH),
+    ("introspection_endpoint", INTROSPECTION_PATH),
+    ("revocation_endpoint", REVOCATION_PATH),
+    ("pushed_authorization_request_endpoint", PAR_PATH),
+    ("device_authorization_endpoint", DEVICE_AUTHORIZATION_PATH),
+    ("userinfo_endpoint", USERINFO_PATH),
+)
 _METADATA_SECONDS = 300
 RESOURCE_SCOPES = ("clients:manage", "audit:read")
 # draft-ietf-oauth-identity-assertion-authz-grant; draft-ietf-oauth-identity-chaining
@@ -35,7 +43,7 @@ def metadata(service: Service) -> dict[str, Any]:
     Section 3): exactly what works.
     """
     issuer, settings = service.settings.issuer_url, service.settings
-    public_too = list(settings.client_auth_methods)
+    public_too = [method for method in settings.client_auth_methods if _possible(method, settings)]
     confidential = [method for method in public_too if method != "none"]
     algorithms = list(settings.verification_algorithms)
     types = service.details.names
@@ -58,6 +66,8 @@ def metadata(service: Service) -> dict[str, Any]:
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "dpop_signing_alg_values_supported": algorithms,
         "grant_types_supported": list(GRANT_TYPES),
+        "tls_client_certificate_bound_access_tokens": settings.takes_certificates,
+        **_mtls_aliases(settings),
         **(_ID_JAG if settings.experimental_id_jag else {}),
         "introspection_endpoint": f"{issuer}{INTROSPECTION_PATH}",
         "introspection_endpoint_auth_methods_supported": confidential,
@@ -92,6 +102,23 @@ def metadata(service: Service) -> dict[str, Any]:
     }
 
 
+def _possible(method: str, settings: Settings) -> bool:
+    """Tell whether clients can authenticate by a method here; those of RFC 8705 need more."""
+    if method == TLS_CLIENT_AUTH and settings.client_ca_file is None:
+        return False
+    return method not in BY_CERTIFICATE or settings.takes_certificates
+
+
+def _mtls_aliases(settings: Settings) -> dict[str, Any]:
+    """RFC 8705, Section 5: the endpoints where clients are asked for certificates."""
+    base = settings.mtls_base_url
+    if base is None or not settings.takes_certificates:
+        return {}
+    return {
+        "mtls_endpoint_aliases": {name: f"{base}{path}" for name, path in _CERTIFICATE_ENDPOINTS}
+    }
+
+
 def resource_metadata(service: Service) -> dict[str, Any]:
     """Return the metadata of our own protected resource: /admin, /audit and userinfo (RFC 9728)."""
     issuer = service.settings.issuer_url
@@ -102,6 +129,7 @@ def resource_metadata(service: Service) -> dict[str, Any]:
         "scopes_supported": [OPENID, *RESOURCE_SCOPES],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": list(service.settings.verification_algorithms),
+        "tls_client_certificate_bound_access_tokens": service.settings.takes_certificates,
         "resource_documentation": f"{issuer}/schema/openapi.json",
     }
 

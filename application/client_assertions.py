@@ -16,12 +16,12 @@ from hashlib import sha256
 from typing import Any
 
 from application.client_authentication import AuthenticatedClient, PresentedCredentials
+from application.client_keys import ClientKeys
 from application.errors import InvalidClient
 from application.foreign_jwt import ForeignJwtRefused, Jwk, verified_claims
 from application.jwt_claims import moment
 from application.outbound import Outbound, OutboundError
 from application.ports import Directory, UsedNames
-from application.published_keys import PublishedKeys
 from application.unverified_jwt import UnverifiedJwt
 from domain.client import Client
 from domain.client_configuration import PRIVATE_KEY_JWT, SIGNING_ALGORITHMS
@@ -52,13 +52,11 @@ class ClientAssertions:
     ) -> None:
         """`one_audience` takes `aud` as a string only (FAPI 2.0, Section 5.3.2.1)."""
         self._directory = directory
-        self._outbound = outbound
-        self._of_strangers = of_strangers or Outbound(of_strangers=True)
+        self._keys_of = ClientKeys(outbound, of_strangers)
         self._used = used
         self._audiences = audiences
         self._algorithms = algorithms
         self._one_audience = one_audience
-        self._published: dict[str, tuple[str, PublishedKeys]] = {}
 
     async def authenticate(
         self, presented: PresentedCredentials, assertion: UnverifiedJwt, now: datetime
@@ -90,18 +88,11 @@ class ClientAssertions:
     async def _keys(
         self, client: Client, assertion: UnverifiedJwt, now: datetime
     ) -> tuple[Jwk, ...]:
-        authentication = client.authentication
-        if authentication.jwks_uri is None:
-            return authentication.jwks
+        published = self._keys_of.published(client)
+        if published is None:
+            return client.authentication.jwks
         if assertion.header.get("alg") not in self._algorithms:  # before anything is fetched
             raise ForeignJwtRefused("algorithm not allowed")
-        uri, published = self._published.get(client.client_id, ("", None))
-        if published is None or uri != authentication.jwks_uri:
-            uri = authentication.jwks_uri
-            known = client.registration.source == "administrator"
-            outbound = self._outbound if known else self._of_strangers
-            published = PublishedKeys(outbound, jwks_uri=uri)
-            self._published[client.client_id] = (uri, published)
         kid = assertion.header.get("kid")
         try:
             return await published.keys(kid if isinstance(kid, str) else None, now)

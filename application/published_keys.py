@@ -53,6 +53,10 @@ class PublishedKeys:
         """Return the keys. Raises OutboundError."""
         return await self._keys.value(now)
 
+    async def newer(self, now: datetime) -> tuple[Jwk, ...]:
+        """Return the keys, fetched anew if that is due again. Raises OutboundError."""
+        return await self._keys.newer(now)
+
     async def _fetched(self, now: datetime) -> tuple[tuple[Jwk, ...], timedelta | None]:
         url = self._jwks_uri or await self._found.value(now)
         document, max_age = await self._outbound.get_lasting_json(url, host=self._host)

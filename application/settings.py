@@ -4,6 +4,7 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from application.authorization_details import DetailTypes, UnusableTypes
+from application.certificate_settings import CertificateSettings
 from application.profiles import departure, with_profile
 from application.rate_limit_settings import RateLimitSettings
 from application.registration.policy import REDIRECT_RULE, Limits, hook_named
@@ -57,7 +59,7 @@ T = TypeVar("T")
 WordList = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(RateLimitSettings):
+class Settings(RateLimitSettings, CertificateSettings):
     """Read from `GRANTLEDGER_*` variables; lists are separated by commas."""
 
     model_config = SettingsConfigDict(
@@ -371,6 +373,17 @@ class Settings(RateLimitSettings):
         """The issuer identifier (RFC 8414, Section 2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"http://{host}:{self.port}"
+
+    @property
+    def mtls_base_url(self) -> str | None:
+        """What the endpoints begin with for clients that have certificates (RFC 8705, Section 5).
+
+        None where they are the same as for all others.
+        """
+        if self.mtls_url or self.mtls_port is None:
+            return self.mtls_url or None
+        host = urlsplit(self.issuer_url).hostname or ""
+        return f"https://{f'[{host}]' if ':' in host else host}:{self.mtls_port}"
 
     @property
     def client_assertion_audiences(self) -> tuple[str, ...]:

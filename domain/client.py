@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.client_configuration import (
     CLIENT_CREDENTIALS,
     GRANT_TYPES,
-    PRIVATE_KEY_JWT,
+    WITHOUT_SECRET,
     Audiences,
     Authentication,
     ClientConfiguration,
@@ -348,8 +348,8 @@ class Client(IssuingClient, Administered):
     def _require_room(self, usable: int) -> None:
         if self.client_type is ClientType.PUBLIC:
             raise InvalidConfiguration("a public client has no secret")
-        if self.authentication.method == PRIVATE_KEY_JWT:
-            raise InvalidConfiguration("the client authenticates by a key")
+        if self.authentication.method in WITHOUT_SECRET:
+            raise InvalidConfiguration("the client authenticates by a key or certificate")
         if usable >= MAX_SECRETS:
             raise InvalidConfiguration(f"the client already has {MAX_SECRETS} usable secrets")
 

@@ -165,6 +165,8 @@ AUTHENTICATION_METHODS = (
     SELF_SIGNED_TLS_CLIENT_AUTH,
     "none",
 )
+BY_CERTIFICATE = (TLS_CLIENT_AUTH, SELF_SIGNED_TLS_CLIENT_AUTH)
+WITHOUT_SECRET = (PRIVATE_KEY_JWT, *BY_CERTIFICATE)
 _PUBLIC_KEY_TYPES = ("EC", "OKP", "RSA")
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518, Section 6
 
@@ -207,7 +209,9 @@ class Authentication(BaseModel):
     def _consistent(self) -> "Authentication":
         by_key = self.method in (PRIVATE_KEY_JWT, SELF_SIGNED_TLS_CLIENT_AUTH)
         if by_key != (bool(self.jwks) or self.jwks_uri is not None):
-            raise ValueError("private_key_jwt needs keys, and keys are for private_key_jwt")
+            raise ValueError(
+                "private_key_jwt and self_signed_tls_client_auth need keys, and no other has any"
+            )
         if (self.method == TLS_CLIENT_AUTH) != (self.certificate is not None):
             raise ValueError("tls_client_auth needs the name in its certificate, and no other does")
         if self.jwks and self.jwks_uri is not None:
@@ -220,6 +224,11 @@ class Authentication(BaseModel):
             raise ValueError(f"keys must be of type {', '.join(_PUBLIC_KEY_TYPES)}")
         if any(_PRIVATE_MEMBERS & key.keys() for key in self.jwks):
             raise ValueError("keys must be public: a private key must not leave its client")
+        if self.method == SELF_SIGNED_TLS_CLIENT_AUTH and not all(
+            key.get("x5c") for key in self.jwks
+        ):
+            # RFC 8705, Section 2.2.2: "A certificate is represented with the x5c parameter".
+            raise ValueError("self_signed_tls_client_auth needs the certificate of each key, x5c")
         return self
 
 

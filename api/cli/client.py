@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import wraps
+from typing import Any
 
 import rich_click as click
 
@@ -14,11 +16,14 @@ from api.views import ClientView, ClientWithSecret
 from application.administration import clients
 from application.errors import NotFound
 from domain.client_configuration import (
+    AUTHENTICATION_METHODS,
     CLIENT_CREDENTIALS,
     DEVICE_CODE,
     JWT_BEARER,
     PRIVATE_KEY_JWT,
+    SELF_SIGNED_TLS_CLIENT_AUTH,
     SIGNING_ALGORITHMS,
+    TLS_CLIENT_AUTH,
     TOKEN_EXCHANGE,
     Audiences,
     Authentication,
@@ -30,7 +35,33 @@ from domain.client_configuration import (
 )
 
 _MAX_OVERLAP = 30 * 86_400
-_METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
+_METHODS = tuple(method for method in AUTHENTICATION_METHODS if method != "none")
+_CERTIFICATE_NAMES = {
+    "subject_dn": "Subject of its certificate (tls_client_auth), like CN=agent,O=Example",
+    "san_dns": "Or a host name in it",
+    "san_uri": "Or a URI",
+    "san_ip": "Or an address",
+    "san_email": "Or an address of mail",
+}
+
+
+def _certificate_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each kind of name; they come as one argument, `certificate`."""
+
+    @wraps(command)
+    def with_certificate(**given: Any) -> None:
+        names = {kind: given.pop(f"tls_{kind}") for kind in _CERTIFICATE_NAMES}
+        found = [{"kind": kind, "value": value} for kind, value in names.items() if value]
+        if len(found) > 1:
+            raise click.UsageError("a client is known by one name in its certificate")
+        command(**given, certificate=found[0] if found else None)
+
+    for kind, text in reversed(_CERTIFICATE_NAMES.items()):
+        option = f"--tls-{kind.replace('_', '-')}"
+        with_certificate = click.option(option, metavar="NAME", help=text)(with_certificate)
+    return with_certificate
+
+
 _COLUMNS: Mapping[str, Callable[[ClientView], object]] = {
     "client": lambda client: client.client_id,
     "name": lambda client: client.name,
@@ -56,6 +87,8 @@ def client() -> None:
         " --grant-type authorization_code --grant-type refresh_token"
         " --redirect-uri https://shop.example/callback",
         "grantledger client create agent --scope mcp --dpop-bound",
+        "grantledger client create meter --scope mcp --tls-san-dns meter.example"
+        " --certificate-bound",
     )
 )
 @click.argument("client_id")
@@ -70,6 +103,7 @@ def client() -> None:
 @click.option("--algorithm", type=click.Choice(SIGNING_ALGORITHMS), help="That signs its tokens")
 @click.option("--plugin-id", help="Copied into its tokens")
 @click.option("--dpop-bound", is_flag=True, help="It gets no token that is not bound to a key")
+@click.option("--certificate-bound", is_flag=True, help="Nor one not bound to its certificate")
 @click.option(
     "--grant-type",
     "grant_types",
@@ -87,8 +121,9 @@ def client() -> None:
 )
 @click.option("--details-type", "details_types", multiple=True, help="Of authorization details")
 @click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
-@click.option("--jwks", type=click.Path(), help="Its public keys (private_key_jwt), - for stdin")
+@click.option("--jwks", type=click.Path(), help="Its keys, or certificates (x5c); - for stdin")
 @click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
+@_certificate_options
 @reason_option
 @json_option
 @data_dir_option
@@ -106,6 +141,7 @@ def create(  # noqa: PLR0913  # one argument an option
     algorithm: str | None,
     plugin_id: str | None,
     dpop_bound: bool,
+    certificate_bound: bool,
     grant_types: tuple[str, ...],
     redirect_uris: tuple[str, ...],
     logout_uris: tuple[str, ...],
@@ -116,6 +152,7 @@ def create(  # noqa: PLR0913  # one argument an option
     auth_method: str | None,
     jwks: str | None,
     jwks_uri: str | None,
+    certificate: dict[str, str] | None,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -133,6 +170,7 @@ def create(  # noqa: PLR0913  # one argument an option
             signing_algorithm=algorithm,
             plugin_id=plugin_id,
             dpop_bound=dpop_bound,
+            certificate_bound=certificate_bound,
         ),
         redirects=Redirects(
             redirect_uris=redirect_uris,
@@ -140,7 +178,7 @@ def create(  # noqa: PLR0913  # one argument an option
             require_pushed_authorization_requests=require_par,
         ),
         delegation=Delegation(may_act=may_act or None, impersonation=impersonation),
-        authentication=_authentication(auth_method, jwks, jwks_uri),
+        authentication=_authentication(auth_method, jwks, jwks_uri, certificate),
         authorization_details_types=details_types,
     )
 
@@ -233,13 +271,17 @@ def set_scopes(
     epilog=examples(
         "grantledger client set-authentication nightly --jwks keys.json",
         "grantledger client set-authentication nightly --jwks-uri https://nightly.example/jwks",
+        "grantledger client set-authentication nightly --tls-subject-dn CN=nightly,O=Example",
+        "grantledger client set-authentication nightly --jwks keys.json"
+        " --auth-method self_signed_tls_client_auth",
         "grantledger client set-authentication nightly --auth-method client_secret_basic",
     ),
 )
 @click.argument("client_id")
 @click.option("--auth-method", type=click.Choice(_METHODS), help="That alone authenticates it")
-@click.option("--jwks", type=click.Path(), help="Its public keys (private_key_jwt), - for stdin")
+@click.option("--jwks", type=click.Path(), help="Its keys, or certificates (x5c); - for stdin")
 @click.option("--jwks-uri", metavar="URL", help="Where it publishes them")
+@_certificate_options
 @reason_option
 @json_option
 @data_dir_option
@@ -249,11 +291,12 @@ def set_authentication(
     auth_method: str | None,
     jwks: str | None,
     jwks_uri: str | None,
+    certificate: dict[str, str] | None,
     reason: str,
     as_json: bool,
 ) -> None:
     """Set by what a client proves who it is: one method, or its secret in any way if none."""
-    wanted = _authentication(auth_method, jwks, jwks_uri)
+    wanted = _authentication(auth_method, jwks, jwks_uri, certificate)
     _change(client_id, clients.Changes(authentication=wanted), reason=reason, as_json=as_json)
 
 
@@ -359,10 +402,24 @@ def _change(client_id: str, changes: clients.Changes, *, reason: str, as_json: b
     _print(with_service(work), as_json=as_json)
 
 
-def _authentication(method: str | None, jwks: str | None, jwks_uri: str | None) -> Authentication:
-    by_key = jwks is not None or jwks_uri is not None
-    facts = {"method": method or (PRIVATE_KEY_JWT if by_key else None), "jwks_uri": jwks_uri}
-    return Authentication.model_validate({**facts, "jwks": _keys(jwks) if jwks else ()})
+def _authentication(
+    method: str | None,
+    jwks: str | None,
+    jwks_uri: str | None,
+    certificate: dict[str, str] | None,
+) -> Authentication:
+    if method is None and (jwks is not None or jwks_uri is not None):
+        method = PRIVATE_KEY_JWT
+    if method is None and certificate is not None:
+        method = TLS_CLIENT_AUTH
+    return Authentication.model_validate(
+        {
+            "method": method,
+            "jwks": _keys(jwks) if jwks else (),
+            "jwks_uri": jwks_uri,
+            "certificate": certificate,
+        }
+    )
 
 
 def _keys(path: str) -> list[object]:
@@ -415,7 +472,9 @@ def _print(view: ClientView, *, as_json: bool) -> None:
 
 
 def _shown_authentication(authentication: Authentication) -> object:
-    if authentication.method != PRIVATE_KEY_JWT:
+    if authentication.certificate is not None:
+        return f"{authentication.certificate.kind} {authentication.certificate.value}"
+    if authentication.method not in (PRIVATE_KEY_JWT, SELF_SIGNED_TLS_CLIENT_AUTH):
         return authentication.method
     return authentication.jwks_uri or [f"key {key['kid']}" for key in authentication.jwks]
 

@@ -6,14 +6,17 @@ from datetime import timedelta
 from typing import Protocol
 
 from application.administration.deciding import begin, decide
+from application.certificate_names import require_comparable
+from application.certificates import certifies
 from application.errors import InvalidRequest, from_domain
 from application.foreign_jwt import usable_keys
 from application.ports import EventLog
 from application.secret_keys import Peppers, PresentedSecret
 from domain.client import Client
 from domain.client_configuration import (
-    PRIVATE_KEY_JWT,
+    SELF_SIGNED_TLS_CLIENT_AUTH,
     SIGNING_ALGORITHMS,
+    WITHOUT_SECRET,
     Audiences,
     Authentication,
     ClientConfiguration,
@@ -78,7 +81,7 @@ async def register(
     configuration: ClientConfiguration, *, service: _Service, provenance: Provenance
 ) -> tuple[Client, NewSecret | None]:
     """Register a client; a confidential one gets its first secret in the same unit, unless it
-    authenticates by a key.
+    authenticates by a key or a certificate.
 
     Raises ConflictingState for a name that is taken, InvalidScope for an unknown scope,
     InvalidRequest for an unknown owner or an algorithm that the deployment does not sign with,
@@ -95,8 +98,8 @@ async def register(
     except DomainError as error:
         raise from_domain(error) from error
     secret = None
-    by_key = configuration.authentication.method == PRIVATE_KEY_JWT
-    if configuration.client_type is ClientType.CONFIDENTIAL and not by_key:
+    secretless = configuration.authentication.method in WITHOUT_SECRET
+    if configuration.client_type is ClientType.CONFIDENTIAL and not secretless:
         secret, verifier = new_secret(service.peppers)
         client.add_secret(
             secret_id=secret.secret_id,
@@ -199,11 +202,21 @@ def require_offered(tokens: TokenPolicy | None, service: Offering) -> None:
 
 
 def require_usable(authentication: Authentication | None) -> None:
-    """Raise InvalidRequest for a key that is none."""
-    # Accepted, a key that is none would lock its client out.
-    for key in authentication.jwks if authentication else ():
-        if not usable_keys([key], SIGNING_ALGORITHMS):
+    """Raise InvalidRequest for a key, certificate or name that is none."""
+    # Accepted, it would lock its client out.
+    if authentication is None:
+        return
+    by_certificate = authentication.method == SELF_SIGNED_TLS_CLIENT_AUTH
+    for key in authentication.jwks:
+        if by_certificate and not certifies(key):
+            raise InvalidRequest("jwks: the first certificate of x5c is none, or of another key")
+        if not by_certificate and not usable_keys([key], SIGNING_ALGORITHMS):
             raise InvalidRequest("jwks: a key that cannot verify a signature")
+    if authentication.certificate is not None:
+        try:
+            require_comparable(authentication.certificate)
+        except ValueError:
+            raise InvalidRequest("certificate: no name of this kind") from None
 
 
 def require_method(
