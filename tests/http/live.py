@@ -12,6 +12,20 @@ from tests.waiting import eventually
 
 TOKEN, INTROSPECT, REVOKE = "/oauth/token", "/oauth/introspect", "/oauth/revoke"
 FORM = {"grant_type": "client_credentials"}
+MAX_AGE = 4
+"""Seconds since the login of people, at the protected endpoints of the generous service."""
+DETAILS = {
+    "payment_initiation": {
+        "title": "Make a payment",
+        "required": ["instructedAmount", "creditorName"],
+        "properties": {
+            "instructedAmount": {"type": "object", "title": "Amount"},
+            "creditorName": {"type": "string", "title": "To"},
+        },
+    },
+    "account_information": {"title": "Read accounts"},
+}
+"""The types of authorization details that the generous service knows."""
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,18 @@
 """Rich authorization requests (RFC 9396) over HTTP, through every grant that takes them."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from tests.cli.running_service import running_service
-from tests.http.live import FORM, TOKEN, Live
+from tests.http.live import DETAILS, FORM, TOKEN, Live
 from tests.http.person import Person, WebClient, a_person, a_web_client, answer
-from tests.postgres import Postgres
 from tests.waiting import eventually
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
-TYPES = {
-    "payment_initiation": {
-        "title": "Make a payment",
-        "required": ["instructedAmount", "creditorName"],
-        "properties": {
-            "instructedAmount": {"type": "object", "title": "Amount"},
-            "creditorName": {"type": "string", "title": "To"},
-        },
-    },
-    "account_information": {"title": "Read accounts"},
-}
 PAYMENT = {
     "type": "payment_initiation",
     "actions": ["initiate", "status"],
@@ -49,39 +34,25 @@ def carried(token: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bank(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service that knows two types."""
-    data_dir: Path = tmp_path_factory.mktemp("rar")
-    types = data_dir / "types.json"
-    types.write_text(json.dumps(TYPES))
-    with (
-        postgres.database() as url,
-        running_service(
-            data_dir, DATABASE_URL=url, GRANTLEDGER_AUTHORIZATION_DETAILS_FILE=str(types)
-        ) as service,
-        httpx.Client(base_url=service.url, timeout=20) as http,
-    ):
-        yield Live(service, http, url)
-
-
-@pytest.fixture(scope="module")
-def alice(bank: Live) -> Person:
+def alice(generous: Live) -> Person:
     """Somebody with an account."""
-    return a_person(bank, "rar-alice")
+    return a_person(generous, "rar-alice")
 
 
 @pytest.fixture(scope="module")
-def shop(bank: Live) -> WebClient:
+def shop(generous: Live) -> WebClient:
     """A client that may ask for payments."""
     return a_web_client(
-        bank,
+        generous,
         "rar-shop",
         grant_types=["authorization_code", "refresh_token", DEVICE, EXCHANGE, "client_credentials"],
         authorization_details_types=["payment_initiation"],
     )
 
 
-def test_a_payment_is_consented_to_each_time(bank: Live, alice: Person, shop: WebClient) -> None:
+def test_a_payment_is_consented_to_each_time(
+    generous: Live, alice: Person, shop: WebClient
+) -> None:
     """The person sees what it is about, in words and escaped; code, token, answer, introspection
     and audit trail carry it; the next payment is asked about again.
     """
@@ -91,8 +62,8 @@ def test_a_payment_is_consented_to_each_time(bank: Live, alice: Person, shop: We
     tokens = shop.redeem(answer(alice.allow(page))["code"]).json()
     again = alice.open("/oauth/authorize", **parameters)
     silent = alice.open("/oauth/authorize", **{**parameters, "prompt": "none"})
-    told = bank.introspect(tokens["access_token"], (shop.client_id, shop.secret))
-    (entry, *_) = bank.audit(client_id="rar-shop", topic="token.issued")
+    told = generous.introspect(tokens["access_token"], (shop.client_id, shop.secret))
+    (entry, *_) = generous.audit(client_id="rar-shop", topic="token.issued")
 
     assert "Make a payment" in page.text
     assert "<dt>Amount</dt><dd>currency: EUR</dd>" in page.text
@@ -104,7 +75,7 @@ def test_a_payment_is_consented_to_each_time(bank: Live, alice: Person, shop: We
     assert answer(silent)["error"] == "consent_required"
 
 
-def test_refreshes_narrow(bank: Live, alice: Person, shop: WebClient) -> None:
+def test_refreshes_narrow(generous: Live, alice: Person, shop: WebClient) -> None:
     """A refresh keeps what was granted, takes a part of it, and never more."""
     tokens = shop.tokens_from(alice, authorization_details=sent(PAYMENT))
     same = shop.refresh(tokens["refresh_token"]).json()
@@ -128,7 +99,7 @@ def test_a_code_is_redeemed_for_a_part(alice: Person, shop: WebClient) -> None:
     assert part.json()["authorization_details"] == [STATUS]
 
 
-def test_exchanges_narrow(bank: Live, shop: WebClient) -> None:
+def test_exchanges_narrow(generous: Live, shop: WebClient) -> None:
     """What a token carries is passed on, or a part of it."""
     own = shop.ask("client_credentials", scope="mcp", authorization_details=sent(PAYMENT)).json()
 
@@ -148,7 +119,7 @@ def test_exchanges_narrow(bank: Live, shop: WebClient) -> None:
     assert refused.json()["error"] == "invalid_authorization_details"
 
 
-def test_pushed_requests_and_devices(bank: Live, alice: Person, shop: WebClient) -> None:
+def test_pushed_requests_and_devices(generous: Live, alice: Person, shop: WebClient) -> None:
     """Both take them; the person who types the code of a device sees what it is about."""
     pushed = shop.post("/oauth/par", **shop.parameters(authorization_details=sent(PAYMENT)))
     page = alice.open(
@@ -178,7 +149,7 @@ def test_pushed_requests_and_devices(bank: Live, alice: Person, shop: WebClient)
     ],
 )
 def test_what_is_refused(
-    bank: Live, alice: Person, shop: WebClient, description: str, details: str
+    generous: Live, alice: Person, shop: WebClient, description: str, details: str
 ) -> None:
     """At the token endpoint, when pushed, and by way of the browser: the same error."""
     page = alice.open("/oauth/authorize", **shop.parameters(authorization_details=details))
@@ -193,29 +164,33 @@ def test_what_is_refused(
     assert answer(page)["error"] == error
 
 
-def test_clients_without_types_have_none(bank: Live) -> None:
+def test_clients_without_types_have_none(generous: Live) -> None:
     """A client that was not given a type cannot ask for it, and the types are an operator's to
     give; metadata tells which there are.
     """
-    refused = bank.http.post(
-        TOKEN, auth=bank.demo, data={**FORM, "authorization_details": sent(PAYMENT)}
+    refused = generous.http.post(
+        TOKEN, auth=generous.demo, data={**FORM, "authorization_details": sent(PAYMENT)}
     )
     types = {"authorization_details_types": ["payment_initiation"]}
-    changed = bank.http.patch("/admin/clients/demo", headers=bank.bearer(), json=types)
-    metadata = bank.http.get("/.well-known/oauth-authorization-server").json()
+    changed = generous.http.patch("/admin/clients/demo", headers=generous.bearer(), json=types)
+    metadata = generous.http.get("/.well-known/oauth-authorization-server").json()
 
     assert refused.json()["error"] == "invalid_authorization_details"
     assert changed.json()["authorization_details_types"] == ["payment_initiation"]
-    assert metadata["authorization_details_types_supported"] == list(TYPES)
-    eventually(lambda: bank.ask_token(authorization_details=sent(PAYMENT)).status_code == 200)
+    assert metadata["authorization_details_types_supported"] == list(DETAILS)
+    eventually(lambda: generous.ask_token(authorization_details=sent(PAYMENT)).status_code == 200)
 
 
-def test_a_type_that_was_taken_away_is_issued_no_more(bank: Live, alice: Person) -> None:
+def test_a_type_that_was_taken_away_is_issued_no_more(generous: Live, alice: Person) -> None:
     """A family keeps what was consented to; what the client may not use any more is left out."""
-    client = a_web_client(bank, "rar-former", authorization_details_types=["payment_initiation"])
+    client = a_web_client(
+        generous, "rar-former", authorization_details_types=["payment_initiation"]
+    )
     tokens = client.tokens_from(alice, authorization_details=sent(PAYMENT))
-    bank.http.patch(
-        "/admin/clients/rar-former", headers=bank.bearer(), json={"authorization_details_types": []}
+    generous.http.patch(
+        "/admin/clients/rar-former",
+        headers=generous.bearer(),
+        json={"authorization_details_types": []},
     ).raise_for_status()
     token = tokens["refresh_token"]
 
@@ -229,7 +204,7 @@ def test_a_type_that_was_taken_away_is_issued_no_more(bank: Live, alice: Person)
     eventually(lambda: "authorization_details" not in refreshed())
 
 
-def test_assertions_carry_none(bank: Live, shop: WebClient) -> None:
+def test_assertions_carry_none(generous: Live, shop: WebClient) -> None:
     """A grant that cannot grant them says so, and does not leave them out in silence."""
     answered = shop.ask(DEVICE, device_code="x", authorization_details=sent(PAYMENT))
 

@@ -1,8 +1,6 @@
 """Tokens bound to a key (RFC 9449) over HTTP: every grant, our own endpoints, two workers."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,10 +8,8 @@ import jwt
 import pytest
 
 from tests.application.dpop_key import DpopKey
-from tests.cli.running_service import running_service
 from tests.http.live import FORM, INTROSPECT, TOKEN, Live
 from tests.http.person import CALLBACK, Person, WebClient, a_person, a_web_client
-from tests.postgres import Postgres
 from tests.waiting import eventually
 
 ADMIN = "/admin/keys"
@@ -345,33 +341,19 @@ def test_metadata_says_so(live: Live) -> None:
     assert "ES256" in resource["dpop_signing_alg_values_supported"]
 
 
-@pytest.fixture(scope="module")
-def careful(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service of two workers that asks for nonces."""
-    data_dir: Path = tmp_path_factory.mktemp("careful")
-    with (
-        postgres.database() as url,
-        running_service(
-            data_dir, "--workers", "2", DATABASE_URL=url, GRANTLEDGER_DPOP_NONCE_SECONDS="300"
-        ) as service,
-        httpx.Client(base_url=service.url, timeout=20) as http,
-    ):
-        yield Live(service, http, url)
-
-
-def test_a_nonce_is_asked_for(careful: Live) -> None:
+def test_a_nonce_is_asked_for(generous: Live) -> None:
     """The first answer brings the nonce, and any worker takes it (RFC 9449, Section 8)."""
     key = DpopKey()
-    asked = careful.http.post(
-        TOKEN, auth=careful.administration, data=FORM, headers=proof(careful, key)
+    asked = generous.http.post(
+        TOKEN, auth=generous.administration, data=FORM, headers=proof(generous, key)
     )
     nonce = asked.headers["dpop-nonce"]
     answers = []
     for _ in range(6):
-        headers = proof(careful, key, nonce=nonce)
-        with httpx.Client(base_url=careful.service.url) as connection:
+        headers = proof(generous, key, nonce=nonce)
+        with httpx.Client(base_url=generous.service.url) as connection:
             answers.append(
-                connection.post(TOKEN, auth=careful.administration, data=FORM, headers=headers)
+                connection.post(TOKEN, auth=generous.administration, data=FORM, headers=headers)
             )
 
     assert (asked.status_code, asked.json()["error"]) == (400, "use_dpop_nonce")
@@ -380,20 +362,20 @@ def test_a_nonce_is_asked_for(careful: Live) -> None:
     assert {answer.headers["dpop-nonce"] for answer in answers} == {nonce}
 
 
-def test_a_protected_endpoint_asks_for_a_nonce(careful: Live) -> None:
+def test_a_protected_endpoint_asks_for_a_nonce(generous: Live) -> None:
     """RFC 9449, Section 9: 401 with the challenge and the nonce; with it, the request is let in."""
     key = DpopKey()
-    first = careful.http.post(
-        TOKEN, auth=careful.administration, data=FORM, headers=proof(careful, key)
+    first = generous.http.post(
+        TOKEN, auth=generous.administration, data=FORM, headers=proof(generous, key)
     )
     nonce = first.headers["dpop-nonce"]
-    token = careful.http.post(
-        TOKEN, auth=careful.administration, data=FORM, headers=proof(careful, key, nonce=nonce)
+    token = generous.http.post(
+        TOKEN, auth=generous.administration, data=FORM, headers=proof(generous, key, nonce=nonce)
     ).json()["access_token"]
 
     def get(**more: Any) -> httpx.Response:
-        shown = proof(careful, key, ADMIN, method="GET", access_token=token, **more)
-        return careful.http.get(ADMIN, headers={"Authorization": f"DPoP {token}", **shown})
+        shown = proof(generous, key, ADMIN, method="GET", access_token=token, **more)
+        return generous.http.get(ADMIN, headers={"Authorization": f"DPoP {token}", **shown})
 
     asked = get()
     assert (asked.status_code, asked.json()["error"]) == (401, "use_dpop_nonce")
@@ -401,9 +383,9 @@ def test_a_protected_endpoint_asks_for_a_nonce(careful: Live) -> None:
     assert get(nonce=asked.headers["dpop-nonce"]).status_code == 200
 
 
-def test_who_proves_nothing_needs_no_nonce(careful: Live) -> None:
+def test_who_proves_nothing_needs_no_nonce(generous: Live) -> None:
     """Bearer tokens are issued as ever, and the answer brings a nonce for the day that changes."""
-    answered = careful.ask_token()
+    answered = generous.ask_token()
 
     assert answered.json()["token_type"] == "Bearer"
     assert answered.headers["dpop-nonce"]

@@ -85,19 +85,42 @@ def world(live: Live) -> Iterator[World]:
         yield World(live, a_person(live, "node-person"), client, key, issuer)
 
 
+@pytest.mark.parametrize("dpop", [False, True], ids=["bearer", "dpop"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_machine_gets_asks_about_and_revokes_a_token(
-    world: World, library: str, method: str
+    world: World, library: str, method: str, dpop: bool
 ) -> None:
     """client_credentials, introspection and revocation, with every way to authenticate."""
-    with running("machine", **world.given(library, method, parameters={"scope": "mcp"})) as script:
+    given = world.given(library, method, parameters={"scope": "mcp"}, dpop=dpop)
+    with running("machine", **given) as script:
         heard = script.hear()
 
     assert heard["token"]["scope"] == "mcp"
-    assert heard["token"]["token_type"] == "bearer"
+    assert heard["token"]["token_type"] == ("dpop" if dpop else "bearer")
+    assert ("cnf" in heard["before"]) is dpop
     assert heard["before"]["active"] is True
     assert heard["after"] == {"active": False}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_client_registers_itself(generous: Live, library: str) -> None:
+    """Dynamic registration (RFC 7591), then a bound token, by a nonce that is asked for."""
+    require_libraries()
+    metadata = {"client_name": "Node", "grant_types": ["client_credentials"], "response_types": []}
+    given = {
+        "library": library,
+        "issuer": generous.service.url,
+        "metadata": metadata,
+        "parameters": {"scope": "mcp"},
+        "dpop": True,
+    }
+    with running("register", **given) as script:
+        heard = script.hear()
+
+    assert heard["registered"]["client_name"] == "Node"
+    assert heard["registered"]["grant_types"] == ["client_credentials"]
+    assert (heard["token"]["token_type"], heard["token"]["scope"]) == ("dpop", "mcp")
 
 
 @pytest.mark.parametrize("pushed", [False, True], ids=["plain", "pushed"])

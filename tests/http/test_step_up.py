@@ -1,44 +1,23 @@
 """Step-up (RFC 9470): our protected endpoints may ask for a recent login."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
-import pytest
 
-from tests.cli.running_service import running_service
-from tests.http.live import Live
+from tests.http.live import MAX_AGE, Live
 from tests.http.person import a_person, a_web_client
-from tests.postgres import Postgres
 from tests.waiting import eventually
 
-MAX_AGE = 4
 PATH = "/admin/keys"
 
 
-@pytest.fixture(scope="module")
-def wary(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service that wants logins of the last seconds."""
-    data_dir: Path = tmp_path_factory.mktemp("wary")
-    with (
-        postgres.database() as url,
-        running_service(
-            data_dir, DATABASE_URL=url, GRANTLEDGER_PROTECTED_MAX_AGE=str(MAX_AGE)
-        ) as service,
-        httpx.Client(base_url=service.url, timeout=20) as http,
-    ):
-        yield Live(service, http, url)
-
-
-def test_an_old_login_is_asked_for_again(wary: Live) -> None:
+def test_an_old_login_is_asked_for_again(generous: Live) -> None:
     """The challenge says how recent it must be; with that `max_age` the client sends the person to
     log in, and the new token is taken.
     """
-    operator = a_person(wary, "step-up-operator")
-    console = a_web_client(wary, "step-up-console", scopes=["openid", "clients:manage"])
+    operator = a_person(generous, "step-up-operator")
+    console = a_web_client(generous, "step-up-console", scopes=["openid", "clients:manage"])
 
     def manage(token: str) -> httpx.Response:
-        return wary.http.get(PATH, headers={"Authorization": f"Bearer {token}"})
+        return generous.http.get(PATH, headers={"Authorization": f"Bearer {token}"})
 
     scope = "openid clients:manage"
     token = console.tokens_from(operator, scope=scope)["access_token"]
@@ -59,22 +38,22 @@ def test_an_old_login_is_asked_for_again(wary: Live) -> None:
     assert manage(again).status_code == 200
 
 
-def test_machines_have_no_login(wary: Live) -> None:
+def test_machines_have_no_login(generous: Live) -> None:
     """A client that acts as itself is let in as ever."""
-    assert wary.http.get(PATH, headers=wary.bearer()).status_code == 200
+    assert generous.http.get(PATH, headers=generous.bearer()).status_code == 200
 
 
-def test_whoever_acts_for_a_person_is_held_to_its_login(wary: Live) -> None:
+def test_whoever_acts_for_a_person_is_held_to_its_login(generous: Live) -> None:
     """A token with an actor in it is not a machine's own, whatever it says of a login."""
     exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-    agent = wary.register(
+    agent = generous.register(
         "step-up-agent",
         scopes=["clients:manage"],
         grant_types=["client_credentials", exchange],
     )
-    eventually(lambda: wary.ask_token(agent).status_code == 200)
-    own = wary.token(agent)
-    exchanged = wary.ask_token(
+    eventually(lambda: generous.ask_token(agent).status_code == 200)
+    own = generous.token(agent)
+    exchanged = generous.ask_token(
         agent,
         grant_type=exchange,
         subject_token=own,
@@ -82,7 +61,7 @@ def test_whoever_acts_for_a_person_is_held_to_its_login(wary: Live) -> None:
     ).json()["access_token"]
 
     found = [
-        wary.http.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code
+        generous.http.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code
         for token in (own, exchanged)
     ]
     assert found == [200, 401]

@@ -9,6 +9,14 @@ function authentication({ method, secret, jwk }, key) {
   return secret ? oauth.ClientSecretBasic(secret) : oauth.None()
 }
 
+/** Register a client as `metadata` says, and return what the service made of it. */
+export async function register(issuer, metadata) {
+  const url = new URL(issuer)
+  const as = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, insecure))
+  const answer = await oauth.dynamicClientRegistrationRequest(as, metadata, insecure)
+  return oauth.processDynamicClientRegistrationResponse(answer)
+}
+
 export async function connect({ issuer, client_id, auth, dpop, algorithm = 'oidc' }, key) {
   const url = new URL(issuer)
   const found = await oauth.discoveryRequest(url, { algorithm, ...insecure })

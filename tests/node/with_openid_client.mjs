@@ -7,6 +7,13 @@ function authentication({ method, secret, jwk }, key) {
   return secret ? openid.ClientSecretBasic(secret) : openid.None()
 }
 
+/** Register a client as `metadata` says, and return what the service made of it. */
+export async function register(issuer, metadata) {
+  const execute = [openid.allowInsecureRequests]
+  const config = await openid.dynamicClientRegistration(new URL(issuer), metadata, undefined, { execute })
+  return config.clientMetadata()
+}
+
 export async function connect({ issuer, client_id, auth, dpop, algorithm = 'oidc' }, key) {
   const config = await openid.discovery(new URL(issuer), client_id, undefined, authentication(auth, key), {
     algorithm,

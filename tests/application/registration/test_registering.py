@@ -16,6 +16,7 @@ from application.secret_keys import PresentedSecret
 from domain.client import Client
 from domain.client_configuration import Audiences, ClientConfiguration, ClientType, Registration
 from domain.initial_access import InitialAccess
+from tests.application.client_certificates import self_signed
 from tests.application.registration.scene import (
     CALLBACK,
     KEY,
@@ -24,8 +25,10 @@ from tests.application.registration.scene import (
     days_later,
 )
 from tests.application.service import context
+from tests.builders import NOON
 
 KEYS = {"keys": [KEY.published]}
+CERTIFIED = {"keys": [self_signed(now=NOON).jwk()]}
 
 
 async def test_a_web_client(service: RegisteringService) -> None:
@@ -95,7 +98,7 @@ async def test_everything_a_client_can_say(service: RegisteringService) -> None:
             (ClientType.CONFIDENTIAL, "private_key_jwt", False),
         ),
         (
-            {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": KEYS},
+            {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": CERTIFIED},
             (ClientType.CONFIDENTIAL, "self_signed_tls_client_auth", False),
         ),
         (
