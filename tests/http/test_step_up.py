@@ -86,3 +86,40 @@ def test_whoever_acts_for_a_person_is_held_to_its_login(wary: Live) -> None:
         for token in (own, exchanged)
     ]
     assert found == [200, 401]
+
+
+def test_whoever_passes_for_a_person_is_no_machine(wary: Live) -> None:
+    """A token of an impersonation says nothing of a login, nor of an actor; still it is not the
+    client's own.
+    """
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    double = wary.register(
+        "step-up-double",
+        scopes=["clients:manage"],
+        grant_types=["client_credentials", exchange],
+        delegation={"impersonation": True},
+    )
+    owned = wary.register(
+        "step-up-owned",
+        scopes=["clients:manage"],
+        owner="owner",
+        audiences={"allowed": ["step-up-double", wary.service.url]},
+    )
+    eventually(lambda: all(wary.ask_token(one).status_code == 200 for one in (double, owned)))
+    own = wary.token(owned, audience=wary.service.url)
+    passed_on = wary.token(owned, audience="step-up-double")
+    exchanged = wary.ask_token(
+        double,
+        grant_type=exchange,
+        subject_token=passed_on,
+        subject_token_type="urn:ietf:params:oauth:token-type:access_token",
+    ).json()["access_token"]
+    told = wary.introspect(exchanged, double)
+
+    found = [
+        wary.http.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code
+        for token in (own, exchanged)
+    ]
+    assert told["sub"] == "owner"
+    assert {"act", "auth_time", "roles"}.isdisjoint(told)
+    assert found == [200, 401]
