@@ -49,7 +49,10 @@ def admin_router(service: Service) -> Router:
         ],
         guards=[
             service.resource_server.requires(
-                "clients:manage", max_age=service.settings.protected_max_age, machines=True
+                "clients:manage",
+                max_age=service.settings.protected_max_age,
+                machines=True,
+                owner_of=service.owner_of,
             )
         ],
         security=[{"bearer": ["clients:manage"]}],

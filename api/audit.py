@@ -92,7 +92,10 @@ def audit_router(service: Service) -> Router:
         route_handlers=handlers,
         guards=[
             service.resource_server.requires(
-                "audit:read", max_age=service.settings.protected_max_age, machines=True
+                "audit:read",
+                max_age=service.settings.protected_max_age,
+                machines=True,
+                owner_of=service.owner_of,
             )
         ],
         security=[{"bearer": ["audit:read"]}],

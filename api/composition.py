@@ -204,6 +204,11 @@ class Service:
     async def _is_live(self, verified: VerifiedClaims) -> bool:
         return await is_live(verified, self)
 
+    def owner_of(self, client_id: str) -> str | None:
+        """Return the owner of a client, None where it has none."""
+        client = self.directory.client(client_id)
+        return client.owner if client is not None else None
+
     async def load_keys(self) -> None:
         """Unwrap the private keys that are new and sign and verify with what is current.
 

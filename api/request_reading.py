@@ -57,7 +57,9 @@ def read_headers(scope: Scope) -> RequestHeaders:
                 raise InvalidRequest(f"more than one {name.decode()} header")
             if name == b"dpop":
                 proofs = (*proofs, value)
-            found[name] = value
+            # RFC 9110, Section 5.3: several lines of a list are one list.
+            listed = name == b"accept" and name in found
+            found[name] = found[name] + b"," + value if listed else value
     return RequestHeaders(
         authorization=found.get(b"authorization"),
         content_type=found.get(b"content-type", b""),

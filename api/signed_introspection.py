@@ -5,6 +5,7 @@ Signed by a key of ours with a `typ` of its own, and without `sub` and `exp`, so
 no token (Section 5); `aud` is the caller alone.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from application.token_keys import INTROSPECTION_TYPE
 
 MEDIA_TYPE = f"application/{INTROSPECTION_TYPE}"
 _NAME = MEDIA_TYPE.encode()
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110, Section 12.4.2
 
 
 def is_asked_for(accept: bytes) -> bool:
@@ -53,8 +55,5 @@ def _weight(parameters: Sequence[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
+            return float(value) if _QVALUE.fullmatch(value.strip()) else 0.0
     return 1.0

@@ -4,19 +4,16 @@
 and numbers that every reader reads alike: they are recorded, and come back in tokens, 2 each names
 a `type` that the deployment has and the client may use, 3 each fits the JSON Schema of its type.
 
-Types are a file of the settings: a JSON object of name and schema. Schemas refer to nothing outside
-of themselves.
+Types are a file of the settings: a JSON object of name and schema.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
+from application.detail_schemas import UnusableTypes, validator_of
 from application.errors import InvalidAuthorizationDetails
 from application.strict_json import read_json
 from domain.authorization_details import LISTS, Details
@@ -25,12 +22,10 @@ MAX_BYTES = 4096
 """It travels in URLs, and in every token."""
 _MAX_OBJECTS = 20
 _MAX_DEPTH = 10
+_NOT_DESCRIPTIVE = re.compile(r"[^ !#-\[\]-~]")
+"""RFC 6749, Section 5.2: what may not be in an error_description; names come from the client."""
 _MAX_INTEGER = 2**53 - 1
 """RFC 8259, Section 6: beyond, readers disagree."""
-
-
-class UnusableTypes(ValueError):
-    """The file of types is of no use; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class DetailTypes:
 
     def __init__(self, schemas: Mapping[str, Any]) -> None:
         self._schemas = dict(schemas)
-        self._validators = {name: _validator(name, schema) for name, schema in schemas.items()}
+        self._validators = {name: validator_of(name, schema) for name, schema in schemas.items()}
 
     @classmethod
     def from_file(cls, path: Path | None) -> "DetailTypes":
@@ -91,15 +86,18 @@ class DetailTypes:
 
     def _shown(self, one: Mapping[str, Any]) -> ShownDetail:
         schema = self._schemas.get(one["type"], {})
-        words = schema.get("properties", {}) if isinstance(schema, dict) else {}
+        words = schema.get("properties", {})
 
         def label(name: str) -> str:
-            told = words.get(name) if isinstance(words, dict) else None
+            told = words.get(name)
+            if told is None:
+                # In quotes, so that no name that a client made up passes for a title.
+                return f'"{_visible(name)}"'
             return str(told.get("title", name)) if isinstance(told, dict) else name
 
-        title = str(schema.get("title", one["type"])) if isinstance(schema, dict) else one["type"]
+        title = str(schema.get("title", one["type"]))
         rows = [
-            (label(name), text)
+            (label(name), _visible(text))
             for name, value in one.items()
             if name != "type"
             for text in _texts(value)
@@ -114,28 +112,11 @@ class DetailTypes:
         problem = next(self._validators[name].iter_errors(one), None)
         if problem is not None:
             place = "/".join(str(part) for part in problem.absolute_path) or "the object"
+            place = _NOT_DESCRIPTIVE.sub("?", place[:100])
             raise InvalidAuthorizationDetails(
-                f"authorization_details do not fit their type at {place[:100]}",
+                f"authorization_details do not fit their type at {place}",
                 reason=f"schema of {name}: {problem.validator}",
             )
-
-
-def _validator(name: str, schema: Any) -> Draft202012Validator:
-    if not isinstance(schema, dict):
-        raise UnusableTypes(f"{name}: must be a schema")
-    try:
-        Draft202012Validator.check_schema(schema)
-        validator = Draft202012Validator(
-            schema,
-            registry=Registry(),  # without one, a $ref elsewhere would be fetched
-            format_checker=Draft202012Validator.FORMAT_CHECKER,
-        )
-        next(validator.iter_errors({"type": name}), None)
-    except SchemaError as error:
-        raise UnusableTypes(f"{name}: {error.message}") from None
-    except Unresolvable as error:
-        raise UnusableTypes(f"{name}: refers to {error.ref}, outside of itself") from None
-    return validator
 
 
 def _objects(text: str) -> Details:
@@ -179,8 +160,10 @@ def _leaves(value: Any, depth: int) -> Iterator[tuple[int, Any]]:
 
 
 def _texts(value: Any, prefix: str = "") -> Iterator[str]:
-    """Yield what people read of a value, a line for each of its parts."""
-    if isinstance(value, dict):
+    """Yield what people read of a value, a line for each of its parts; of nothing that, too."""
+    if value in ([], {}, ""):
+        yield f"{prefix}(empty)"
+    elif isinstance(value, dict):
         for name, member in value.items():
             yield from _texts(member, f"{prefix}{name}: ")
     elif isinstance(value, list):
@@ -193,3 +176,11 @@ def _texts(value: Any, prefix: str = "") -> Iterator[str]:
 
 def _is_word(value: Any) -> bool:
     return value is None or isinstance(value, bool)
+
+
+def _visible(text: str) -> str:
+    """Return `text` with what cannot be seen named: it could turn round what people read."""
+    return "".join(
+        one if one.isprintable() else " " if one.isspace() else f"<U+{ord(one):04X}>"
+        for one in text
+    )

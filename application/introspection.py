@@ -147,6 +147,7 @@ async def _refresh_token(token: str, caller: Client, service: _Service) -> Mappi
     if not isinstance(family, RefreshTokenFamily) or family.started.client_id != caller.client_id:
         return INACTIVE
     started = family.started
+    details = started.authorization_details
     alive = family.live(service.clock.now()) and _active(started.subject, service.directory)
     if not alive or presented.generation != family.generation:
         return INACTIVE
@@ -157,6 +158,7 @@ async def _refresh_token(token: str, caller: Client, service: _Service) -> Mappi
         "scope": " ".join(started.scope),
         "sid": started.session_id,
         **({"cnf": started.confirmation.claim()} if started.confirmation else {}),
+        **({"authorization_details": details} if details else {}),
         "iat": int(family.rotated_at.timestamp()),
         "exp": int(family.expires_at.timestamp()),
     }

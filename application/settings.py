@@ -19,8 +19,9 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from application.authorization_details import DetailTypes, UnusableTypes
+from application.authorization_details import DetailTypes
 from application.certificate_settings import CertificateSettings
+from application.detail_schemas import UnusableTypes
 from application.profiles import departure, with_profile
 from application.rate_limit_settings import RateLimitSettings
 from application.registration.policy import REDIRECT_RULE, Limits, hook_named

@@ -4,12 +4,14 @@ Only configuration lives on this stream; what was issued is on the tokens' own s
 client may be issued is decided in domain.issuing_client.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.client_configuration import (
+    AUDIENCE,
     CLIENT_CREDENTIALS,
     GRANT_TYPES,
     WITHOUT_SECRET,
@@ -415,7 +417,12 @@ class Client(IssuingClient, Administered):
     def set_authorization_details_types(
         self, types: Sequence[str], *, provenance: Provenance
     ) -> None:
-        """Replace the types of authorization details that the client may use."""
+        """Replace the types of authorization details that the client may use.
+
+        Raises InvalidConfiguration for what is no name.
+        """
+        if not all(re.fullmatch(AUDIENCE, name) for name in types):
+            raise InvalidConfiguration("authorization_details_types: a name is malformed")
         if tuple(types) != self.authorization_details_types:
             self._change(
                 self.AuthorizationDetailsTypesChanged,

@@ -252,7 +252,7 @@ class IssuingClient:
                 authority=authority,
                 family_id=family_id,
                 descent=authority.descent,
-                details=self._details(request, authority.authorization_details),
+                details=self._details(request, authority.authorization_details, resource),
             ),
             grant_type=grant_type,
             policy=policy,
@@ -322,7 +322,7 @@ class IssuingClient:
                 person,
                 descent=descent,
                 exchange=exchange,
-                details=self._details(request, subject.authorization_details),
+                details=self._details(request, subject.authorization_details, request.audience),
             ),
             grant_type=grant_type,
             policy=policy,
@@ -394,18 +394,22 @@ class IssuingClient:
             raise GrantTypeNotRegistered(f"{grant_type} is not registered for this client")
 
     def _own_details(self, request: IssueRequest) -> Details:
-        """Return what a client asks for itself: any object of its types that fits their schema."""
+        """Return what a client asks for itself: any object of its types that fits their schema, and
+        is of concern to the targets that are requested.
+        """
         wanted = request.authorization_details or ()
         if of_types(wanted, self.authorization_details_types) != wanted:
             raise DetailsNotGranted("the client may not use this type of authorization_details")
-        return wanted
+        return meant_for(wanted, request.audience)
 
-    def _details(self, request: IssueRequest, granted: Details) -> Details:
+    def _details(
+        self, request: IssueRequest, granted: Details, targets: tuple[str, ...]
+    ) -> Details:
         """Return what is left of `granted`, or of the part that is requested: of the client's types
-        as of now, and of concern to the targets that are requested.
+        as of now, and of concern to `targets`, which were requested now or when it was granted.
         """
         left = of_types(granted, self.authorization_details_types)
-        return meant_for(narrowed(request.authorization_details, left), request.audience)
+        return meant_for(narrowed(request.authorization_details, left), targets)
 
     def _require_bound(self, confirmation: Confirmation | None, policy: DeploymentPolicy) -> None:
         method = confirmation.method if confirmation else None

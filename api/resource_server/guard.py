@@ -78,11 +78,18 @@ class ResourceServer:
         self._now = now
         self.metadata_url = metadata_url
 
-    def requires(self, *scopes: str, max_age: int | None = None, machines: bool = False) -> Guard:
+    def requires(
+        self,
+        *scopes: str,
+        max_age: int | None = None,
+        machines: bool = False,
+        owner_of: Callable[[str], str | None] = lambda _: None,
+    ) -> Guard:
         """Return a guard that lets through tokens that carry every one of `scopes`.
 
         With `max_age` the person behind a token must have logged in at most so many seconds ago;
-        `machines` lets tokens through that no person stands behind.
+        `machines` lets tokens through that clients got for themselves: `sub` is the client, or the
+        owner that `owner_of` returns for it.
         """
 
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
@@ -90,7 +97,7 @@ class ResourceServer:
             missing = [scope for scope in scopes if scope not in verified.scope]
             if missing:  # 6
                 raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}")
-            if max_age is not None and not (machines and _of_machine(verified)):  # 7
+            if max_age is not None and not (machines and _is_its_own(verified, owner_of)):  # 7
                 _require_recent_login(verified, max_age, self._now())
 
         return guard
@@ -184,8 +191,10 @@ _PERSONAL = frozenset({"auth_time", "roles", "act"})
 """Claims that tell of a person: a machine that acts as itself has none of them."""
 
 
-def _of_machine(verified: VerifiedClaims) -> bool:
-    return _PERSONAL.isdisjoint(verified.claims)
+def _is_its_own(verified: VerifiedClaims, owner_of: Callable[[str], str | None]) -> bool:
+    # Who impersonates a person that logged in nowhere leaves no claim but `sub`.
+    own = (verified.client_id, owner_of(verified.client_id))
+    return _PERSONAL.isdisjoint(verified.claims) and verified.claims["sub"] in own
 
 
 def _require_recent_login(verified: VerifiedClaims, max_age: int, now: datetime) -> None:

@@ -75,6 +75,43 @@ def test_a_payment_is_consented_to_each_time(
     assert answer(silent)["error"] == "consent_required"
 
 
+def test_each_token_carries_what_its_target_is_for(generous: Live, alice: Person) -> None:
+    """With a `resource`, of the authorization request or of a machine, what is for other places is
+    left out: of code, refresh and client_credentials alike.
+    """
+    resource = "https://a.example"
+    shop = a_web_client(
+        generous,
+        "rar-places",
+        grant_types=["authorization_code", "refresh_token", "client_credentials"],
+        audiences={"allowed": [resource, "https://b.example"]},
+        authorization_details_types=["payment_initiation"],
+    )
+    here, there = ({**PAYMENT, "locations": [place]} for place in (resource, "https://b.example"))
+    both = sent(here, there)
+    code = shop.code_from(alice, authorization_details=both, resource=resource)
+    tokens = shop.redeem(code).json()
+    refreshed = shop.refresh(tokens["refresh_token"]).json()
+    wanted = {"scope": "mcp", "authorization_details": both}
+    own = shop.ask("client_credentials", resource=resource, **wanted).json()
+    untold = shop.ask("client_credentials", **wanted).json()
+
+    for answered in (tokens, refreshed, own):
+        assert answered["authorization_details"] == [here]
+        assert carried(answered["access_token"]) == [here]
+    assert untold["authorization_details"] == [here, there]
+
+
+def test_introspection_tells_what_a_refresh_token_is_good_for(
+    generous: Live, alice: Person, shop: WebClient
+) -> None:
+    """RFC 9396, Section 9.2: it holds for both kinds of tokens."""
+    tokens = shop.tokens_from(alice, authorization_details=sent(PAYMENT))
+    told = generous.introspect(tokens["refresh_token"], (shop.client_id, shop.secret))
+
+    assert told["authorization_details"] == [PAYMENT]
+
+
 def test_refreshes_narrow(generous: Live, alice: Person, shop: WebClient) -> None:
     """A refresh keeps what was granted, takes a part of it, and never more."""
     tokens = shop.tokens_from(alice, authorization_details=sent(PAYMENT))
@@ -146,6 +183,8 @@ def test_pushed_requests_and_devices(generous: Live, alice: Person, shop: WebCli
         ("not fitting", sent({"type": "payment_initiation"})),
         ("U+0000", sent({**PAYMENT, "creditorName": "a\0"})),
         ("a huge number", sent({**PAYMENT, "count": 2**70})),
+        ("half a character", sent(PAYMENT).replace("Merchant", "\\ud800")),
+        ("a name twice", '[{"type": "account_information", "type": "payment_initiation"}]'),
     ],
 )
 def test_what_is_refused(
@@ -174,7 +213,13 @@ def test_clients_without_types_have_none(generous: Live) -> None:
     types = {"authorization_details_types": ["payment_initiation"]}
     changed = generous.http.patch("/admin/clients/demo", headers=generous.bearer(), json=types)
     metadata = generous.http.get("/.well-known/oauth-authorization-server").json()
+    malformed = generous.http.patch(
+        "/admin/clients/demo",
+        headers=generous.bearer(),
+        json={"authorization_details_types": ["a\0"]},
+    )
 
+    assert (malformed.status_code, malformed.json()["error"]) == (400, "invalid_request")
     assert refused.json()["error"] == "invalid_authorization_details"
     assert changed.json()["authorization_details_types"] == ["payment_initiation"]
     assert metadata["authorization_details_types_supported"] == list(DETAILS)

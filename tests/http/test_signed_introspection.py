@@ -89,6 +89,14 @@ def test_it_passes_for_no_token(live: Live) -> None:
         (f"application/json;q=0.9, {MEDIA_TYPE};q=0.5", False),
         (f"{MEDIA_TYPE};q=0", False),
         (f"{MEDIA_TYPE};q=much", False),
+        (f"{MEDIA_TYPE};q=inf", False),
+        (f"{MEDIA_TYPE};q=nan", False),
+        (f"{MEDIA_TYPE};q=2", False),
+        (f"{MEDIA_TYPE};q=-1", False),
+        (f"{MEDIA_TYPE};q=1_0", False),
+        (f"{MEDIA_TYPE};q=0.0001", False),
+        (f"{MEDIA_TYPE}; Q=1.000", True),
+        (f"application/json;q=nan, {MEDIA_TYPE};q=0.1", True),
         (f"{MEDIA_TYPE};q=0.5, */*", True),
         (f";,;;{MEDIA_TYPE}", False),
         (f"{MEDIA_TYPE}x", False),
@@ -114,3 +122,14 @@ def test_refusals_stay_json(live: Live) -> None:
     )
 
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_a_list_on_several_lines_is_one_list(live: Live) -> None:
+    """RFC 9110, Section 5.3: neither line hides the other."""
+    both = [("accept", MEDIA_TYPE), ("accept", "application/json;q=0.5")]
+    answers = [
+        live.http.post(INTROSPECT, auth=live.demo, data={"token": "x"}, headers=headers)
+        for headers in (both, both[::-1])
+    ]
+
+    assert [answer.headers["content-type"] for answer in answers] == [MEDIA_TYPE] * 2

@@ -65,3 +65,40 @@ def test_whoever_acts_for_a_person_is_held_to_its_login(generous: Live) -> None:
         for token in (own, exchanged)
     ]
     assert found == [200, 401]
+
+
+def test_whoever_passes_for_a_person_is_no_machine(generous: Live) -> None:
+    """A token of an impersonation says nothing of a login, nor of an actor; still it is not the
+    client's own.
+    """
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    double = generous.register(
+        "step-up-double",
+        scopes=["clients:manage"],
+        grant_types=["client_credentials", exchange],
+        delegation={"impersonation": True},
+    )
+    owned = generous.register(
+        "step-up-owned",
+        scopes=["clients:manage"],
+        owner="owner",
+        audiences={"allowed": ["step-up-double", generous.service.url]},
+    )
+    eventually(lambda: all(generous.ask_token(one).status_code == 200 for one in (double, owned)))
+    own = generous.token(owned, audience=generous.service.url)
+    passed_on = generous.token(owned, audience="step-up-double")
+    exchanged = generous.ask_token(
+        double,
+        grant_type=exchange,
+        subject_token=passed_on,
+        subject_token_type="urn:ietf:params:oauth:token-type:access_token",
+    ).json()["access_token"]
+    told = generous.introspect(exchanged, double)
+
+    found = [
+        generous.http.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code
+        for token in (own, exchanged)
+    ]
+    assert told["sub"] == "owner"
+    assert {"act", "auth_time", "roles"}.isdisjoint(told)
+    assert found == [200, 401]

@@ -92,6 +92,14 @@ async def test_a_foreign_token_is_exchanged(at: Scene) -> None:
     assert (record.descent.lineage, record.descent.of_subject) == ((), ("user", "mcp"))
 
 
+async def test_details_of_others_are_not_passed_on(at: Scene) -> None:
+    """What another issuer let somebody do there says nothing about what may be done here."""
+    at.client.set_authorization_details_types(("payment",), provenance=AT_NOON)
+    claims = await at.exchange(at.issuer.token(authorization_details=[{"type": "payment"}]))
+
+    assert "authorization_details" not in claims
+
+
 @pytest.mark.parametrize(
     ("kind", "typ"),
     [

@@ -138,6 +138,14 @@ async def test_what_tells_of_a_login_is_not_passed_on(at: Scene) -> None:
     assert claims["scope"] == "mcp"
 
 
+async def test_details_of_others_are_not_passed_on(at: Scene) -> None:
+    """What another issuer let somebody do there says nothing about what may be done here."""
+    at.client.set_authorization_details_types(("payment",), provenance=AT_NOON)
+    claims = await at.redeem(at.assertion(authorization_details=[{"type": "payment"}]))
+
+    assert "authorization_details" not in claims
+
+
 async def test_the_session_lasts_as_long_as_its_token(at: Scene) -> None:
     """It is there to be ended, and nobody is logged in by it."""
     claims = await at.redeem(at.assertion())
