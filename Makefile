@@ -16,8 +16,8 @@ help: ## List the commands
 run: $(VENV)/run ## Start the service on 127.0.0.1:8000 (ARGS="--port 8001 ..." is passed on)
 	@exec $(BIN)/grantledger serve $(ARGS)
 
-test: $(VENV)/dev ## Run the tests (ARGS="-k name ..." is passed on to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev ## Run the tests, two files at a time (ARGS="-k name ..." is passed on to pytest)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev ## Check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .

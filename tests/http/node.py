@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from select import select
 from typing import Any
@@ -29,6 +30,12 @@ def require_libraries() -> None:
         assert not os.environ.get(REQUIRED), "node and npm are required and not installed"
         pytest.skip("no node and npm on this machine")
     lock = FOLDER / "package-lock.json"
+    with lock.open() as held:
+        flock(held, LOCK_EX)  # another process of these tests may be at it
+        _install(lock)
+
+
+def _install(lock: Path) -> None:
     if INSTALLED.exists() and INSTALLED.stat().st_mtime >= lock.stat().st_mtime:
         return
     options = ("--ignore-scripts", "--no-audit", "--no-fund")

@@ -10,12 +10,14 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from cryptography import x509
 
 from tests.application.client_certificates import SERVER_AUTH, Authority, Credential, self_signed
-from tests.cli.running_service import free_port, running_service
+from tests.cli.running_service import free_port, run_command, running_service
 from tests.http.live import FORM, INTROSPECT, REVOKE, TOKEN, Live
+from tests.http.person import CALLBACK, a_person, a_web_client
 from tests.postgres import Postgres
 from tests.waiting import eventually
 
@@ -240,3 +242,67 @@ def test_many_requests_on_one_connection(at: Scene) -> None:
     assert statuses == [200] * 20
     assert large.status_code in (200, 400)
     assert too_large.status_code == 413
+
+
+def test_a_public_clients_refresh_tokens_are_bound(at: Scene) -> None:
+    """RFC 8705, Section 4: without the certificate of the first token they are worth nothing, and
+    presenting one ends nothing.
+    """
+    person = a_person(at.live, "mtls-person")
+    app = a_web_client(
+        at.live, "mtls-app", client_type="public", tokens={"certificate_bound": True}
+    )
+
+    def ask(credential: Credential, **form: str) -> httpx.Response:
+        headers = {"Client-Cert": header_of(credential)}
+        data = {"client_id": app.client_id, **form}
+        return at.live.http.post(TOKEN, data=data, headers=headers)
+
+    code = {"code": app.code_from(person), "code_verifier": app.verifier}
+    first = ask(at.own, grant_type="authorization_code", redirect_uri=CALLBACK, **code).json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    stolen = ask(at.agent, **refresh)
+    without = at.live.http.post(TOKEN, data={"client_id": app.client_id, **refresh})
+    right = ask(at.own, **refresh)
+
+    assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
+    assert (without.status_code, without.json()["error"]) == (400, "invalid_grant")
+    assert right.status_code == 200
+
+
+def test_the_port_comes_back(at: Scene) -> None:
+    """Where the process of the port dies, it is started again, and clients come in as before."""
+    parent = psutil.Process(at.live.service.process.pid)
+    (listener,) = [
+        child for child in parent.children() if "api.mtls_listener" in " ".join(child.cmdline())
+    ]
+    listener.kill()
+    eventually(lambda: not listener.is_running() or listener.status() == psutil.STATUS_ZOMBIE)
+
+    eventually(lambda: _answers(int(at.url.rsplit(":", 1)[1])), seconds=30)
+    eventually(lambda: at.ask(at.agent).status_code == 200)
+
+
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ("GRANTLEDGER_MTLS_CERTIFICATE_FILE", "GRANTLEDGER_MTLS_CERTIFICATE_FILE"),
+        ("GRANTLEDGER_MTLS_KEY_FILE", "GRANTLEDGER_MTLS_CERTIFICATE_FILE"),
+        ("GRANTLEDGER_CLIENT_CA_FILE", "GRANTLEDGER_CLIENT_CA_FILE"),
+    ],
+)
+def test_files_that_are_of_no_use(at: Scene, tmp_path: Path, setting: str, names: str) -> None:
+    """The start is refused with the setting's name, before anything listens."""
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    given = {
+        "DATABASE_URL": at.live.database_url,
+        "GRANTLEDGER_MTLS_PORT": str(free_port()),
+        "GRANTLEDGER_MTLS_CERTIFICATE_FILE": str(at.folder / "server.pem"),
+        setting: str(empty),
+    }
+    port = str(free_port())
+    done = run_command("serve", "--data-dir", str(tmp_path), "--port", port, **given)
+
+    assert done.returncode != 0
+    assert names in done.stderr
