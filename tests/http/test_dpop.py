@@ -359,7 +359,8 @@ def test_a_nonce_is_asked_for(generous: Live) -> None:
     assert (asked.status_code, asked.json()["error"]) == (400, "use_dpop_nonce")
     assert asked.headers["access-control-expose-headers"] == "DPoP-Nonce"
     assert [answer.status_code for answer in answers] == [200] * 6
-    assert {answer.headers["dpop-nonce"] for answer in answers} == {nonce}
+    # Every worker hands out the same, unless the slot of time ended meanwhile.
+    assert len({nonce, *(answer.headers["dpop-nonce"] for answer in answers)}) <= 2
 
 
 def test_a_protected_endpoint_asks_for_a_nonce(generous: Live) -> None:
