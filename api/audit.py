@@ -14,6 +14,7 @@ from application.errors import NotFound
 from projections import audit_trail, client_last_used
 from projections.audit_trail import AuditEntry
 from projections.client_last_used import LastUsed
+from projections.event_filter import EventFilter
 from projections.lineage import Lineage
 
 MAX_ENTRIES = 1000
@@ -67,10 +68,7 @@ def audit_router(service: Service) -> Router:
     ) -> AuditPage:
         entries = await service.read_models.fetch(
             audit_trail.search(
-                client_id=client_id,
-                subject=subject,
-                topic=topic,
-                after=after,
+                EventFilter(client_id=client_id, subject=subject, topic=topic, after=after),
                 limit=limit,
                 newest_first=newest_first,
             )

@@ -12,6 +12,7 @@ from application.errors import (
     LoginTooOld,
     NonceRequired,
     OAuthError,
+    PayloadTooLarge,
     UnusableProof,
 )
 from domain.client_configuration import SIGNING_ALGORITHMS
@@ -55,6 +56,10 @@ def error_headers(error: OAuthError, *, metadata_url: str | None = None) -> Head
         challenge = ", ".join(_challenges(error, metadata_url))
         nonce = nonce_headers(error.nonce) if isinstance(error, NonceRequired) else []
         return [(b"www-authenticate", challenge.encode()), *nonce]
+    if isinstance(error, PayloadTooLarge):
+        # RFC 9110, Section 15.5.14: what is left of the body is not read, and who would send the
+        # next request on this connection has to know.
+        return [(b"connection", b"close")]
     if error.retry_after is not None:
         return [(b"retry-after", str(error.retry_after).encode())]
     return []

@@ -8,6 +8,7 @@ What auditors ask by has a column of its own; every other fact stays in `detail`
 | `by`           | actor    |
 | `why`          | reason   |
 | stream id      | jti, of topics `token.*` |
+| `descent`      | actors: who acts for the subject, the present one first |
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed
 
-from projections.projection import LoggedEvent, Projection
+from projections.event_filter import EventFilter
+from projections.projection import LoggedEvent, Projection, shown_actor
 from projections.query import Query
 
 COLUMNS = """(
@@ -45,12 +47,22 @@ COLUMNS = """(
     traceparent text,
     scope text[],
     audience text[],
+    family_id text,
+    actors text[],
+    expires_at timestamptz,
     detail jsonb NOT NULL
 )"""
 INDEXES = (
     ("client", "(client_id, position) WHERE client_id IS NOT NULL"),
     ("subject", "(subject, position) WHERE subject IS NOT NULL"),
     ("jti", "(jti, position) WHERE jti IS NOT NULL"),
+    ("family", "(family_id, position) WHERE family_id IS NOT NULL"),
+    ("session", "(session_id, position) WHERE session_id IS NOT NULL"),
+    ("actor", "(actor, position) WHERE actor IS NOT NULL"),
+    ("actors", "USING gin (actors) WHERE actors IS NOT NULL"),
+    # Both grow with the position, nearly: a few pages tell where a moment is.
+    ("recorded", "USING brin (recorded_at) WITH (pages_per_range = 16)"),
+    ("expires", "USING brin (expires_at) WITH (pages_per_range = 16)"),
     # The one frequent topic needs none: the table in its order is dense with it.
     ("topic", "(topic, position) WHERE topic <> 'token.issued'"),
 )
@@ -139,6 +151,8 @@ _IN_COLUMNS = frozenset(
         "traceparent",
         "scope",
         "audience",
+        "family_id",
+        "expires_at",
     }
 )
 _WITHHELD = frozenset({"verifier"})
@@ -148,7 +162,7 @@ _NOT_IN_DETAIL = _IN_COLUMNS | _WITHHELD | _SAID_BY_TOPIC
 _COPY = SQL(
     "COPY {} (position, occurred_at, recorded_at, topic, outcome, client_id, subject, jti,"
     " session_id, grant_type, error, reason, actor, kid, address, request_id, traceparent,"
-    " scope, audience, detail) FROM STDIN"
+    " scope, audience, family_id, actors, expires_at, detail) FROM STDIN"
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -184,6 +198,9 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
         get("traceparent") or None,
         _array(get("scope")),
         _array(get("audience")),
+        get("family_id") or None,
+        _array(_acting(facts)),
+        get("expires_at"),
         _encode(
             {
                 name: fact
@@ -192,6 +209,13 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
             }
         ).decode(),
     )
+
+
+def _acting(facts: Mapping[str, Any]) -> list[str] | None:
+    descent = facts.get("descent")
+    if not descent or not descent["actors"]:
+        return None
+    return [shown_actor(actor) for actor in descent["actors"]]
 
 
 @lru_cache(maxsize=1024)
@@ -217,6 +241,7 @@ AUDIT_TRAIL = Projection(
     topics=None,
     write=write,
     indexes=INDEXES,
+    version=2,
 )
 
 
@@ -243,55 +268,42 @@ class AuditEntry:
     traceparent: str | None
     scope: list[str] | None
     audience: list[str] | None
+    family_id: str | None
+    actors: list[str] | None
+    expires_at: datetime | None
     detail: dict[str, Any]
 
 
+EVERYTHING = EventFilter()
+
+
 def search(
-    *,
-    client_id: str | None = None,
-    subject: str | None = None,
-    jti: UUID | None = None,
-    topic: str | None = None,
-    after: int = 0,
-    before: int | None = None,
-    newest_first: bool = False,
-    limit: int = 100,
+    which: EventFilter = EVERYTHING, *, newest_first: bool = False, limit: int = 100
 ) -> Query[AuditEntry]:
-    """Ask for the entries that fit every filter given, between two positions (both exclusive).
+    """Ask for the entries that fit every filter given.
 
     Pages go on with `after`, or with `before` and `newest_first`, at the last position seen.
     """
-    filters = {"client_id": client_id, "subject": subject, "jti": jti, "topic": topic}
-    conditions = [SQL("position > %(after)s")]
-    conditions += [_EQUALS[name] for name, value in filters.items() if value is not None]
-    if before is not None:
-        conditions.append(SQL("position < %(before)s"))
-    if topic is not None and topic != "token.issued":
-        conditions.append(SQL("topic <> 'token.issued'"))  # names the partial index
-    statement = SQL("SELECT * FROM read.audit_trail WHERE {} ORDER BY position {} LIMIT %(limit)s")
     return Query(
-        statement.format(
-            SQL(" AND ").join(conditions), SQL("DESC") if newest_first else SQL("ASC")
+        SQL("SELECT * FROM read.audit_trail WHERE {} ORDER BY position {} LIMIT %(limit)s").format(
+            which.condition(), SQL("DESC") if newest_first else SQL("ASC")
         ),
-        {**filters, "after": after, "before": before, "limit": limit},
+        {**which.parameters(), "limit": limit},
         _entry,
     )
 
 
 def of_token(jti: UUID, *, limit: int = 1000) -> Query[AuditEntry]:
     """Ask for everything that happened to one token, oldest first."""
-    return search(jti=jti, limit=limit)
+    return search(EventFilter(jti=jti), limit=limit)
 
 
-_EQUALS = {
-    "client_id": SQL("client_id = %(client_id)s"),
-    "subject": SQL("subject = %(subject)s"),
-    "jti": SQL("jti = %(jti)s"),
-    "topic": SQL("topic = %(topic)s"),
-}
-
-
-def _entry(*, occurred_at: datetime, recorded_at: datetime, **columns: Any) -> AuditEntry:
+def _entry(
+    *, occurred_at: datetime, recorded_at: datetime, expires_at: datetime | None, **columns: Any
+) -> AuditEntry:
     return AuditEntry(
-        occurred_at=occurred_at.astimezone(UTC), recorded_at=recorded_at.astimezone(UTC), **columns
+        occurred_at=occurred_at.astimezone(UTC),
+        recorded_at=recorded_at.astimezone(UTC),
+        expires_at=expires_at.astimezone(UTC) if expires_at else None,
+        **columns,
     )

@@ -39,17 +39,22 @@ class Tracked:
 def ensure_tables(connection: Connection[TupleRow], projections: Iterable[Projection]) -> None:
     """Make what is missing of tracking rows, tables, indexes and views.
 
-    Safe to call at any time and from many processes; existing builds are left as they are.
+    Safe to call at any time and from many processes. Existing builds are left as they are, but for
+    those of an older version: their read model begins anew at the start of the log. A newer
+    version's are not touched, so that old and new programs beside each other cannot take turns.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (TABLES_LOCK,))
         for projection in projections:
             connection.execute(
-                "INSERT INTO grantledger.projections (name, build) VALUES (%s, 1)"
+                "INSERT INTO grantledger.projections (name, build, version) VALUES (%s, 1, %s)"
                 " ON CONFLICT (name) DO NOTHING",
-                (projection.name,),
+                (projection.name, projection.version),
             )
             tracked = tracked_position(connection, projection)
+            if _version(connection, projection) < projection.version:
+                _begin_anew(connection, projection)
+                continue
             # A look before CREATE: even IF NOT EXISTS takes locks that wait for readers.
             known = connection.execute(
                 "SELECT to_regclass(%s) IS NOT NULL", (f"{READ_SCHEMA}.{projection.name}",)
@@ -58,6 +63,28 @@ def ensure_tables(connection: Connection[TupleRow], projections: Iterable[Projec
                 create_build(connection, projection, tracked.build)
                 create_indexes(connection, projection, tracked.build)
                 show_build(connection, projection, tracked.build)
+
+
+def _version(connection: Connection[TupleRow], projection: Projection) -> int:
+    rows = connection.execute(
+        "SELECT version FROM grantledger.projections WHERE name = %s", (projection.name,)
+    ).fetchall()
+    return int(rows[0][0])
+
+
+def _begin_anew(connection: Connection[TupleRow], projection: Projection) -> None:
+    old = lock_tracked(connection, projection).build  # the leader of the old version stops here
+    others = other_builds(connection, projection)
+    new = max(old, *others, 0) + 1
+    create_build(connection, projection, new)
+    create_indexes(connection, projection, new)
+    show_build(connection, projection, new)
+    track(connection, projection, Tracked(new, 0))
+    connection.execute(
+        "UPDATE grantledger.projections SET version = %s WHERE name = %s",
+        (projection.version, projection.name),
+    )
+    drop_build(connection, projection, old)
 
 
 def create_build(connection: Connection[TupleRow], projection: Projection, build: int) -> None:

@@ -15,7 +15,7 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed
 
-from projections.projection import LoggedEvent, Projection
+from projections.projection import LoggedEvent, Projection, shown_actor
 from projections.query import Query
 
 COLUMNS = """(
@@ -82,7 +82,7 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
         lineage[0] if lineage else event.stream_id,
         facts["client_id"],
         facts["subject"],
-        [_shown(actor) for actor in descent["actors"]],
+        [shown_actor(actor) for actor in descent["actors"]],
         descent["impersonation"],
         vouched["issuer"] if vouched else None,
         facts["form"],
@@ -93,11 +93,6 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
         facts["expires_at"],
         False,
     )
-
-
-def _shown(actor: dict[str, Any]) -> str:
-    subject, issuer = actor["subject"], actor["issuer"]
-    return str(subject) if issuer is None else f"{subject} @ {issuer}"
 
 
 def _revocations(events: Iterable[LoggedEvent]) -> dict[str, tuple[str, str, bool]]:

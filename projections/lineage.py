@@ -144,7 +144,7 @@ def _of_history(history: Sequence[AuditEntry]) -> Node | None:
         scope=tuple(issued.scope or ()),
         audience=tuple(issued.audience or ()),
         issued_at=issued.occurred_at,
-        expires_at=datetime.fromisoformat(issued.detail["expires_at"]),
+        expires_at=issued.expires_at or issued.occurred_at,
         revoked_at=revoked[0].occurred_at if revoked else None,
         revoked_by=revoked[0].actor if revoked else None,
         cut=any(entry.detail.get("descendants") for entry in revoked),

@@ -36,7 +36,8 @@ class Projection:
 
     `columns` is the body of CREATE TABLE, primary key included. `indexes` are (suffix, definition)
     and are made once a build is filled. `topics` are the topics that `write` is given, None for
-    every one. `key` is the primary key.
+    every one. `key` is the primary key. `version` counts up whenever columns, indexes or the
+    meaning of a row change: the read model is then made anew from the log.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Projection:
     topics: frozenset[str] | None
     write: Write
     indexes: tuple[tuple[str, str], ...] = ()
+    version: int = 1
 
     def table(self, build: int) -> Composed:
         """Return the qualified name of the table of `build`."""
@@ -58,3 +60,9 @@ class Projection:
     def view(self) -> Composed:
         """The qualified name of the view that shows the live build."""
         return SQL("{}").format(Identifier(READ_SCHEMA, self.name))
+
+
+def shown_actor(actor: dict[str, Any]) -> str:
+    """Return an actor of a recorded chain as one name: "subject", or "subject @ issuer"."""
+    subject, issuer = actor["subject"], actor["issuer"]
+    return str(subject) if issuer is None else f"{subject} @ {issuer}"

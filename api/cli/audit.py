@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from api.cli.outcomes import Refused
 from api.cli.running import opened_read_models
 from api.cli.tables import print_fields, print_json, print_json_line, print_rows, shown
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, of_token, search
+from projections.event_filter import EventFilter
 
 _POLL_SECONDS = 0.5
 _PAGE = 1000
@@ -68,9 +69,9 @@ def tail(
     as_json: bool,
 ) -> None:
     """Show the newest entries, oldest first. --json prints one object a line."""
-    search_these = partial(search, client_id=client_id, subject=subject, topic=topic)
+    which = EventFilter(client_id=client_id, subject=subject, topic=topic)
     with opened_read_models(AUDIT_TRAIL) as connection:
-        newest = search_these(newest_first=True, limit=max(lines, 1)).fetch(connection)
+        newest = search(which, newest_first=True, limit=max(lines, 1)).fetch(connection)
         position = newest[0].position if newest else 0
         shown_first = newest[:lines][::-1]
         if as_json or follow:
@@ -83,7 +84,7 @@ def tail(
         # would be lost, and the command would go on for ever.
         with _interrupted() as stop:
             while not stop.is_set():
-                entries = search_these(after=position, limit=_PAGE).fetch(connection)
+                entries = search(replace(which, after=position), limit=_PAGE).fetch(connection)
                 _print_lines(entries, as_json=as_json)
                 if entries:
                     position = entries[-1].position
@@ -130,7 +131,7 @@ def show(*, what: str, as_json: bool) -> None:
 def _asked(what: str) -> Any:
     if what.isdigit():
         position = int(what)
-        return search(after=position - 1, before=position + 1)
+        return search(EventFilter(after=position - 1, before=position + 1))
     try:
         return of_token(UUID(what))
     except ValueError:

@@ -189,6 +189,14 @@ COMMENT ON TABLE grantledger.rate_limit_windows IS
     'Requests per client and address, by hashed names. Losing it in a crash is fine.';
 """,
     ),
+    (
+        "versions of read models",
+        """
+ALTER TABLE grantledger.projections ADD COLUMN version integer NOT NULL DEFAULT 1;
+COMMENT ON COLUMN grantledger.projections.version IS
+    'Of the columns: a program that knows a higher one begins the read model anew.';
+""",
+    ),
 )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -14,7 +15,7 @@ from psycopg.errors import InsufficientPrivilege
 from application.ledger.mapper import LedgerMapper
 from application.ledger.schema import AUDITOR_ROLE
 from projections.audit_trail import AUDIT_TRAIL
-from projections.builds import ensure_tables, project, tracked_position
+from projections.builds import ensure_tables, other_builds, project, tracked_position
 from projections.client_last_used import CLIENT_LAST_USED, of_client
 from projections.log_reader import LogReader
 from projections.rebuild import rebuild
@@ -151,3 +152,29 @@ def test_is_told_to_ensure_tables_first(session: Connection[Any]) -> None:
     """Work on a projection without a tracking row is refused with the way out."""
     with pytest.raises(LookupError, match="ensure_tables comes first"):
         tracked_position(session, AUDIT_TRAIL)
+
+
+def test_a_newer_version_begins_anew(recording: Recording, session: Connection[Any]) -> None:
+    """Where columns changed, the read model is made again from the log, and the old one is gone."""
+    recording.issue(3)
+    catch_up(recording.database_url)
+    newer = replace(AUDIT_TRAIL, version=AUDIT_TRAIL.version + 1)
+    ensure_tables(session, [newer])
+    begun = session.execute("SELECT count(*) FROM read.audit_trail").fetchone()
+    catch_up(recording.database_url, [newer])
+
+    assert begun == (0,)
+    assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (3,)
+    assert other_builds(session, newer) == []
+
+
+def test_an_older_version_leaves_a_newer_one(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """Old and new programs side by side do not take turns in beginning anew."""
+    recording.issue(3)
+    newer = replace(AUDIT_TRAIL, version=AUDIT_TRAIL.version + 1)
+    catch_up(recording.database_url, [newer])
+    ensure_tables(session, [AUDIT_TRAIL])
+
+    assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (3,)

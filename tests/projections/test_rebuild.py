@@ -116,7 +116,7 @@ def test_indexes_the_new_build_like_the_old(recording: Recording, session: Conne
     rebuild(recording.database_url, AUDIT_TRAIL)
 
     assert [index.replace("_b1", "_b2") for index in before] == _indexes(session)
-    assert len(before) == 5
+    assert len(before) == 11
 
 
 def test_clears_away_what_a_broken_off_rebuild_left(

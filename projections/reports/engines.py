@@ -1,0 +1,58 @@
+"""How a report's SQL is run, by PostgreSQL over the read model or by DuckDB over an export."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import AsyncConnection, Connection
+from psycopg.sql import SQL, Composed
+
+from projections.as_of import AsOf
+from projections.reports.report import Report, Row
+
+_EVENTS = (
+    # Not materialized: each use of the relation finds its own index.
+    "WITH events AS NOT MATERIALIZED (SELECT * FROM {source} WHERE position <= %(as_of)s){more}"
+)
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+
+
+def statement(report: Report, *, source: str) -> str:
+    """Return the whole SQL of `report` over the relation `source`.
+
+    A report that begins with WITH goes on with the relations of its own.
+    """
+    own = report.sql.strip()
+    if own[:5].upper() == "WITH ":
+        return _EVENTS.format(source=source, more=",\n") + own[5:]
+    return _EVENTS.format(source=source, more="\n") + own
+
+
+def parameters(as_of: AsOf, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that the statement names."""
+    return {**given, "as_of": as_of.position, "moment": as_of.moment}
+
+
+def postgres_statement(report: Report) -> Composed:
+    """Return the statement for PostgreSQL."""
+    return Composed([SQL(statement(report, source="read.audit_trail"))])
+
+
+def ask_postgres(
+    connection: Connection[Any], report: Report, values: Mapping[str, Any]
+) -> list[Row]:
+    """Return the rows of the SQL. Raises psycopg.Error."""
+    return connection.execute(postgres_statement(report), values).fetchall()
+
+
+async def ask_postgres_async(
+    connection: AsyncConnection[Any], report: Report, values: Mapping[str, Any]
+) -> list[Row]:
+    """Return the rows of the SQL. Raises psycopg.Error."""
+    cursor = await connection.execute(postgres_statement(report), values)
+    return await cursor.fetchall()
+
+
+def duckdb_statement(report: Report, *, source: str) -> str:
+    """Return the statement for DuckDB, whose parameters read `$name`."""
+    return _PLACEHOLDER.sub(r"$\1", statement(report, source=source)).replace("%%", "%")
