@@ -13,9 +13,10 @@ def test_list(unchanged: CommandLine) -> None:
     assert listed[0]["kid"] in table
 
 
-def test_rotation_waits_until_next_key_is_known(unchanged: CommandLine) -> None:
+def test_rotation_waits_until_next_key_is_known(cli: CommandLine) -> None:
     """A next key that consumers may not have seen yet does not sign, and the line says when."""
-    line = unchanged.refused("keys", "rotate", code=1)
+    cli.succeed("keys", "rotate", "--force")  # makes a next key of this moment
+    line = cli.refused("keys", "rotate", code=1)
 
     assert "consumers cache the key set for 300 s" in line
 
