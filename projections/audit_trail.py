@@ -181,7 +181,7 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
     return (
         position,
         facts["occurred_at"],
-        _text(recorded_at),
+        recorded_at,
         topic,
         OUTCOMES[topic],
         get("client_id") or None,
@@ -218,11 +218,6 @@ def _acting(facts: Mapping[str, Any]) -> list[str] | None:
     return [shown_actor(actor) for actor in descent["actors"]]
 
 
-@lru_cache(maxsize=1024)
-def _text(recorded_at: datetime) -> str:
-    return recorded_at.isoformat()  # one moment a commit: remembered for its other events
-
-
 def _array(names: list[str] | None) -> str | None:
     return None if names is None else _array_literal(tuple(names))
 
@@ -242,6 +237,7 @@ AUDIT_TRAIL = Projection(
     write=write,
     indexes=INDEXES,
     version=2,
+    in_any_order=True,
 )
 
 

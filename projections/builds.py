@@ -111,14 +111,20 @@ def create_table(
 
 def create_indexes(connection: Connection[TupleRow], projection: Projection, build: int) -> None:
     """Create the secondary indexes of `build`."""
-    for suffix, definition in projection.indexes:
-        connection.execute(
-            SQL("CREATE INDEX {name} ON {table} {definition}").format(
-                name=Identifier(f"{projection.table_name(build)}_{suffix}_idx"),
-                table=projection.table(build),
-                definition=SQL(definition),
-            )
+    for statement in index_statements(projection, build):
+        connection.execute(statement)
+
+
+def index_statements(projection: Projection, build: int) -> list[Composed]:
+    """Return what creates the secondary indexes of `build`, one statement each."""
+    return [
+        SQL("CREATE INDEX {name} ON {table} {definition}").format(
+            name=Identifier(f"{projection.table_name(build)}_{suffix}_idx"),
+            table=projection.table(build),
+            definition=SQL(definition),
         )
+        for suffix, definition in projection.indexes
+    ]
 
 
 def show_build(connection: Connection[TupleRow], projection: Projection, build: int) -> None:

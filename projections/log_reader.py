@@ -17,7 +17,7 @@ from projections.projection import LoggedEvent
 BATCH_EVENTS = 4000
 
 _READ = (
-    "SELECT notification_id, recorded_at, topic, originator_id::text, state"
+    "SELECT notification_id, recorded_at::text, topic, originator_id::text, state"
     " FROM grantledger.ledger_events WHERE notification_id > %b"
     " ORDER BY notification_id LIMIT %b"
 )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -15,12 +14,12 @@ READ_SCHEMA = "read"
 class LoggedEvent(NamedTuple):
     """One event of the log, its facts upcast to the present version.
 
-    `stream_id` is the id as PostgreSQL writes it: it goes back there unread. `facts` are shared
-    between the projections: no projection may change them.
+    `recorded_at` and `stream_id` are as PostgreSQL writes them: they go back there unread. `facts`
+    are shared between the projections: no projection may change them.
     """
 
     position: int
-    recorded_at: datetime
+    recorded_at: str
     topic: str
     stream_id: str
     facts: dict[str, Any]
@@ -37,7 +36,8 @@ class Projection:
     `columns` is the body of CREATE TABLE, primary key included. `indexes` are (suffix, definition)
     and are made once a build is filled. `topics` are the topics that `write` is given, None for
     every one. `key` is the primary key. `version` counts up whenever columns, indexes or the
-    meaning of a row change: the read model is then made anew from the log.
+    meaning of a row change: the read model is then made anew from the log. `in_any_order` says that
+    events may be written in any order of batches with the same outcome, from several processes.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Projection:
     write: Write
     indexes: tuple[tuple[str, str], ...] = ()
     version: int = 1
+    in_any_order: bool = False
 
     def table(self, build: int) -> Composed:
         """Return the qualified name of the table of `build`."""

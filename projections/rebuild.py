@@ -1,8 +1,9 @@
 """Rebuilds a read model beside the live one, then shows it instead: no reader sees a gap.
 
 1. What a broken-off rebuild left is dropped.
-2. The new build is filled without secondary indexes up to the head of the log, indexed, and
-   brought up to the head again. The live build goes on meanwhile.
+2. The new build is filled without secondary indexes up to the head of the log (by all processors,
+   where the order of events does not matter), indexed, and brought up to the head again. The live
+   build goes on meanwhile.
 3. In one transaction: the tracking row is locked, which stops the leader; the new build is brought
    up to where the leader was; view and tracking row change over. The leader goes on in the new
    build from the position it finds.
@@ -23,7 +24,6 @@ from application.ledger.mapper import LedgerMapper
 from projections.builds import (
     Tracked,
     create_build,
-    create_indexes,
     drop_build,
     ensure_tables,
     fill,
@@ -33,7 +33,9 @@ from projections.builds import (
     track,
     tracked_position,
 )
+from projections.collector import seldom_collecting
 from projections.log_reader import BATCH_EVENTS, LogReader, log_head
+from projections.parallel_fill import RANGE_EVENTS, create_indexes_at_once, fill_ranges
 from projections.projection import Projection
 from projections.session import maintenance, open_session
 
@@ -65,6 +67,7 @@ def rebuild(
     *,
     progress: Progress = no_progress,
     batch_events: int = BATCH_EVENTS,
+    range_events: int = RANGE_EVENTS,
 ) -> Rebuilt:
     """Rebuild `projection` from the log.
 
@@ -72,6 +75,7 @@ def rebuild(
     would not leave the view for a minute; the live build is then as it was.
     """
     with (
+        seldom_collecting(),
         closing(open_session(database_url, name=f"rebuild {projection.name}")) as connection,
         maintenance(connection, projection.name),
     ):
@@ -83,7 +87,7 @@ def rebuild(
         number = max(old, *leftovers, 0) + 1
         new = _Build(connection, projection, number, progress, batch_events)
         try:
-            new.prepare()
+            new.prepare(database_url, range_events)
             switched = new.switch()
         except BaseException:
             if not connection.closed:
@@ -112,11 +116,20 @@ class _Build:
         self._reader = LogReader(LedgerMapper(), topics=projection.topics, limit=batch_events)
         self._position = 0
 
-    def prepare(self) -> None:
+    def prepare(self, database_url: str, range_events: int) -> None:
         """Fill and index the build; it ends close behind the head of the log."""
         create_build(self._connection, self._projection, self._build)
+        head = log_head(self._connection)
+        self._position = fill_ranges(
+            database_url,
+            self._projection,
+            self._build,
+            head,
+            lambda done: self._progress(done, head),
+            range_events=range_events,
+        )
         self._fill_to(log_head(self._connection))
-        create_indexes(self._connection, self._projection, self._build)
+        create_indexes_at_once(database_url, self._projection, self._build)
         self._connection.execute(SQL("ANALYZE {}").format(self._table))
         self._fill_to(log_head(self._connection))
 

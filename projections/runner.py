@@ -12,7 +12,6 @@
    GATHER_SECONDS: batches grow then instead of transactions, and hot rows are written less often.
 """
 
-import gc
 import logging
 from collections.abc import Sequence
 from contextlib import closing
@@ -27,6 +26,7 @@ from psycopg.rows import TupleRow
 
 from application.ledger.mapper import LedgerMapper
 from projections.builds import ensure_tables, project, tracked_position
+from projections.collector import seldom_collecting
 from projections.log_reader import BATCH_EVENTS, Batch, LogReader
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
@@ -149,9 +149,8 @@ class Projector:
 
 def run(database_url: str, stop: Event) -> None:
     """Run all projections in this thread until `stop` is set. Made for a process of its own."""
-    # Batches hold no reference cycles, and the collector would walk them over and over.
-    gc.set_threshold(200_000)
-    Projector(database_url).run(stop)
+    with seldom_collecting():
+        Projector(database_url).run(stop)
 
 
 def handled_topics(projections: Sequence[Projection]) -> frozenset[str] | None:

@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from application.ledger.mapper import LedgerMapper
 from projections.builds import create_table, ensure_tables, fill, tracked_position
+from projections.collector import seldom_collecting
 from projections.log_reader import BATCH_EVENTS, LogReader
 from projections.projection import Projection
 from projections.rebuild import Progress, no_progress
@@ -71,6 +72,7 @@ def verify(
     MaintenanceRunning, because a rebuild would drop the table that is being compared.
     """
     with (
+        seldom_collecting(),
         closing(open_session(database_url, name=f"verify {projection.name}")) as connection,
         maintenance(connection, projection.name),
     ):
