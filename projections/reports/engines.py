@@ -15,6 +15,7 @@ _EVENTS = (
     "WITH events AS NOT MATERIALIZED (SELECT * FROM {source} WHERE position <= %(as_of)s){more}"
 )
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_DUCKDB_PLACEHOLDER = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 def statement(report: Report, *, source: str) -> str:
@@ -56,3 +57,8 @@ async def ask_postgres_async(
 def duckdb_statement(report: Report, *, source: str) -> str:
     """Return the statement for DuckDB, whose parameters read `$name`."""
     return _PLACEHOLDER.sub(r"$\1", statement(report, source=source)).replace("%%", "%")
+
+
+def placeholders(statement: str) -> set[str]:
+    """Return the names of the parameters of a DuckDB statement, which takes no others."""
+    return set(_DUCKDB_PLACEHOLDER.findall(statement))

@@ -1,0 +1,116 @@
+"""The second engine: reports answered by DuckDB from an export, without the service's database.
+
+An export is a directory of Parquet files with the columns of the audit trail. The SQL of a report
+is the very same; what PostgreSQL calls differently is defined here as macros, and answers come back
+as the Python values that psycopg gives.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import msgspec
+from duckdb import DuckDBPyConnection
+
+from projections.reports.engines import duckdb_statement, placeholders
+from projections.reports.report import Report, Row
+
+SOURCE = "audit_trail"
+_MACROS = (
+    "CREATE MACRO jsonb_array_elements_text(j) AS unnest(from_json(j, '[\"VARCHAR\"]'))",
+    "CREATE MACRO jsonb_array_elements(j) AS unnest(from_json(j, '[\"JSON\"]'))",
+    # The same behind FROM.
+    """CREATE MACRO jsonb_array_elements_text(j) AS TABLE
+    SELECT unnest(from_json(j, '["VARCHAR"]')) AS value""",
+    """CREATE MACRO jsonb_array_elements(j) AS TABLE
+    SELECT unnest(from_json(j, '["JSON"]')) AS value""",
+    "CREATE MACRO jsonb_array_length(j) AS json_array_length(j)",
+    "CREATE MACRO jsonb_path_query_array(j, p) AS to_json(json_extract(j, p))",
+)
+# Whatever type the ids and facts have in the files, here they are those of the read model.
+_VIEW = """
+CREATE VIEW audit_trail AS
+SELECT * REPLACE (CAST(jti AS uuid) AS jti, CAST(detail AS json) AS detail)
+FROM read_parquet({files}, union_by_name = true, hive_partitioning = false)
+"""
+_SESSION: dict[str, str | bool | int | float | list[str]] = {
+    # An answer rests on the export alone: nothing is fetched, and no other file is opened.
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+@contextmanager
+def opened_export(directory: Path) -> Iterator[DuckDBPyConnection]:
+    """Open the Parquet files below `directory` for reports.
+
+    Raises FileNotFoundError where there are none, duckdb.Error for files that are no audit trail.
+    """
+    files = sorted(directory.resolve().rglob("*.parquet"))
+    if not files:
+        raise FileNotFoundError(f"{directory}: no Parquet file")
+    with duckdb.connect(config=_SESSION) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET allowed_paths = {_list(files)}")
+        connection.execute("SET enable_external_access = false")
+        for macro in _MACROS:
+            connection.execute(macro)
+        connection.execute(_VIEW.format(files=_list(files)))
+        yield connection
+
+
+def _list(files: Sequence[Path]) -> str:
+    # Neither a setting nor a view takes parameters.
+    return "[" + ", ".join("'" + str(name).replace("'", "''") + "'" for name in files) + "]"
+
+
+def ask_duckdb(
+    connection: DuckDBPyConnection, report: Report, values: Mapping[str, Any]
+) -> list[Row]:
+    """Return the rows of the SQL, in Python values as psycopg gives them. Raises duckdb.Error."""
+    return fetched(connection, duckdb_statement(report, source=SOURCE), values)
+
+
+def fetched(connection: DuckDBPyConnection, statement: str, values: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of `statement`, which names its parameters `$name`. Raises duckdb.Error."""
+    named = {name: values[name] for name in placeholders(statement)}
+    relation = connection.sql(statement, params=named)
+    readers = [_READERS.get(str(kind), _as_it_is) for kind in relation.types]
+    # Through Arrow: DuckDB's own conversion of moments needs a package of its own for the zone.
+    columns = [column.to_pylist() for column in relation.to_arrow_table().columns]
+    return [
+        tuple(read(value) for read, value in zip(readers, row, strict=True))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _moment(value: datetime | None) -> datetime | None:
+    return value.astimezone(UTC) if value is not None else None
+
+
+def _uuid(value: Any) -> UUID | None:
+    return UUID(str(value)) if value is not None else None
+
+
+def _json(value: str | None) -> Any:
+    return msgspec.json.decode(value) if value is not None else None
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if value is not None else None
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "TIMESTAMP WITH TIME ZONE": _moment,
+    "UUID": _uuid,
+    "JSON": _json,
+    "HUGEINT": _whole,  # what sum() of whole numbers is
+}

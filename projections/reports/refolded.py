@@ -1,0 +1,108 @@
+"""Clients, principals and trusted issuers as the rows of the audit trail tell them.
+
+The audit trail keeps every fact of an event but the verifiers of secrets, which decide nothing
+about a token. So the events of the domain can be made again of its rows, and folded by the domain
+itself: from PostgreSQL and from an export alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from eventsourcing.domain import CanMutateAggregate
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.utils import resolve_topic
+
+from application.ledger.mapper import LedgerMapper
+from domain.client import Client
+from domain.principal import Principal
+from domain.recorded import Administered
+from domain.trusted_issuer import TrustedIssuer
+
+_NAMED_BY = {"client": "client_id", "principal": "subject", "issuer": "issuer"}
+_STREAMS = {"client": Client.stream, "principal": Principal.stream, "issuer": TrustedIssuer.stream}
+_FIRST = frozenset({"client.registered", "principal.registered", "issuer.added"})
+_NOT_KEPT: Mapping[str, Any] = {"verifier": "", "request_id": "", "traceparent": ""}
+
+
+class Told(NamedTuple):
+    """What is needed of a row of the audit trail."""
+
+    topic: str
+    occurred_at: datetime
+    client_id: str | None
+    subject: str | None
+    actor: str | None
+    reason: str | None
+    detail: Mapping[str, Any]
+
+
+@dataclass
+class Directory:
+    """Who there is, by name."""
+
+    clients: dict[str, Client] = field(default_factory=dict)
+    principals: dict[str, Principal] = field(default_factory=dict)
+    issuers: dict[str, TrustedIssuer] = field(default_factory=dict)
+
+    def _keep(self, entry: object) -> None:
+        if isinstance(entry, Client):
+            self.clients[entry.client_id] = entry
+        elif isinstance(entry, Principal):
+            self.principals[entry.subject] = entry
+        elif isinstance(entry, TrustedIssuer):
+            self.issuers[entry.issuer] = entry
+
+
+def refolded(rows: Sequence[Told]) -> Directory:
+    """Return whom `rows`, oldest first, tell of: events of whole streams of client.*, principal.*
+    and issuer.*.
+    """
+    mapper = LedgerMapper()
+    entries: dict[UUID, Administered] = {}
+    directory = Directory()
+    for row in rows:
+        event = _event(row, entries, mapper)
+        entry = event.mutate(entries.get(event.originator_id))
+        assert isinstance(entry, Administered)
+        entries[event.originator_id] = entry
+        directory._keep(entry)  # noqa: SLF001  # ours
+    return directory
+
+
+def _event(
+    row: Told, entries: Mapping[UUID, Administered], mapper: LedgerMapper
+) -> CanMutateAggregate[UUID]:
+    kind = row.topic.partition(".")[0]
+    facts = {
+        **_NOT_KEPT,
+        "occurred_at": row.occurred_at.astimezone(UTC),
+        "client_id": row.client_id,
+        "subject": row.subject,
+        "by": row.actor or "",
+        "why": row.reason or "",
+        **row.detail,
+    }
+    stream = _STREAMS[kind](facts[_NAMED_BY[kind]])
+    known = entries.get(stream)
+    return mapper.to_domain_event(
+        StoredEvent(stream, known.version + 1 if known else 1, row.topic, _state(row.topic, facts))
+    )
+
+
+def _state(topic: str, facts: Mapping[str, Any]) -> bytes:
+    """Return the facts as the log keeps them, of the present version; what is missing was None."""
+    event_class = resolve_topic(topic)
+    names = {one.name for one in fields(event_class)} - {
+        "originator_id",
+        "originator_version",
+        "timestamp",
+    }
+    state = {name: facts.get(name) for name in names}
+    state["occurred_at"] = facts["occurred_at"]
+    if topic in _FIRST:
+        state["originator_topic"] = topic.partition(".")[0]
+    return msgspec.json.encode({**state, "class_version": getattr(event_class, "class_version", 1)})

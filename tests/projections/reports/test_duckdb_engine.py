@@ -1,0 +1,79 @@
+"""DuckDB as an engine: what it opens, and in which values it answers."""
+
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pytest
+from psycopg import Connection
+
+from projections.reports.duckdb_engine import fetched, opened_export
+from tests.projections.recording import Recording
+from tests.projections.reports.asked import exported
+from tests.projections.reports.story import Story
+
+
+def test_a_directory_without_parquet_is_no_export(tmp_path: Path) -> None:
+    """Nothing is answered from nothing."""
+    (tmp_path / "readme.txt").write_text("no export")
+
+    with pytest.raises(FileNotFoundError, match="no Parquet file"), opened_export(tmp_path):
+        raise AssertionError("opened")
+
+
+def test_files_that_are_no_audit_trail_are_refused(tmp_path: Path) -> None:
+    """A Parquet file with other columns is no export, and the error is DuckDB's own."""
+    duckdb.sql("SELECT 1 AS one").write_parquet(str(tmp_path / "other's.parquet"))
+
+    with pytest.raises(duckdb.Error), opened_export(tmp_path):
+        raise AssertionError("opened")
+
+
+def test_values_are_those_that_psycopg_gives(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """Moments in UTC, ids, lists, facts and whole numbers."""
+    story = Story(recording)
+    token = story.machine_token(story.client("plain"))
+    story.settle()
+    wanted = "position, occurred_at, jti, scope, actors, detail->'withheld_by_owner'"
+    with exported(session) as export:
+        rows = fetched(
+            export, f"SELECT {wanted} FROM audit_trail WHERE occurred_at = $at", {"at": story.now}
+        )
+        (total,) = fetched(export, "SELECT sum(position) FROM audit_trail", {})
+
+    assert rows == [(2, story.now, token.id, ["service", "mcp"], None, ["user"])]
+    assert isinstance(rows[0][2], UUID)
+    assert rows[0][1].tzinfo is UTC
+    assert (type(total[0]), total[0]) == (int, 3)
+
+
+def test_an_answer_opens_no_other_file(
+    recording: Recording, session: Connection[Any], tmp_path: Path
+) -> None:
+    """Neither files outside of the export nor the network: not even for SQL of our own."""
+    Story(recording).principal("alice")
+    Story(recording).settle()
+    other = tmp_path / "other.parquet"
+    duckdb.sql("SELECT 1 AS one").write_parquet(str(other))
+    with exported(session) as export:
+        for statement in (
+            f"SELECT * FROM read_parquet('{other}')",
+            "SELECT * FROM read_csv('/etc/hostname')",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                fetched(export, statement, {})
+
+
+def test_text_is_compared_as_bytes(recording: Recording, session: Connection[Any]) -> None:
+    """DuckDB and COLLATE "C" of PostgreSQL have the same order."""
+    del recording
+    names = ["b", "B", "_", "a", "é", "z"]
+    values = ", ".join(f"('{name}')" for name in names)
+    ordered = f'SELECT name FROM (VALUES {values}) AS t(name) ORDER BY name COLLATE "C"'
+
+    assert session.execute(ordered).fetchall() == duckdb.sql(ordered).fetchall()
