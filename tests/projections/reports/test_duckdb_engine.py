@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from psycopg import Connection
 
@@ -25,7 +27,7 @@ def test_a_directory_without_parquet_is_no_export(tmp_path: Path) -> None:
 
 def test_files_that_are_no_audit_trail_are_refused(tmp_path: Path) -> None:
     """A Parquet file with other columns is no export, and the error is DuckDB's own."""
-    duckdb.sql("SELECT 1 AS one").write_parquet(str(tmp_path / "other's.parquet"))
+    pq.write_table(pa.table({"one": [1]}), tmp_path / "other's.parquet")
 
     with pytest.raises(duckdb.Error), opened_export(tmp_path):
         raise AssertionError("opened")
@@ -58,7 +60,7 @@ def test_an_answer_opens_no_other_file(
     Story(recording).principal("alice")
     Story(recording).settle()
     other = tmp_path / "other.parquet"
-    duckdb.sql("SELECT 1 AS one").write_parquet(str(other))
+    pq.write_table(pa.table({"one": [1]}), other)
     with exported(session) as export:
         for statement in (
             f"SELECT * FROM read_parquet('{other}')",
@@ -76,4 +78,4 @@ def test_text_is_compared_as_bytes(recording: Recording, session: Connection[Any
     values = ", ".join(f"('{name}')" for name in names)
     ordered = f'SELECT name FROM (VALUES {values}) AS t(name) ORDER BY name COLLATE "C"'
 
-    assert session.execute(ordered).fetchall() == duckdb.sql(ordered).fetchall()
+    assert session.execute(ordered).fetchall() == duckdb.execute(ordered).fetchall()

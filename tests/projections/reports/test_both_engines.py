@@ -1,0 +1,79 @@
+"""PostgreSQL over the read model and DuckDB over an export answer each report alike."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from duckdb import DuckDBPyConnection
+from psycopg import Connection
+
+from projections.reports.registry import REPORTS
+from projections.session import open_session
+from tests.postgres import Postgres
+from tests.projections.recording import Recording
+from tests.projections.reports.asked import answers, exported, typed
+from tests.projections.reports.rich_history import RichHistory
+from tests.projections.reports.story import Story
+
+
+@dataclass(frozen=True)
+class Told:
+    """The rich history in both engines."""
+
+    history: RichHistory
+    session: Connection[Any]
+    export: DuckDBPyConnection
+    end: datetime
+
+    def points(self) -> Sequence[int | datetime]:
+        """Return the moments and positions to ask at: nothing yet, some chapters, much later."""
+        later = (self.end, self.end + timedelta(days=100))
+        return (0, *self.history.positions[2::2], *later)
+
+
+@pytest.fixture(scope="module")
+def told(postgres: Postgres) -> Iterator[Told]:
+    """Tell it once: reports only ask."""
+    with ExitStack() as stack:
+        url = stack.enter_context(postgres.database())
+        recording = stack.enter_context(Recording(url))
+        story = Story(recording)
+        history = RichHistory(story)
+        end = story.settle()
+        session = stack.enter_context(closing(open_session(url, name="test")))
+        export = stack.enter_context(exported(session))
+        yield Told(history, session, export, end)
+
+
+def _asked(told: Told) -> dict[str, list[dict[str, Any]]]:
+    """Return with which parameters each report is asked."""
+    noon = told.end - timedelta(days=3)
+    leaked = ("web", "key-1", told.history.family_id, "reporter-secret-1", "secret-1", "nothing")
+    return {
+        "policy-drift": [{}, {"since": noon}, {"client_id": "web", "since": noon}],
+        "signing-keys": [{}],
+        "blast-radius": [
+            *({"leaked": name} for name in leaked),
+            {"leaked": "web", "since": noon, "most": 3},
+        ],
+        "sample": [{"seed": "1"}, {"seed": "2026", "size": 5, "since": noon}],
+    }
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
+def test_both_engines_give_equal_answers(told: Told, report: Any) -> None:
+    """At each point of the history, and each answers something somewhere."""
+    given = _asked(told).get(report.name)
+    assert given is not None, f"{report.name} is not asked here: add its parameters"
+
+    answered = 0
+    for parameters in given:
+        for point in told.points():
+            postgres, duckdb = answers(told.session, told.export, report, as_of=point, **parameters)
+            assert typed(duckdb) == typed(postgres), (report.name, parameters, point)
+            assert all(len(row) == len(report.columns) for row in postgres)
+            answered += len(postgres)
+    assert answered, f"{report.name} found nothing in the whole history"
