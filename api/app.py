@@ -44,6 +44,7 @@ from api.person_endpoints import (
     userinfo_routes,
 )
 from api.registration_endpoint import registration_routes
+from api.reports import reports_router
 from api.request_reading import client_address
 from api.token_endpoint import (
     INTROSPECTION_PATH,
@@ -97,6 +98,7 @@ def create_app(service: Service) -> Litestar:
             *health_routes(service),
             admin_router(service),
             audit_router(service),
+            reports_router(service),
             error_page,
         ],
         lifespan=[running],

@@ -4,21 +4,28 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from application.ledger.errors import LedgerUnavailable
 from projections.lineage import Lineage, lineage_of
-from projections.query import Query
+from projections.query import Asking, Query
 from projections.status import ProjectionStatus, projection_status
 
 T = TypeVar("T")
 _CONNECTIONS = 4
 _WAIT_SECONDS = 3.0
 _STATUS_SECONDS = 0.5
+_ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class TookTooLong(Exception):
+    """A question takes longer than it may here."""
 
 
 class ReadModels:
@@ -48,13 +55,35 @@ class ReadModels:
 
     async def lineage(self, jti: UUID, *, now: datetime) -> Lineage | None:
         """Return the tree of tokens that `jti` belongs to. Raises LedgerUnavailable."""
-        asking = lineage_of(jti, now=now)
+        return await self.answered(lineage_of(jti, now=now))
+
+    async def answered_at_once(self, asking: Asking[T], *, seconds: float) -> T:
+        """Return what `asking` leads to, all of it seen at one moment.
+
+        Raises TookTooLong where a statement takes longer than `seconds`, LedgerUnavailable, and
+        what `asking` raises.
+        """
+        try:
+            await self._pool.open()
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute(_ONE_SNAPSHOT)
+                await connection.execute(
+                    "SELECT set_config('statement_timeout', %s, true)", (f"{seconds}s",)
+                )
+                return await _answered_on(connection, asking)
+        except QueryCanceled as error:
+            raise TookTooLong from error
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            raise LedgerUnavailable("the read models cannot be read") from error
+
+    async def answered(self, asking: Asking[T]) -> T:
+        """Return what `asking` leads to. Raises LedgerUnavailable, and what `asking` raises."""
         query = next(asking)
         while True:
             try:
                 query = asking.send(await self.fetch(query))
             except StopIteration as done:
-                answer: Lineage | None = done.value
+                answer: T = done.value
                 return answer
 
     async def projection_status(self) -> Sequence[ProjectionStatus]:
@@ -71,3 +100,13 @@ class ReadModels:
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+
+
+async def _answered_on(connection: AsyncConnection[Any], asking: Asking[T]) -> T:
+    query = next(asking)
+    while True:
+        try:
+            query = asking.send(await query.fetch_async(connection))
+        except StopIteration as done:
+            answer: T = done.value
+            return answer

@@ -6,14 +6,12 @@ have been set back, the order of the log never is.
 """
 
 import re
-from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from psycopg.sql import SQL
 
-from projections.query import Query
+from projections.query import Asking, Query
 
 _AGO = re.compile(r"-([0-9]{1,5})([dhms])", re.ASCII)
 _UNIT_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
@@ -60,10 +58,7 @@ def _ago(text: str) -> timedelta | None:
     return timedelta(seconds=int(found[1]) * _UNIT_SECONDS[found[2]]) if found else None
 
 
-Asking = Generator[Query[Any], list[Any], AsOf]
-
-
-def resolve(asked: int | datetime | None, *, now: datetime) -> Asking:
+def resolve(asked: int | datetime | None, *, now: datetime) -> Asking[AsOf]:
     """Ask query after query and return the prefix of the log that `asked` means; None is `now`.
 
     A generator, so that blocking and async code ask in the same way. Positions are those of the

@@ -4,16 +4,15 @@ A token is void where it or any ancestor was cut; `state` says so, whether or no
 the token itself. Disabled clients and inactive people are not looked at: this is about tokens.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from projections import audit_trail, delegations
 from projections.audit_trail import AuditEntry
 from projections.delegations import Delegation
-from projections.query import Query
+from projections.query import Asking
 
 MAX_NODES = 20_000
 """The largest tree that is drawn; `complete` tells whether there is more."""
@@ -55,10 +54,7 @@ class Lineage:
     nodes: tuple[Node, ...]
 
 
-Asking = Generator[Query[Any], list[Any], Lineage | None]
-
-
-def lineage_of(jti: UUID, *, now: datetime) -> Asking:
+def lineage_of(jti: UUID, *, now: datetime) -> Asking[Lineage | None]:
     """Ask query after query and return the tree with the token `jti`; None where it is unknown.
 
     A generator, so that blocking and async code ask in the same way: it yields queries and is sent

@@ -1,6 +1,6 @@
 """A question to a read model, asked the same way from blocking and from async code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -29,3 +29,18 @@ class Query(Generic[T]):
         async with connection.cursor(row_factory=kwargs_row(self.row)) as cursor:
             await cursor.execute(self.statement, self.parameters)
             return await cursor.fetchall()
+
+
+Asking = Generator[Query[Any], list[Any], T]
+"""Yields query after query, is sent their answers, and returns what they lead to."""
+
+
+def answered(asking: Asking[T], connection: Connection[Any]) -> T:
+    """Return what `asking` leads to, over a blocking connection. Raises psycopg.Error."""
+    query = next(asking)
+    while True:
+        try:
+            query = asking.send(query.fetch(connection))
+        except StopIteration as done:
+            found: T = done.value
+            return found

@@ -1,10 +1,8 @@
 """`grantledger lineage`: who acts for whom by a token, and what hangs on it, as a tree."""
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-import psycopg
 import rich_click as click
 from rich.text import Text
 from rich.tree import Tree
@@ -16,6 +14,7 @@ from api.cli.tables import print_json, print_tree, shown
 from projections.audit_trail import AUDIT_TRAIL
 from projections.delegations import DELEGATIONS
 from projections.lineage import Lineage, Node, lineage_of
+from projections.query import answered
 
 _STYLES = {"live": "green", "expired": "dim", "revoked": "red", "void": "red"}
 
@@ -33,7 +32,7 @@ _STYLES = {"live": "green", "expired": "dim", "revoked": "red", "void": "red"}
 def lineage(*, jti: UUID, as_json: bool) -> None:
     """Show the tree of tokens that one belongs to: what it was exchanged from, and what from it."""
     with opened_read_models(DELEGATIONS, AUDIT_TRAIL) as connection:
-        found = _asked(jti, connection)
+        found = answered(lineage_of(jti, now=datetime.now(UTC)), connection)
     if found is None:
         raise Refused(f"nothing is recorded about the token {jti}, or not projected yet")
     if as_json:
@@ -42,17 +41,6 @@ def lineage(*, jti: UUID, as_json: bool) -> None:
     print_tree(_drawn(found))
     if not found.complete:
         click.echo(f"note: only the first {len(found.nodes)} tokens are shown", err=True)
-
-
-def _asked(jti: UUID, connection: psycopg.Connection[Any]) -> Lineage | None:
-    asking = lineage_of(jti, now=datetime.now(UTC))
-    query = next(asking)
-    while True:
-        try:
-            query = asking.send(query.fetch(connection))
-        except StopIteration as done:
-            answer: Lineage | None = done.value
-            return answer
 
 
 def _drawn(found: Lineage) -> Tree:

@@ -17,6 +17,7 @@ from api.cli.outcomes import INTERRUPTED, TERMINATED, outcome
 from api.cli.principal import principal
 from api.cli.projections import projections
 from api.cli.registration import registration
+from api.cli.report import report
 from api.cli.serve import serve
 from api.cli.session import session
 from api.cli.token import token
@@ -75,6 +76,7 @@ for _command in (
     keys,
     audit,
     lineage,
+    report,
     status,
     projections,
     migrate,

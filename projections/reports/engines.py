@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import AsyncConnection, Connection
+from psycopg import Connection
 from psycopg.sql import SQL, Composed
 
 from projections.as_of import AsOf
@@ -34,9 +34,12 @@ def parameters(as_of: AsOf, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "as_of": as_of.position, "moment": as_of.moment}
 
 
-def postgres_statement(report: Report) -> Composed:
-    """Return the statement for PostgreSQL."""
-    return Composed([SQL(statement(report, source="read.audit_trail"))])
+def postgres_statement(report: Report, *, limit: int | None = None) -> Composed:
+    """Return the statement for PostgreSQL, of at most `limit` rows."""
+    whole = statement(report, source="read.audit_trail")
+    if limit is not None:
+        whole = f"SELECT * FROM ({whole}) AS answer LIMIT {limit}"
+    return Composed([SQL(whole)])
 
 
 def ask_postgres(
@@ -44,14 +47,6 @@ def ask_postgres(
 ) -> list[Row]:
     """Return the rows of the SQL. Raises psycopg.Error."""
     return connection.execute(postgres_statement(report), values).fetchall()
-
-
-async def ask_postgres_async(
-    connection: AsyncConnection[Any], report: Report, values: Mapping[str, Any]
-) -> list[Row]:
-    """Return the rows of the SQL. Raises psycopg.Error."""
-    cursor = await connection.execute(postgres_statement(report), values)
-    return await cursor.fetchall()
 
 
 def duckdb_statement(report: Report, *, source: str) -> str:

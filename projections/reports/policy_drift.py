@@ -260,5 +260,5 @@ SELECT 'decision', position, NULL, first_at, client_id, subject, NULL, NULL, NUL
     live, lifetime, last_at, last_expires_at
 FROM decided
 ORDER BY part, position
-""",  # noqa: S608
+""",
 )

@@ -111,5 +111,5 @@ SELECT row_number() OVER (ORDER BY lot COLLATE "C", position) AS drawn,
 FROM population
 ORDER BY lot COLLATE "C", position
 LIMIT %(size)s
-""",  # noqa: S608
+""",
 )

@@ -18,6 +18,7 @@ from application.rate_limit_settings import RateLimitSettings
 from application.settings import Settings
 from domain.permissions import Catalogue
 from domain.recorded import Administered, Recorded
+from projections.reports.registry import REPORTS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -118,7 +119,7 @@ def test_errors_lists_every_code() -> None:
 
 
 def _command_names(command: click.Command, path: str) -> Iterator[str]:
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and not command.invoke_without_command:
         for name, inner in command.commands.items():
             yield from _command_names(inner, f"{path} {name}")
     else:
@@ -139,6 +140,18 @@ def test_cli_lists_every_exit_code() -> None:
 
     assert all(f"\n| {code} | " in text for code in codes)
     assert str(outcomes.TERMINATED) in text
+
+
+def test_reports_lists_every_report() -> None:
+    """Every report is documented with its question and its parameters, in the order of numbers."""
+    rows = [
+        f"| `{one.name}` | {one.number} | {one.question} | {one.asked_by} |"
+        f" {', '.join(f'`{each.name}`' for each in one.parameters) or '-'} |"
+        for one in REPORTS
+    ]
+    listed = (DOCS / "reports.md").read_text().partition("## The reports")[2].splitlines()
+
+    assert [line for line in listed if line.startswith("| `")] == rows
 
 
 def test_every_decision_is_listed() -> None:

@@ -94,6 +94,7 @@ def a_contract(live: Live, issuer: str) -> Contract:
             "session_id": claims["sid"],
             "token_id": claims["jti"],
             "access_id": access["access_id"],
+            "report_name": "client-inventory",
         },
         registered=registered["client_id"],
         issuer=issuer,
@@ -152,6 +153,9 @@ def _reading(contract: Contract) -> Iterator[Good]:
     yield Good("GET /audit/tokens/{token_id}", "auditor", path=token)
     yield Good("GET /audit/tokens/{token_id}/lineage", "auditor", path=token)
     yield Good("GET /audit/events", "auditor", query={"limit": 1000})
+    yield Good("GET /reports", "auditor")
+    report = {"report_name": contract.names["report_name"]}
+    yield Good("GET /reports/{report_name}", "auditor", path=report, query={"as_of": "-1d"})
     used = {"client_id": contract.client.client_id}
     yield Good("GET /audit/clients/{client_id}/last-used", "auditor", path=used)
     session = {"session_id": contract.names["session_id"]}

@@ -23,6 +23,8 @@ ROUTES = (
     ("GET", "/audit/tokens/00000000-0000-7000-8000-000000000000"),
     ("GET", "/audit/events"),
     ("GET", "/audit/clients/demo/last-used"),
+    ("GET", "/reports"),
+    ("GET", "/reports/client-inventory"),
 )
 
 

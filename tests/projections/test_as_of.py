@@ -8,6 +8,7 @@ from psycopg import Connection
 
 from projections.as_of import AsOf, UnreadableAsOf, parse_as_of, resolve
 from projections.audit_trail import search
+from projections.query import answered
 from tests.projections.projecting import catch_up
 from tests.projections.recording import Recording
 
@@ -90,11 +91,4 @@ def test_the_log_decides_where_the_clock_was_set_back(
 
 
 def _resolved(session: Connection[Any], asked: int | datetime | None, now: datetime) -> AsOf:
-    asking = resolve(asked, now=now)
-    query = next(asking)
-    while True:
-        try:
-            query = asking.send(query.fetch(session))
-        except StopIteration as done:
-            found: AsOf = done.value
-            return found
+    return answered(resolve(asked, now=now), session)

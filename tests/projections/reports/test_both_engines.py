@@ -53,6 +53,7 @@ def _asked(told: Told) -> dict[str, list[dict[str, Any]]]:
     noon = told.end - timedelta(days=3)
     leaked = ("web", "key-1", told.history.family_id, "reporter-secret-1", "secret-1", "nothing")
     return {
+        "client-inventory": [{}, {"owner": "owner-1"}],
         "policy-drift": [{}, {"since": noon}, {"client_id": "web", "since": noon}],
         "signing-keys": [{}],
         "blast-radius": [

@@ -1,0 +1,160 @@
+"""`grantledger report ...`: the questions of auditors, each a command of its own."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from api.cli.options import data_dir_option, examples, settings_in_force
+from api.cli.outcomes import Refused
+from api.cli.progress import waiting
+from api.cli.running import opened_read_models
+from api.cli.tables import print_rows
+from api.report_formats import Format, written
+from domain.recorded import moment
+from projections.as_of import UnreadableAsOf, parse_as_of
+from projections.audit_trail import AUDIT_TRAIL
+from projections.query import answered
+from projections.reports.asking import answering
+from projections.reports.parameters import UnusableParameter
+from projections.reports.registry import REPORTS
+from projections.reports.report import Answer, Report
+
+TABLE = "table"
+_OWN = ("as_of", "form", "out")
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=examples(
+        "grantledger report --list",
+        "grantledger report client-inventory",
+        "grantledger report client-inventory --as-of 2026-03-03 --format csv --out clients.csv",
+        "grantledger report issuance --as-of=-90d --format json | jq '.rows[0]'",
+    ),
+)
+@click.option("--list", "listed", is_flag=True, help="List the reports, as without the name of one")
+@data_dir_option
+@click.pass_context
+def report(context: click.Context, *, listed: bool) -> None:
+    """Answer a question of auditors, about now or about any moment of the past."""
+    if context.invoked_subcommand is None or listed:
+        columns = {
+            "report": lambda one: one.name,
+            "#": lambda one: one.number,
+            "question": lambda one: one.question,
+            "asked by": lambda one: one.asked_by,
+            "parameters": lambda one: [each.name for each in one.parameters],
+        }
+        print_rows(REPORTS, columns, as_json=False)
+        context.exit()
+
+
+def _command(one: Report) -> click.Command:
+    options = [
+        click.Option([f"--{each.name.replace('_', '-')}", each.name], help=_help(each))
+        for each in one.parameters
+    ]
+    columns = "\n\n".join(f"{column.name}: {column.meaning}" for column in one.columns)
+    command = click.RichCommand(
+        name=one.name,
+        params=[*options, *_common()],
+        callback=partial(_asked, one),
+        help=f"{one.question}\n\nColumns:\n\n{columns}",
+        short_help=one.question,
+        epilog=examples(_example(one), f"{_example(one)} --as-of 2026-03-03 --format json"),
+    )
+    return data_dir_option(command)
+
+
+def _help(parameter: Any) -> str:
+    if parameter.required:
+        return f"{parameter.meaning}  [required]"
+    shown = "" if parameter.default is None else f"  [default: {parameter.default}]"
+    return f"{parameter.meaning}{shown}"
+
+
+def _example(one: Report) -> str:
+    needed = [f"--{each.name.replace('_', '-')} ..." for each in one.parameters if each.required]
+    return " ".join(["grantledger report", one.name, *needed])
+
+
+def _common() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--as-of"],
+            metavar="TIME|POSITION",
+            help="As the service stood then: 2026-03-03T12:00:00Z, -90d, or a position of the log",
+        ),
+        click.Option(
+            ["--format", "form"],
+            type=click.Choice([TABLE, *(each.value for each in Format)]),
+            default=TABLE,
+            show_default=True,
+            help="What to write",
+        ),
+        click.Option(
+            ["--out"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write to this file instead of standard output",
+        ),
+    ]
+
+
+def _asked(one: Report, **options: Any) -> None:
+    now = datetime.now(UTC)
+    given = {name: value for name, value in options.items() if name not in _OWN and value}
+    made = _answered(one, given, options["as_of"], now)
+    click.echo(_rests_on(made), err=True)
+    if options["form"] == TABLE:
+        if options["out"] is not None:
+            raise click.UsageError("a table goes to the terminal; --out needs another --format")
+        print_rows(made.rows, _columns(one), as_json=False, empty="no rows")
+        return
+    _write(written(made, Format(options["form"])), options["out"])
+
+
+def _answered(one: Report, given: Mapping[str, str], as_of: str | None, now: datetime) -> Answer:
+    try:
+        asked = None if as_of is None else parse_as_of(as_of, now=now)
+        with opened_read_models(AUDIT_TRAIL) as connection, waiting(f"Asking {one.name}"):
+            settings = settings_in_force()
+            policy = settings.policy(settings.catalogue())
+            return answered(answering(one, given, asked, now=now, policy=policy), connection)
+    except (UnusableParameter, UnreadableAsOf) as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _rests_on(made: Answer) -> str:
+    asked = " ".join(f"{name}={value}" for name, value in made.given.items() if value is not None)
+    return (
+        f"{made.report.name}{f' {asked}' if asked else ''}: {len(made.rows)} rows as of position"
+        f" {made.as_of.position} ({moment(made.as_of.moment)}), made {moment(made.made_at)}"
+    )
+
+
+def _columns(one: Report) -> Mapping[str, Any]:
+    return {column.name: partial(_at, place) for place, column in enumerate(one.columns)}
+
+
+def _at(place: int, row: Any) -> object:
+    return row[place]
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise Refused(f"{out}: {error.strerror}") from None
+
+
+for _report in REPORTS:
+    report.add_command(_command(_report))

@@ -1,0 +1,75 @@
+"""A report is asked: parameters read, the prefix of the log found, its SQL run, the answer made.
+
+The steps are a generator of queries, so that blocking and async code ask in the same way, and so
+that another engine can answer the last of them.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.issuance import DeploymentPolicy
+from projections.as_of import AsOf, resolve
+from projections.query import Asking, Query
+from projections.reports.engines import parameters, postgres_statement
+from projections.reports.parameters import given_values
+from projections.reports.report import Answer, Kind, Report, Row
+
+
+class TooManyRows(ValueError):
+    """The answer is larger than whoever asks wants it."""
+
+
+def answering(
+    report: Report,
+    given: Mapping[str, str],
+    asked: int | datetime | None,
+    *,
+    now: datetime,
+    policy: DeploymentPolicy,
+    max_rows: int | None = None,
+) -> Asking[Answer]:
+    """Ask query after query and return the answer to `report` as of `asked`, None for now.
+
+    `policy` is what the deployment adds to the decisions that a report takes again. Raises
+    UnusableParameter, and TooManyRows past `max_rows`.
+    """
+    values = given_values(report, given, now=now)
+    as_of = yield from resolve(asked, now=now)
+    for parameter in report.parameters:
+        if parameter.kind is Kind.MOMENT and isinstance(values[parameter.name], int):
+            point = yield from resolve(values[parameter.name], now=now)
+            values[parameter.name] = point.moment
+    limit = None if max_rows is None else max_rows + 1
+    statement = postgres_statement(report, limit=limit)
+    rows: list[Row] = yield Query(statement, parameters(as_of, values), _row)
+    if max_rows is not None and len(rows) > max_rows:
+        raise TooManyRows(
+            f"the answer has more than {max_rows} rows: narrow it, or ask on the command line:"
+            f" grantledger report {report.name}"
+        )
+    return made_answer(report, values, as_of, rows, made_at=now, policy=policy)
+
+
+def made_answer(
+    report: Report,
+    values: Mapping[str, Any],
+    as_of: AsOf,
+    rows: list[Row],
+    *,
+    made_at: datetime,
+    policy: DeploymentPolicy,
+) -> Answer:
+    """Return the answer that the `rows` of the SQL lead to."""
+    if report.evaluate is not None:
+        seen = {**parameters(as_of, values), "policy": policy}
+        return Answer(report, as_of, made_at, report.evaluate(rows, seen), values)
+    return Answer(report, as_of, made_at, rows, values)
+
+
+def _row(**columns: Any) -> Row:
+    # One spelling of a moment, whatever time zone the session has.
+    return tuple(
+        value.astimezone(UTC) if isinstance(value, datetime) else value
+        for value in columns.values()
+    )

@@ -1,0 +1,87 @@
+"""GET /reports: who may ask, in which formats, and what is refused."""
+
+import csv
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from projections.reports.registry import REPORTS
+from tests.http.live import Live
+from tests.waiting import eventually
+
+INVENTORY = "/reports/client-inventory"
+
+
+@pytest.mark.parametrize("path", ["/reports", INVENTORY])
+def test_needs_the_scope(live: Live, path: str) -> None:
+    """Without a token 401, without the scope 403."""
+    other = {"authorization": f"Bearer {live.token()}"}
+
+    assert live.http.get(path).status_code == 401
+    assert live.http.get(path, headers=other).status_code == 403
+
+
+def test_lists_the_reports(live: Live) -> None:
+    """Each with its question, its parameters and the meaning of its columns."""
+    listed = live.http.get("/reports", headers=live.bearer()).json()
+
+    assert [one["name"] for one in listed] == [report.name for report in REPORTS]
+    (inventory,) = [one for one in listed if one["name"] == "client-inventory"]
+    assert inventory["parameters"][0]["name"] == "owner"
+    assert "client_id" in inventory["columns"]
+
+
+def test_answers_in_each_format(live: Live) -> None:
+    """The same rows as JSON, CSV and Parquet, of the moment that was asked for."""
+    live.register("inventoried", name="=1+1", scopes=["mcp"])
+    eventually(live.projected)
+    as_of = live.http.get(INVENTORY, headers=live.bearer()).json()["as_of"]["position"]
+    got = {
+        form: live.http.get(
+            INVENTORY, headers=live.bearer(), params={"as_of": as_of, "format": form}
+        )
+        for form in ("json", "csv", "parquet")
+    }
+    rows = got["json"].json()["rows"]
+    table = pq.read_table(pa.BufferReader(got["parquet"].content))
+    lines = {row["client_id"]: row for row in csv.DictReader(io.StringIO(got["csv"].text))}
+
+    assert [answer.status_code for answer in got.values()] == [200, 200, 200]
+    assert table["client_id"].to_pylist() == [row["client_id"] for row in rows] == list(lines)
+    assert got["csv"].headers["content-type"] == "text/csv; charset=utf-8"
+    assert got["csv"].headers["content-disposition"].endswith('"client-inventory.csv"')
+    assert {answer.headers["cache-control"] for answer in got.values()} == {"no-store"}
+    # A spreadsheet must not compute what a stranger called a client.
+    assert lines["inventoried"]["name"] == "'=1+1"
+    assert json.loads(table.schema.metadata[b"grantledger"])["as_of"]["position"] == as_of
+
+
+def test_the_past_is_another_answer(live: Live) -> None:
+    """As of the first position there is no client yet."""
+    answer = live.http.get(INVENTORY, headers=live.bearer(), params={"as_of": "0"})
+
+    assert answer.json()["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "says"),
+    [
+        (INVENTORY, "as_of=yesterday", 400, "2026-03-03T12:00:00Z"),
+        (INVENTORY, "format=xml", 400, "format"),
+        (INVENTORY, "owners=a", 400, "no parameter owners"),
+        (INVENTORY, "owner=a&owner=b", 400, "more than once"),
+        (INVENTORY, "owner=%00", 400, "printable"),
+        (INVENTORY, "owner=%F0%9F%98%80", 200, ""),
+        ("/reports/everything", "", 404, "there are"),
+    ],
+)
+def test_refusals(live: Live, path: str, query: str, status: int, says: str) -> None:
+    """An OAuth error that says what would be understood."""
+    answer = live.http.get(f"{path}?{query}", headers=live.bearer())
+
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert says in answer.json()["error_description"]
