@@ -2,6 +2,7 @@
 
 from projections.reports.blast_radius import BLAST_RADIUS
 from projections.reports.client_inventory import CLIENT_INVENTORY
+from projections.reports.live_tokens import LIVE_TOKENS
 from projections.reports.policy_drift import POLICY_DRIFT
 from projections.reports.report import Report
 from projections.reports.sample import SAMPLE
@@ -9,6 +10,7 @@ from projections.reports.signing_keys import SIGNING_KEYS
 
 REPORTS: tuple[Report, ...] = (
     CLIENT_INVENTORY,
+    LIVE_TOKENS,
     POLICY_DRIFT,
     SIGNING_KEYS,
     BLAST_RADIUS,

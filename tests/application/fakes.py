@@ -103,6 +103,11 @@ class MemoryLog:
         if facts:
             self.units.append(facts)
 
+    def copy(self, stored: Iterable[StoredEvent]) -> None:
+        """Take over events of another log, oldest first of each stream."""
+        for event in stored:
+            self._streams.setdefault(_stream(event), []).append(event)
+
     async def save(self, *aggregates: Recorded) -> int:
         if self.meanwhile is not None:
             run, self.meanwhile = self.meanwhile, None

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Self
 
+from eventsourcing.persistence import Notification
+
 from application.ledger.mapper import LedgerMapper
 from application.ledger.recorder import LedgerRecorder, open_datastore
 from domain.access_token import AccessToken
@@ -35,6 +37,11 @@ class Recording:
         )
         assert positions is not None
         return positions[-1]
+
+    def stored(self, *, until: int) -> list[Notification]:
+        """Return the events up to and with the position `until`."""
+        found = self._recorder.select_notifications(1, until, stop=until)
+        return list(found)
 
     def issue(self, count: int = 1, *, client: Client | None = None) -> int:
         """Record `count` tokens as one unit and return the last position."""

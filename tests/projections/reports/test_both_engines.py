@@ -54,6 +54,11 @@ def _asked(told: Told) -> dict[str, list[dict[str, Any]]]:
     leaked = ("web", "key-1", told.history.family_id, "reporter-secret-1", "secret-1", "nothing")
     return {
         "client-inventory": [{}, {"owner": "owner-1"}],
+        "live-tokens": [
+            {},
+            {"subject": "alice", "most": 2},
+            {"client_id": "agent-2", "audience": "https://api.example"},
+        ],
         "policy-drift": [{}, {"since": noon}, {"client_id": "web", "since": noon}],
         "signing-keys": [{}],
         "blast-radius": [
