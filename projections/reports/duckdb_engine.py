@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import duckdb
 import msgspec
-from duckdb import DuckDBPyConnection
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-from projections.reports.engines import duckdb_statement, placeholders
+from projections.query import Query
+from projections.reports.engines import duckdb_statement, in_duckdb, placeholders
 from projections.reports.report import Report, Row
 
-SOURCE = "audit_trail"
+T = TypeVar("T")
+
+SOURCE = "read.audit_trail"
+"""The name that the read model has in PostgreSQL, so that its queries run here as they are."""
 _MACROS = (
     "CREATE MACRO jsonb_array_elements_text(j) AS unnest(from_json(j, '[\"VARCHAR\"]'))",
     "CREATE MACRO jsonb_array_elements(j) AS unnest(from_json(j, '[\"JSON\"]'))",
@@ -33,7 +37,8 @@ _MACROS = (
 )
 # Whatever type the ids and facts have in the files, here they are those of the read model.
 _VIEW = """
-CREATE VIEW audit_trail AS
+CREATE SCHEMA read;
+CREATE VIEW read.audit_trail AS
 SELECT * REPLACE (CAST(jti AS uuid) AS jti, CAST(detail AS json) AS detail)
 FROM read_parquet({files}, union_by_name = true, hive_partitioning = false)
 """
@@ -75,10 +80,27 @@ def ask_duckdb(
     return fetched(connection, duckdb_statement(report, source=SOURCE), values)
 
 
+def fetch(connection: DuckDBPyConnection, query: Query[T]) -> list[T]:
+    """Return the answers to a query about the audit trail. Raises duckdb.Error."""
+    relation = _relation(connection, in_duckdb(query.statement.as_string()), query.parameters)
+    return [query.row(**dict(zip(relation.columns, row, strict=True))) for row in _rows(relation)]
+
+
 def fetched(connection: DuckDBPyConnection, statement: str, values: Mapping[str, Any]) -> list[Row]:
     """Return the rows of `statement`, which names its parameters `$name`. Raises duckdb.Error."""
+    return _rows(_relation(connection, statement, values))
+
+
+def _relation(
+    connection: DuckDBPyConnection, statement: str, values: Mapping[str, Any]
+) -> DuckDBPyRelation:
     named = {name: values[name] for name in placeholders(statement)}
     relation = connection.sql(statement, params=named)
+    assert relation is not None  # it is a query
+    return relation
+
+
+def _rows(relation: DuckDBPyRelation) -> list[Row]:
     readers = [_READERS.get(str(kind), _as_it_is) for kind in relation.types]
     # Through Arrow: DuckDB's own conversion of moments needs a package of its own for the zone.
     columns = [column.to_pylist() for column in relation.to_arrow_table().columns]

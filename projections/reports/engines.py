@@ -50,8 +50,13 @@ def ask_postgres(
 
 
 def duckdb_statement(report: Report, *, source: str) -> str:
-    """Return the statement for DuckDB, whose parameters read `$name`."""
-    return _PLACEHOLDER.sub(r"$\1", statement(report, source=source)).replace("%%", "%")
+    """Return the statement for DuckDB."""
+    return in_duckdb(statement(report, source=source))
+
+
+def in_duckdb(written: str) -> str:
+    """Return a statement as DuckDB takes it: its parameters read `$name`."""
+    return _PLACEHOLDER.sub(r"$\1", written).replace("%%", "%")
 
 
 def placeholders(statement: str) -> set[str]:

@@ -101,8 +101,8 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _row(group: _Group, verdict: Verdict, directory: Directory, policy: DeploymentPolicy) -> Row:
-    client = directory.clients[group.client_id]
-    behind = client.owner if group.owner_version is None else group.subject
+    client = directory.clients.get(group.client_id)
+    behind = group.subject if group.subject in directory.principals else client and client.owner
     person = directory.principals.get(behind or "")
     return (
         verdict.outcome,
@@ -119,7 +119,7 @@ def _row(group: _Group, verdict: Verdict, directory: Directory, policy: Deployme
         group.last_at,
         group.last_expires_at,
         group.client_version,
-        client.version,
+        client.version if client is not None else None,
         group.owner_version,
         person.version if person is not None else None,
         group.policy,
@@ -142,7 +142,11 @@ POLICY_DRIFT = Report(
     ),
     asked_by="SOC 2 CC6.3, NIST SP 800-53 AC-6",
     columns=(
-        Column("verdict", "refused, or narrowed: the policy of today would give less"),
+        Column(
+            "verdict",
+            "refused, narrowed (the policy of today would give less) or unknown (the events do not"
+            " reach back to the registration of the client)",
+        ),
         Column("why", "What the policy of today says"),
         Column("client_id", "The client the tokens were issued to"),
         Column("subject", "On whose behalf"),

@@ -28,7 +28,7 @@ from domain.permissions import OPENID
 from domain.provenance import Origin, Provenance
 from projections.reports.refolded import Directory
 
-REFUSED, NARROWED = "refused", "narrowed"
+REFUSED, NARROWED, UNKNOWN = "refused", "narrowed", "unknown"
 _NOBODY = UUID(int=0)
 
 
@@ -55,7 +55,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What would be otherwise today: `refused` or `narrowed`, why, and the scope that is left."""
+    """What would be otherwise today: refused, narrowed or unknown; why; and the scope left."""
 
     outcome: str
     why: str
@@ -65,11 +65,10 @@ class Verdict:
 def reconsidered(
     granted: Granted, directory: Directory, policy: DeploymentPolicy, *, now: datetime
 ) -> Verdict | None:
-    """Return what `policy` and `directory` would say at `now`; None where it is the same or more.
-
-    Raises KeyError for a client that `directory` does not know.
-    """
-    client = directory.clients[granted.client_id]
+    """Return what is less by `policy` and `directory` at `now` (UTC), None where nothing is."""
+    client = directory.clients.get(granted.client_id)
+    if client is None:
+        return Verdict(UNKNOWN, "the registration of the client is not in these events", ())
     turned_away = _turned_away(granted, client, directory)
     if turned_away is not None:
         return Verdict(REFUSED, turned_away, ())

@@ -58,14 +58,17 @@ class Directory:
 
 
 def refolded(rows: Sequence[Told]) -> Directory:
-    """Return whom `rows`, oldest first, tell of: events of whole streams of client.*, principal.*
-    and issuer.*.
+    """Return whom `rows`, oldest first, tell of: events of client.*, principal.* and issuer.*.
+
+    Whose beginning is not among them is left out: an export may begin later than it.
     """
     mapper = LedgerMapper()
     entries: dict[UUID, Administered] = {}
     directory = Directory()
     for row in rows:
         event = _event(row, entries, mapper)
+        if event.originator_id not in entries and row.topic not in _FIRST:
+            continue
         entry = event.mutate(entries.get(event.originator_id))
         assert isinstance(entry, Administered)
         entries[event.originator_id] = entry

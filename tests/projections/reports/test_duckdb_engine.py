@@ -1,6 +1,7 @@
 """DuckDB as an engine: what it opens, and in which values it answers."""
 
-from datetime import UTC
+from collections.abc import Callable
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import Connection
 
-from projections.reports.duckdb_engine import fetched, opened_export
+from projections.as_of import Asking, AsOf, resolve
+from projections.query import Query
+from projections.reports.duckdb_engine import fetch, fetched, opened_export
+from tests.builders import NOON
 from tests.projections.recording import Recording
-from tests.projections.reports.asked import exported
+from tests.projections.reports.asked import LATER, exported
 from tests.projections.reports.story import Story
 
 
@@ -43,14 +47,43 @@ def test_values_are_those_that_psycopg_gives(
     wanted = "position, occurred_at, jti, scope, actors, detail->'withheld_by_owner'"
     with exported(session) as export:
         rows = fetched(
-            export, f"SELECT {wanted} FROM audit_trail WHERE occurred_at = $at", {"at": story.now}
+            export,
+            f"SELECT {wanted} FROM read.audit_trail WHERE occurred_at = $at",
+            {"at": story.now},
         )
-        (total,) = fetched(export, "SELECT sum(position) FROM audit_trail", {})
+        (total,) = fetched(export, "SELECT sum(position) FROM read.audit_trail", {})
 
     assert rows == [(2, story.now, token.id, ["service", "mcp"], None, ["user"])]
     assert isinstance(rows[0][2], UUID)
     assert rows[0][1].tzinfo is UTC
     assert (type(total[0]), total[0]) == (int, 3)
+
+
+def test_the_past_of_an_export_is_that_of_the_log(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """A moment and a position mean the same prefix, in both."""
+    story = Story(recording)
+    story.principal("alice")
+    story.principal("bob")
+    story.settle()
+    moments = (None, 0, 1, 2, 99, NOON, NOON + timedelta(seconds=90), story.now, LATER)
+    with exported(session) as export:
+        for asked in moments:
+            in_log = _answered(resolve(asked, now=LATER), lambda query: query.fetch(session))
+            in_export = _answered(resolve(asked, now=LATER), lambda query: fetch(export, query))
+
+            assert in_export == in_log
+
+
+def _answered(asking: Asking, ask: Callable[[Query[Any]], list[Any]]) -> AsOf:
+    query = next(asking)
+    while True:
+        try:
+            query = asking.send(ask(query))
+        except StopIteration as done:
+            point: AsOf = done.value
+            return point
 
 
 def test_an_answer_opens_no_other_file(

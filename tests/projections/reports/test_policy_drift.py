@@ -23,7 +23,7 @@ from domain.provenance import Provenance
 from domain.trusted_issuer import IssuerTerms, TrustedIssuer
 from projections.reports.policy_drift import POLICY_DRIFT
 from projections.reports.report import Row
-from tests.builders import CATALOGUE, NOON, POLICY
+from tests.builders import CATALOGUE, NOON, POLICY, a_client
 from tests.projections.recording import Recording
 from tests.projections.reports.asked import asked
 from tests.projections.reports.story import Story
@@ -261,3 +261,21 @@ def test_a_word_of_an_issuer_counts_while_it_is_trusted(
     assert asked(session, POLICY_DRIFT, as_of=before) == []
     (row,) = asked(session, POLICY_DRIFT, as_of=story.now)
     assert row[:2] == ("refused", "issuer not trusted: https://id.example")
+
+
+def test_a_client_whose_registration_is_not_there_is_unknown(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """An export that begins later does not let anybody pass for known."""
+    story = Story(recording)
+    client = a_client(client_id="older")
+    client.facts()
+    story.machine_token(client)
+    client.set_scopes(("mcp",), catalogue=CATALOGUE, provenance=story.act())
+    story.record(client)
+    story.settle()
+
+    (row,) = asked(session, POLICY_DRIFT, as_of=story.now)
+    why = "the registration of the client is not in these events"
+    assert row[:3] == ("unknown", why, "older")
+    assert row[13:15] == (1, None)
