@@ -18,14 +18,14 @@ from api.report_formats import Format, written
 from domain.recorded import moment
 from projections.as_of import UnreadableAsOf, parse_as_of
 from projections.audit_trail import AUDIT_TRAIL
-from projections.query import answered
+from projections.query import Asking, answered
 from projections.reports.asking import answering
 from projections.reports.parameters import UnusableParameter
 from projections.reports.registry import REPORTS
 from projections.reports.report import Answer, Report
 
 TABLE = "table"
-_OWN = ("as_of", "form", "out")
+_OWN = ("as_of", "form", "out", "from_export")
 
 
 @click.group(
@@ -35,6 +35,7 @@ _OWN = ("as_of", "form", "out")
         "grantledger report client-inventory",
         "grantledger report client-inventory --as-of 2026-03-03 --format csv --out clients.csv",
         "grantledger report issuance --as-of=-90d --format json | jq '.rows[0]'",
+        "grantledger report signing-keys --from-export /srv/export",
     ),
 )
 @click.option("--list", "listed", is_flag=True, help="List the reports, as without the name of one")
@@ -102,13 +103,19 @@ def _common() -> list[click.Parameter]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write to this file instead of standard output",
         ),
+        click.Option(
+            ["--from-export"],
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Answer from this export with DuckDB, without the database of the service",
+        ),
     ]
 
 
 def _asked(one: Report, **options: Any) -> None:
     now = datetime.now(UTC)
     given = {name: value for name, value in options.items() if name not in _OWN and value}
-    made = _answered(one, given, options["as_of"], now)
+    made = _answered(one, given, options, now)
     click.echo(_rests_on(made), err=True)
     if options["form"] == TABLE:
         if options["out"] is not None:
@@ -118,15 +125,34 @@ def _asked(one: Report, **options: Any) -> None:
     _write(written(made, Format(options["form"])), options["out"])
 
 
-def _answered(one: Report, given: Mapping[str, str], as_of: str | None, now: datetime) -> Answer:
+def _answered(
+    one: Report, given: Mapping[str, str], options: Mapping[str, Any], now: datetime
+) -> Answer:
     try:
-        asked = None if as_of is None else parse_as_of(as_of, now=now)
+        asked = parse_as_of(options["as_of"], now=now) if options["as_of"] else None
+        settings = settings_in_force()
+        policy = settings.policy(settings.catalogue())
+        asking = answering(one, given, asked, now=now, policy=policy)
+        if options["from_export"] is not None:
+            return _in_export(asking, options["from_export"])
         with opened_read_models(AUDIT_TRAIL) as connection, waiting(f"Asking {one.name}"):
-            settings = settings_in_force()
-            policy = settings.policy(settings.catalogue())
-            return answered(answering(one, given, asked, now=now, policy=policy), connection)
+            return answered(asking, connection)
     except (UnusableParameter, UnreadableAsOf) as error:
         raise click.UsageError(str(error)) from None
+
+
+def _in_export(asking: Asking[Answer], directory: Path) -> Answer:
+    # A second engine that most commands never need.
+    from duckdb import Error  # noqa: PLC0415
+
+    from projections.reports import duckdb_engine  # noqa: PLC0415
+
+    try:
+        with waiting("Asking the export"), duckdb_engine.opened_export(directory) as export:
+            return duckdb_engine.answered(asking, export)
+    except (Error, OSError) as error:
+        (first, *_) = str(error).splitlines()
+        raise Refused(f"{directory}: {first}") from None
 
 
 def _rests_on(made: Answer) -> str:

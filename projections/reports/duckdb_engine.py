@@ -5,6 +5,7 @@ is the very same; what PostgreSQL calls differently is defined here as macros, a
 as the Python values that psycopg gives.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,14 +17,11 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-from projections.query import Query
-from projections.reports.engines import duckdb_statement, in_duckdb, placeholders
-from projections.reports.report import Report, Row
+from projections.query import Asking, Query
+from projections.reports.report import Row
 
 T = TypeVar("T")
 
-SOURCE = "read.audit_trail"
-"""The name that the read model has in PostgreSQL, so that its queries run here as they are."""
 _MACROS = (
     "CREATE MACRO jsonb_array_elements_text(j) AS unnest(from_json(j, '[\"VARCHAR\"]'))",
     "CREATE MACRO jsonb_array_elements(j) AS unnest(from_json(j, '[\"JSON\"]'))",
@@ -35,6 +33,8 @@ _MACROS = (
     "CREATE MACRO jsonb_array_length(j) AS json_array_length(j)",
     "CREATE MACRO jsonb_path_query_array(j, p) AS to_json(json_extract(j, p))",
 )
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_NAMED = re.compile(r"\$([A-Za-z_]\w*)")
 # Whatever type the ids and facts have in the files, here they are those of the read model.
 _VIEW = """
 CREATE SCHEMA read;
@@ -73,28 +73,32 @@ def _list(files: Sequence[Path]) -> str:
     return "[" + ", ".join("'" + str(name).replace("'", "''") + "'" for name in files) + "]"
 
 
-def ask_duckdb(
-    connection: DuckDBPyConnection, report: Report, values: Mapping[str, Any]
-) -> list[Row]:
-    """Return the rows of the SQL, in Python values as psycopg gives them. Raises duckdb.Error."""
-    return fetched(connection, duckdb_statement(report, source=SOURCE), values)
+def answered(asking: Asking[T], connection: DuckDBPyConnection) -> T:
+    """Return what `asking` leads to, over an export. Raises duckdb.Error."""
+    query = next(asking)
+    while True:
+        try:
+            query = asking.send(fetch(connection, query))
+        except StopIteration as done:
+            found: T = done.value
+            return found
 
 
 def fetch(connection: DuckDBPyConnection, query: Query[T]) -> list[T]:
     """Return the answers to a query about the audit trail. Raises duckdb.Error."""
-    relation = _relation(connection, in_duckdb(query.statement.as_string()), query.parameters)
+    relation = _relation(connection, _in_duckdb(query.statement.as_string()), query.parameters)
     return [query.row(**dict(zip(relation.columns, row, strict=True))) for row in _rows(relation)]
 
 
-def fetched(connection: DuckDBPyConnection, statement: str, values: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of `statement`, which names its parameters `$name`. Raises duckdb.Error."""
-    return _rows(_relation(connection, statement, values))
+def _in_duckdb(statement: str) -> str:
+    """Return a statement of psycopg as DuckDB takes it: its parameters read `$name`."""
+    return _PLACEHOLDER.sub(r"$\1", statement).replace("%%", "%")
 
 
 def _relation(
     connection: DuckDBPyConnection, statement: str, values: Mapping[str, Any]
 ) -> DuckDBPyRelation:
-    named = {name: values[name] for name in placeholders(statement)}
+    named = {name: values[name] for name in _NAMED.findall(statement)}
     relation = connection.sql(statement, params=named)
     assert relation is not None  # it is a query
     return relation

@@ -1,21 +1,17 @@
 """How a report's SQL is run, by PostgreSQL over the read model or by DuckDB over an export."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import Connection
 from psycopg.sql import SQL, Composed
 
 from projections.as_of import AsOf
-from projections.reports.report import Report, Row
+from projections.reports.report import Report
 
 _EVENTS = (
     # Not materialized: each use of the relation finds its own index.
     "WITH events AS NOT MATERIALIZED (SELECT * FROM {source} WHERE position <= %(as_of)s){more}"
 )
-_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
-_DUCKDB_PLACEHOLDER = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 def statement(report: Report, *, source: str) -> str:
@@ -40,25 +36,3 @@ def postgres_statement(report: Report, *, limit: int | None = None) -> Composed:
     if limit is not None:
         whole = f"SELECT * FROM ({whole}) AS answer LIMIT {limit}"
     return Composed([SQL(whole)])
-
-
-def ask_postgres(
-    connection: Connection[Any], report: Report, values: Mapping[str, Any]
-) -> list[Row]:
-    """Return the rows of the SQL. Raises psycopg.Error."""
-    return connection.execute(postgres_statement(report), values).fetchall()
-
-
-def duckdb_statement(report: Report, *, source: str) -> str:
-    """Return the statement for DuckDB."""
-    return in_duckdb(statement(report, source=source))
-
-
-def in_duckdb(written: str) -> str:
-    """Return a statement as DuckDB takes it: its parameters read `$name`."""
-    return _PLACEHOLDER.sub(r"$\1", written).replace("%%", "%")
-
-
-def placeholders(statement: str) -> set[str]:
-    """Return the names of the parameters of a DuckDB statement, which takes no others."""
-    return set(_DUCKDB_PLACEHOLDER.findall(statement))

@@ -14,10 +14,11 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from domain.issuance import DeploymentPolicy
-from projections.as_of import AsOf, resolve
-from projections.reports.duckdb_engine import ask_duckdb, opened_export
-from projections.reports.engines import ask_postgres, parameters
-from projections.reports.report import Report, Row
+from projections.query import Asking, answered
+from projections.reports.asking import answering
+from projections.reports.duckdb_engine import answered as answered_in_export
+from projections.reports.duckdb_engine import opened_export
+from projections.reports.report import Answer, Report, Row
 from tests.builders import POLICY
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -51,17 +52,21 @@ SCHEMA = pa.schema(
 )
 
 
-@contextmanager
-def exported(session: Connection[Any]) -> Iterator[DuckDBPyConnection]:
-    """Export the audit trail as it is and open it."""
+def write_export(session: Connection[Any], directory: Path) -> None:
+    """Write the audit trail as it is into `directory`."""
     columns = ", ".join(
         f"{name}::text" if name in ("jti", "detail") else name for name in SCHEMA.names
     )
     with session.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(f"SELECT {columns} FROM read.audit_trail").fetchall()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), directory / "events.parquet")
+
+
+@contextmanager
+def exported(session: Connection[Any]) -> Iterator[DuckDBPyConnection]:
+    """Export the audit trail as it is and open it."""
     with TemporaryDirectory() as directory:
-        table = pa.Table.from_pylist(rows, schema=SCHEMA)
-        pq.write_table(table, Path(directory) / "events.parquet")
+        write_export(session, Path(directory))
         with opened_export(Path(directory)) as connection:
             yield connection
 
@@ -73,16 +78,21 @@ def answers(
     *,
     as_of: int | datetime,
     policy: DeploymentPolicy = POLICY,
-    **given: Any,
+    **given: object,
 ) -> tuple[list[Row], list[Row]]:
     """Return what PostgreSQL and what DuckDB answers; `as_of` may be in the future."""
-    known = {one.name: given.get(one.name, one.default) for one in report.parameters}
-    values = parameters(_resolved(session, as_of), known) | {"policy": policy}
-    answered = ask_postgres(session, report, values), ask_duckdb(export, report, values)
-    if report.evaluate is None:
-        return answered
-    first, second = (list(report.evaluate(rows, values)) for rows in answered)
-    return first, second
+    texts = {name: _text(value) for name, value in given.items()}
+
+    def asking() -> Asking[Answer]:
+        return answering(report, texts, as_of, now=LATER, policy=policy)
+
+    in_postgres, in_duckdb = answered(asking(), session), answered_in_export(asking(), export)
+    assert in_duckdb.as_of == in_postgres.as_of
+    return list(in_postgres.rows), list(in_duckdb.rows)
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def asked(session: Connection[Any], report: Report, **how: Any) -> list[Row]:
@@ -97,14 +107,3 @@ def asked(session: Connection[Any], report: Report, **how: Any) -> list[Row]:
 def typed(rows: list[Row]) -> list[list[tuple[type, Any]]]:
     """Return `rows` so that 1 and 1.0 differ."""
     return [[(type(value), value) for value in row] for row in rows]
-
-
-def _resolved(session: Connection[Any], as_of: int | datetime) -> AsOf:
-    asking = resolve(as_of, now=LATER)
-    query = next(asking)
-    while True:
-        try:
-            query = asking.send(query.fetch(session))
-        except StopIteration as done:
-            point: AsOf = done.value
-            return point

@@ -1,6 +1,5 @@
 """DuckDB as an engine: what it opens, and in which values it answers."""
 
-from collections.abc import Callable
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,24 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from duckdb import DuckDBPyConnection
 from psycopg import Connection
+from psycopg.sql import SQL
 
-from projections.as_of import Asking, AsOf, resolve
-from projections.query import Query
-from projections.reports.duckdb_engine import fetch, fetched, opened_export
+from projections.as_of import resolve
+from projections.query import Query, answered
+from projections.reports.duckdb_engine import answered as answered_in_export
+from projections.reports.duckdb_engine import fetch, opened_export
+from projections.reports.report import Row
 from tests.builders import NOON
 from tests.projections.recording import Recording
 from tests.projections.reports.asked import LATER, exported
 from tests.projections.reports.story import Story
+
+
+def _fetched(export: DuckDBPyConnection, statement: str, **values: Any) -> list[Row]:
+    query = Query(SQL(statement), values, lambda **columns: tuple(columns.values()))
+    return fetch(export, query)
 
 
 def test_a_directory_without_parquet_is_no_export(tmp_path: Path) -> None:
@@ -44,14 +52,14 @@ def test_values_are_those_that_psycopg_gives(
     story = Story(recording)
     token = story.machine_token(story.client("plain"))
     story.settle()
-    wanted = "position, occurred_at, jti, scope, actors, detail->'withheld_by_owner'"
+    wanted = "position, occurred_at, jti, scope, actors, detail->'withheld_by_owner' AS w"
     with exported(session) as export:
-        rows = fetched(
+        rows = _fetched(
             export,
-            f"SELECT {wanted} FROM read.audit_trail WHERE occurred_at = $at",
-            {"at": story.now},
+            f"SELECT {wanted} FROM read.audit_trail WHERE occurred_at = %(at)s",
+            at=story.now,
         )
-        (total,) = fetched(export, "SELECT sum(position) FROM read.audit_trail", {})
+        (total,) = _fetched(export, "SELECT sum(position) AS s FROM read.audit_trail")
 
     assert rows == [(2, story.now, token.id, ["service", "mcp"], None, ["user"])]
     assert isinstance(rows[0][2], UUID)
@@ -70,20 +78,9 @@ def test_the_past_of_an_export_is_that_of_the_log(
     moments = (None, 0, 1, 2, 99, NOON, NOON + timedelta(seconds=90), story.now, LATER)
     with exported(session) as export:
         for asked in moments:
-            in_log = _answered(resolve(asked, now=LATER), lambda query: query.fetch(session))
-            in_export = _answered(resolve(asked, now=LATER), lambda query: fetch(export, query))
+            in_export = answered_in_export(resolve(asked, now=LATER), export)
 
-            assert in_export == in_log
-
-
-def _answered(asking: Asking, ask: Callable[[Query[Any]], list[Any]]) -> AsOf:
-    query = next(asking)
-    while True:
-        try:
-            query = asking.send(ask(query))
-        except StopIteration as done:
-            point: AsOf = done.value
-            return point
+            assert in_export == answered(resolve(asked, now=LATER), session)
 
 
 def test_an_answer_opens_no_other_file(
@@ -101,7 +98,7 @@ def test_an_answer_opens_no_other_file(
             "SET enable_external_access = true",
         ):
             with pytest.raises(duckdb.Error):
-                fetched(export, statement, {})
+                _fetched(export, statement)
 
 
 def test_text_is_compared_as_bytes(recording: Recording, session: Connection[Any]) -> None:

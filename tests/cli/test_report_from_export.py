@@ -1,0 +1,70 @@
+"""`grantledger report NAME --from-export DIR`: the same answer, without the database."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projections.session import open_session
+from tests.cli.in_process import CommandLine
+from tests.projections.reports.asked import write_export
+
+NO_DATABASE = "postgresql://nobody@/nowhere?host=/nonexistent"
+
+
+@pytest.fixture
+def export(projected: CommandLine, tmp_path: Path) -> Path:
+    """An export of all there is."""
+    url = projected.environment["GRANTLEDGER_DATABASE_URL"]
+    with closing(open_session(url, name="test")) as session:
+        write_export(session, tmp_path)
+    return tmp_path
+
+
+def _answer(cli: CommandLine, *arguments: str, **environment: str) -> Any:
+    result = cli.run("report", *arguments, "--format", "json", **environment)
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    del answer["made_at"]
+    if "--as-of" not in arguments:
+        del answer["as_of"]["moment"]
+    return answer
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("client-inventory",),
+        ("signing-keys", "--as-of", "7"),
+        ("sample", "--seed", "1", "--since", "2026-01-01"),
+        ("policy-drift", "--since", "1"),
+    ],
+)
+def test_answers_as_the_database_does(
+    projected: CommandLine, export: Path, arguments: tuple[str, ...]
+) -> None:
+    """The same rows as of the same position, with no database in reach."""
+    by_export = _answer(
+        projected,
+        *arguments,
+        "--from-export",
+        str(export),
+        GRANTLEDGER_DATABASE_URL=NO_DATABASE,
+    )
+
+    assert by_export == _answer(projected, *arguments)
+
+
+def test_a_directory_without_an_export_is_refused(projected: CommandLine, tmp_path: Path) -> None:
+    """One line says which directory, and why."""
+    (tmp_path / "broken.parquet").write_text("not Parquet")
+    broken = projected.refused("report", "signing-keys", "--from-export", str(tmp_path), code=1)
+    (tmp_path / "broken.parquet").unlink()
+    empty = projected.refused("report", "signing-keys", "--from-export", str(tmp_path), code=1)
+
+    assert str(tmp_path) in broken
+    assert "no Parquet file" in empty
+    missing = projected.run("report", "signing-keys", "--from-export", str(tmp_path / "missing"))
+    assert missing.exit_code == 2
