@@ -130,6 +130,8 @@ OUTCOMES: Mapping[str, str] = {
     "key.generated": SUCCESS,
     "key.activated": SUCCESS,
     "key.retired": SUCCESS,
+    "audit_export.started": SUCCESS,
+    "audit_export.finished": SUCCESS,
 }
 """Every topic by name, with what PCI DSS 10.2.2 calls its success or failure indication."""
 

@@ -8,6 +8,7 @@ import rich_click as click
 
 from api.cli.audit import audit
 from api.cli.client import client
+from api.cli.export import export, export_verify
 from api.cli.issuer import issuer
 from api.cli.keys import keys
 from api.cli.lineage import lineage
@@ -77,6 +78,8 @@ for _command in (
     audit,
     lineage,
     report,
+    export,
+    export_verify,
     status,
     projections,
     migrate,

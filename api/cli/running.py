@@ -52,15 +52,20 @@ def opened_read_models(*needed: Projection) -> Iterator[psycopg.Connection[Any]]
         opened_database(settings_in_force()) as url,
         closing(open_session(url, name="cli")) as connection,
     ):
-        ensure_tables(connection, needed)
-        behind = max(one.lag_events for one in projection_status(needed).fetch(connection))
-        if behind:
-            click.echo(
-                f"note: the read models are {behind} events behind the log; the service brings them"
-                " up to date, or `grantledger projections run`",
-                err=True,
-            )
+        note_lag(connection, *needed)
         yield connection
+
+
+def note_lag(connection: psycopg.Connection[Any], *needed: Projection) -> None:
+    """Make the read models that are not there yet; say so where one is behind the log."""
+    ensure_tables(connection, needed)
+    behind = max(one.lag_events for one in projection_status(needed).fetch(connection))
+    if behind:
+        click.echo(
+            f"note: the read models are {behind} events behind the log; the service brings them"
+            " up to date, or `grantledger projections run`",
+            err=True,
+        )
 
 
 def with_service(work: Callable[[Service], Awaitable[T]]) -> T:
@@ -70,7 +75,12 @@ def with_service(work: Callable[[Service], Awaitable[T]]) -> T:
     """
     settings = settings_in_force()
     with opened_database(settings) as url:
-        return asyncio.run(_served(settings, url, work))
+        return serving(settings, url, work)
+
+
+def serving(settings: Settings, url: str, work: Callable[[Service], Awaitable[T]]) -> T:
+    """Do the same where the database is open already."""
+    return asyncio.run(_served(settings, url, work))
 
 
 async def _served(settings: Settings, url: str, work: Callable[[Service], Awaitable[T]]) -> T:

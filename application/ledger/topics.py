@@ -1,6 +1,7 @@
 """Imports every aggregate, so that each permanent topic resolves to its class."""
 
 from domain.access_token import AccessToken
+from domain.audit_export import AuditExport
 from domain.authorization_code import AuthorizationCode
 from domain.client import Client
 from domain.client_usage import ClientUsage
@@ -17,6 +18,7 @@ from domain.trusted_issuer import TrustedIssuer
 
 AGGREGATES: tuple[type[Recorded], ...] = (
     AccessToken,
+    AuditExport,
     AuthorizationCode,
     Client,
     ClientUsage,

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.access_token import AccessToken
+from domain.audit_export import AuditExport
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import (
@@ -70,6 +71,7 @@ ORIGIN = Origin(address="address-hash", user_agent="agent-hash")
 HOUR_LATER = MOMENT + timedelta(hours=1)
 SCOPE = Narrowing(("user", "mcp"), ("a2a",), ("admin",))
 DENIALS_ID = UUID("019cb391-c2fa-7a11-ba71-cb94b598a865")
+EXPORT_ID = UUID("019cb391-c2fa-7a22-ba71-cb94b598a865")
 
 
 CONFIRMATION = Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")
@@ -450,6 +452,21 @@ def _denial_events() -> list[Any]:
     return list(log.facts())
 
 
+def _export_events() -> list[Any]:
+    export = AuditExport.start(
+        EXPORT_ID, first_position=1, last_position=1042, rows=1042, provenance=PROVENANCE
+    )
+    export.finish(
+        first_position=1,
+        last_position=1042,
+        rows=1042,
+        files=2,
+        manifest_sha256="5e" * 32,
+        provenance=PROVENANCE,
+    )
+    return list(export.facts())
+
+
 def examples() -> dict[str, Any]:
     """Return the events by the names of their golden files.
 
@@ -471,6 +488,7 @@ def examples() -> dict[str, Any]:
         *_device_events(),
         *_usage_events(),
         *_denial_events(),
+        *_export_events(),
     ):
         name = f"{event.TOPIC}.v{getattr(event, 'class_version', 1)}"
         while name in found:
