@@ -31,6 +31,7 @@ _MACROS = (
     """CREATE MACRO jsonb_array_elements(j) AS TABLE
     SELECT unnest(from_json(j, '["JSON"]')) AS value""",
     "CREATE MACRO jsonb_array_length(j) AS json_array_length(j)",
+    "CREATE MACRO to_jsonb(x) AS to_json(x)",
     "CREATE MACRO jsonb_path_query_array(j, p) AS to_json(json_extract(j, p))",
 )
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")

@@ -1,17 +1,33 @@
 """Every report there is, by number."""
 
+from projections.reports.administration import ADMINISTRATION
 from projections.reports.blast_radius import BLAST_RADIUS
+from projections.reports.client_history import CLIENT_HISTORY
 from projections.reports.client_inventory import CLIENT_INVENTORY
+from projections.reports.credential_age import CREDENTIAL_AGE
+from projections.reports.dormant_clients import DORMANT_CLIENTS
 from projections.reports.live_tokens import LIVE_TOKENS
 from projections.reports.policy_drift import POLICY_DRIFT
 from projections.reports.report import Report
 from projections.reports.sample import SAMPLE
+from projections.reports.scope_creep import SCOPE_CREEP
 from projections.reports.signing_keys import SIGNING_KEYS
+from projections.reports.unused_grants import UNUSED_GRANTS
+from projections.reports.weak_authentication import WEAK_AUTHENTICATION
+from projections.reports.who_could_act import WHO_COULD_ACT
 
 REPORTS: tuple[Report, ...] = (
+    CLIENT_HISTORY,
     CLIENT_INVENTORY,
+    CREDENTIAL_AGE,
+    DORMANT_CLIENTS,
+    WEAK_AUTHENTICATION,
     LIVE_TOKENS,
+    WHO_COULD_ACT,
+    UNUSED_GRANTS,
+    SCOPE_CREEP,
     POLICY_DRIFT,
+    ADMINISTRATION,
     SIGNING_KEYS,
     BLAST_RADIUS,
     SAMPLE,
