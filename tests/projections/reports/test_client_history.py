@@ -53,4 +53,4 @@ def test_tells_what_it_was_and_who_changed_it(
     assert not any("v" * 64 in str(row) for row in now)
     earlier = asked(session, CLIENT_HISTORY, as_of=before, client_id="shop", since=changed_at)
     assert [row[1] for row in earlier if row[0] == "change"] == [4, 5]
-    assert asked(session, CLIENT_HISTORY, as_of=99, client_id="nobody", since=None) == []
+    assert asked(session, CLIENT_HISTORY, as_of=99, client_id="nobody") == []
