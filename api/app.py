@@ -24,6 +24,7 @@ from api.admin import admin_router
 from api.audit import audit_router
 from api.authorize_pages import authorize_routes
 from api.composition import Service
+from api.console.routes import console_routes
 from api.device_pages import device_routes
 from api.error_page import error_page
 from api.health import health_routes
@@ -93,6 +94,7 @@ def create_app(service: Service) -> Litestar:
             *logout_routes(frame),
             *device_routes(frame),
             *account_routes(frame),
+            *console_routes(service),
             *static_routes(),
             *well_known_routes(service),
             *health_routes(service),

@@ -1,4 +1,7 @@
-"""The first start of a deployment: keys, owner, two clients, and `bootstrap.json` for its owner."""
+"""The first start of a deployment: keys, owner, first clients, and `bootstrap.json` for its owner.
+
+At each later start as well: what the settings say of trusted issuers, and the console's client.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Any
 from api.composition import Service
 from api.token_endpoint import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from api.well_known import JWKS_PATH, METADATA_PATH
-from application.administration import issuers, signing_keys
+from application.administration import console_client, issuers, signing_keys
 from application.administration.bootstrap import (
     ADMINISTRATION_CLIENT,
     ADMINISTRATION_SCOPES,
@@ -48,6 +51,16 @@ async def prepare(service: Service, *, by: str) -> bool:
     await service.directory.refresh()
     await service.load_keys()
     return first
+
+
+async def prepare_console(service: Service, *, by: str) -> None:
+    """Make the console's client, or bring it up to the issuer's URL. Raises LedgerUnavailable."""
+    provenance = Provenance(
+        service.clock.now(), service.ids.request_id(), by=by, why="the console of this service"
+    )
+    await console_client.ensure(
+        issuer=service.settings.issuer_url, service=service, provenance=provenance
+    )
 
 
 async def _first_clients(service: Service, provenance: Provenance) -> bool:

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 
 from api.composition import Service
 from api.embedded_postgres import embedded_postgres
-from api.first_run import prepare
+from api.first_run import prepare, prepare_console
 from api.mtls_listener import listener
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.schema import migrate
@@ -125,7 +125,9 @@ def _migrate(url: str) -> None:
 
 async def _prepare(settings: Settings, url: str) -> bool:
     async with Service(settings, url) as service:
-        return await prepare(service, by="system")
+        first = await prepare(service, by="system")
+        await prepare_console(service, by="system")
+        return first
 
 
 def _export(settings: Settings, url: str) -> None:

@@ -206,6 +206,9 @@ class Settings(RateLimitSettings, CertificateSettings):
         le=MAX_FAMILY_SECONDS,
         description="Seconds since the login of people who use /admin and /audit (RFC 9470); any",
     )
+    console_roles: WordList = Field(
+        default=("admin", "auditor"), description="Roles of people who may use the console"
+    )
     dpop_nonce_seconds: int = Field(
         default=0,
         ge=0,
@@ -272,6 +275,7 @@ class Settings(RateLimitSettings, CertificateSettings):
         "registration_audiences",
         "registration_redirects",
         "client_private_hosts",
+        "console_roles",
         mode="before",
     )
     @classmethod

@@ -83,6 +83,8 @@ DEFAULT_ROLES: Mapping[str, tuple[str, ...]] = {
     "admin": ("admin", "user", "anonymous"),
     "user": ("user", "anonymous"),
     "anonymous": ("anonymous",),
+    # Lets people into the console (settings: console_roles), and gives no client anything.
+    "auditor": (),
 }
 
 

@@ -5,7 +5,7 @@ whatever they are given.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,13 @@ _TYPES = {
     "passkey.js": "text/javascript",
     "submit.js": "text/javascript",
     "mark.svg": "image/svg+xml",
+    "colours.css": "text/css",
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "charts.js": "text/javascript",
+    "vendor/htmx.min.js": "text/javascript",
+    "vendor/uplot.min.js": "text/javascript",
+    "vendor/uplot.min.css": "text/css",
 }
 _PRINTABLE = re.compile(r"[!#-~]+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -62,16 +69,23 @@ def _written_host(host: str) -> str:
 
 
 class Pages:
-    """The templates of one process."""
+    """The templates of one process. `finalize` is applied to every value before it is escaped."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        finalize: Callable[[Any], Any] | None = None,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=finalize,
         )
+        self._templates.filters.update(filters or {})
 
     def render(
         self,

@@ -94,11 +94,9 @@ class ResourceServer:
 
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
             verified = await self.verified(connection)
-            missing = [scope for scope in scopes if scope not in verified.scope]
-            if missing:  # 6
-                raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}")
+            require_scopes(verified, scopes)  # 6
             if max_age is not None and not (machines and _is_its_own(verified, owner_of)):  # 7
-                _require_recent_login(verified, max_age, self._now())
+                require_recent_login(verified, max_age, self._now())
 
         return guard
 
@@ -107,8 +105,17 @@ class ResourceServer:
 
         Raises InvalidToken, UnusableProof, NonceRequired, or what `is_live` raises.
         """
-        now = self._now()
         scheme, token = _presented(connection.headers.getall("authorization", []))  # 1
+        verified = await self.admitted(connection, scheme=scheme, token=token)
+        connection.scope["state"][_CALLER] = verified
+        return verified
+
+    async def admitted(self, connection: Connection, *, scheme: str, token: str) -> VerifiedClaims:
+        """Return the claims of a token that came in whichever way, once 2 to 5 hold.
+
+        Raises as `verified` does.
+        """
+        now = self._now()
         try:
             verified = await self._verifier.claims_of(token, now)  # 2
         except UnverifiableToken as error:
@@ -120,7 +127,6 @@ class ResourceServer:
         await self._require_key(connection, scheme, token, _confirmation(verified), now)  # 4
         if self._is_live is not None and not await self._is_live(verified):  # 5
             raise InvalidToken(_INVALID, reason="revoked, or its client or owner is not active")
-        connection.scope["state"][_CALLER] = verified
         return verified
 
     async def _require_key(
@@ -197,8 +203,15 @@ def _is_its_own(verified: VerifiedClaims, owner_of: Callable[[str], str | None])
     return _PERSONAL.isdisjoint(verified.claims) and verified.claims["sub"] in own
 
 
-def _require_recent_login(verified: VerifiedClaims, max_age: int, now: datetime) -> None:
-    """7."""
+def require_scopes(verified: VerifiedClaims, scopes: Sequence[str]) -> None:
+    """Raise InsufficientScope unless a token carries every one of `scopes` (6)."""
+    missing = [scope for scope in scopes if scope not in verified.scope]
+    if missing:
+        raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}")
+
+
+def require_recent_login(verified: VerifiedClaims, max_age: int, now: datetime) -> None:
+    """Raise LoginTooOld unless the person logged in at most `max_age` seconds ago (7)."""
     logged_in = verified.claims.get("auth_time")
     # In whole seconds, as `auth_time` is: what is refused here is too old for the issuer as well,
     # and the person is really asked.

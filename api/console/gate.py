@@ -1,0 +1,88 @@
+"""Who may see a page of the console.
+
+1 the browser shows a login that we sealed, 2 its token passes what guards /audit: signature,
+expiry, audience, binding, liveness (api.resource_server), 3 it was issued to the console and
+carries `audit:read`, 4 the person logged in recently enough, where the settings ask for that,
+5 the person holds one of the roles that the settings let in, at present.
+
+`audit:read` is of the service tier: it says what the console may do, not the person. So 5 decides
+about the person, and is asked for each page: a role that was taken away counts at once.
+"""
+
+from dataclasses import dataclass, field
+
+from api.composition import Service
+from api.console.cookies import Cookies
+from api.resource_server.guard import require_recent_login, require_scopes
+from api.visit import AnyRequest
+from application.administration.console_client import CONSOLE_CLIENT
+from application.errors import InsufficientScope, InvalidToken, LoginTooOld, OAuthError
+from application.token_keys import VerifiedClaims
+from domain.permissions import OPENID
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """A person who may read the audit trail; `login` is its login name."""
+
+    subject: str
+    login: str
+    verified: VerifiedClaims = field(repr=False)
+
+
+class NotLoggedIn(Exception):
+    """The browser has to log in first; `cause` tells what was wrong with what it showed."""
+
+    def __init__(self, cause: OAuthError | None = None) -> None:
+        super().__init__("not logged in")
+        self.cause = cause
+
+
+class NoAuditor(InsufficientScope):
+    """The person is logged in, and may not read the audit trail."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            "your account may not read the audit trail", reason="holds no role of the console"
+        )
+        self.subject = subject
+
+
+class Gate:
+    """Decides for each request; remembers nothing."""
+
+    def __init__(self, service: Service, cookies: Cookies) -> None:
+        self._service = service
+        self._cookies = cookies
+
+    async def admit(self, request: AnyRequest) -> Auditor:
+        """Return who asks. Raises NotLoggedIn, NoAuditor, LedgerUnavailable."""
+        login = self._cookies.login(request)
+        if login is None:  # 1
+            raise NotLoggedIn
+        try:
+            return await self.auditor(request, login.access_token)
+        except (InvalidToken, LoginTooOld) as cause:
+            raise NotLoggedIn(cause) from None
+
+    async def auditor(self, request: AnyRequest, access_token: str) -> Auditor:
+        """Return whom a token is about, once 2 to 5 hold.
+
+        Raises InvalidToken, LoginTooOld, InsufficientScope, LedgerUnavailable.
+        """
+        service = self._service
+        verified = await service.resource_server.admitted(
+            request, scheme="bearer", token=access_token
+        )  # 2
+        require_scopes(verified, ("audit:read", OPENID))  # 3
+        if verified.client_id != CONSOLE_CLIENT:
+            raise InvalidToken("the access token is another client's", reason="another client's")
+        if service.settings.protected_max_age is not None:  # 4
+            require_recent_login(verified, service.settings.protected_max_age, service.clock.now())
+        subject = str(verified.claims["sub"])
+        person = service.directory.principal(subject)
+        roles = person.roles if person is not None and person.active else ()
+        if set(roles).isdisjoint(service.settings.console_roles):  # 5
+            raise NoAuditor(subject)
+        logins = await service.credentials.logins_of(subject)
+        return Auditor(subject, logins[0] if logins else subject, verified)

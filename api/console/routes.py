@@ -1,0 +1,78 @@
+"""The routes below /console: each parses nothing, and hands the request to its page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+
+from api.composition import Service
+from api.console import event_page, overview, search_page
+from api.console.desk import Desk, Page
+from api.console.login import LOGIN_PATH
+from api.visit import AnyRequest, AnyResponse, Visit
+from application.administration.console_client import CALLBACK_PATH, LOGGED_OUT_PATH
+
+LOGOUT_PATH = "/console/logout"
+_PAGES: Mapping[str, Page] = {
+    "/console": overview.page,
+    "/console/tail": overview.tail,
+    "/console/search": search_page.page,
+    "/console/find": search_page.find,
+}
+_PAGES_OF: Mapping[str, Any] = {
+    "/console/events/{name:str}": event_page.page,
+}
+
+
+def console_routes(service: Service) -> list[HTTPRouteHandler]:
+    """Return the routes of the console."""
+    desk = Desk(service)
+
+    def showing(path: str, page: Page) -> HTTPRouteHandler:
+        @get(path, include_in_schema=False)
+        async def show(request: AnyRequest) -> Any:
+            return await desk.show(request, page)
+
+        return show
+
+    def showing_one(path: str, page_of: Any) -> HTTPRouteHandler:
+        @get(path, include_in_schema=False)
+        async def show(request: AnyRequest, name: str) -> Any:
+            return await desk.show(request, page_of(name))
+
+        return show
+
+    return [
+        *_entrance(desk),
+        *(showing(path, page) for path, page in _PAGES.items()),
+        *(showing_one(path, page_of) for path, page_of in _PAGES_OF.items()),
+    ]
+
+
+def _entrance(desk: Desk) -> list[HTTPRouteHandler]:
+    @get(LOGIN_PATH, include_in_schema=False)
+    async def login(request: AnyRequest) -> Any:
+        return await desk.frame.show("console", request, desk.entrance.begin)
+
+    @get(CALLBACK_PATH, include_in_schema=False)
+    async def callback(request: AnyRequest) -> Any:
+        return await desk.frame.show(
+            "console", request, lambda visit: desk.entrance.complete(visit, request)
+        )
+
+    @post(LOGOUT_PATH, include_in_schema=False)
+    async def logout(request: AnyRequest) -> Any:
+        return await desk.frame.take(
+            "console", request, lambda visit: desk.entrance.leave(visit, request)
+        )
+
+    @get(LOGGED_OUT_PATH, include_in_schema=False)
+    async def logged_out(request: AnyRequest) -> Any:
+        return await desk.frame.show("console", request, _logged_out)
+
+    return [login, callback, logout, logged_out]
+
+
+async def _logged_out(visit: Visit) -> AnyResponse:
+    return visit.render("console/logged_out.html")
