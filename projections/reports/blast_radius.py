@@ -7,7 +7,7 @@ token of the same family, by `family`; and what was exchanged from either, to an
 `exchange`: each token names all its ancestors.
 
 Bounds: `since` and `until` bound the use of what leaked, not what came of it. `most` bounds the
-tokens that are listed, those that still work first; the counts are of all. Who holds a signing key
+rows of each section, those with most living tokens first; the counts are of all. Who holds a signing key
 can make tokens that nobody recorded: those are in no log.
 """
 
@@ -48,7 +48,7 @@ BLAST_RADIUS = Report(
         ),
         Parameter("since", Kind.MOMENT, "From when it counts as leaked"),
         Parameter("until", Kind.MOMENT, "Until when it counts as leaked"),
-        Parameter("most", Kind.NUMBER, "How many tokens to list", default=1000),
+        Parameter("most", Kind.NUMBER, "How many rows a section may have", default=1000),
     ),
     sql="""
 WITH recognised AS (
@@ -66,6 +66,8 @@ WITH recognised AS (
             SELECT 1 FROM events WHERE topic = 'client.secret_added' AND topic <> 'token.issued'
                 AND detail->>'secret_id' = %(leaked)s
         ) THEN 'secret'
+        WHEN EXISTS (SELECT 1 FROM events WHERE topic = 'token.issued' AND kid = %(leaked)s)
+        THEN 'key'
         ELSE 'credential'
     END AS kind
 ),
@@ -95,7 +97,9 @@ used AS (
         AND (SELECT kind FROM recognised) = 'credential'
 ),
 direct AS (
-    SELECT e.* FROM events AS e JOIN used ON used.position = e.position
+    SELECT e.position, e.occurred_at, e.expires_at, e.jti, e.client_id, e.subject, e.session_id,
+        e.grant_type, e.family_id, e.scope, e.audience, e.detail->'descent'->'lineage' AS lineage
+    FROM events AS e JOIN used ON used.position = e.position
     WHERE (CAST(%(since)s AS timestamptz) IS NULL OR e.recorded_at >= %(since)s)
         AND (CAST(%(until)s AS timestamptz) IS NULL OR e.recorded_at < %(until)s)
 ),
@@ -108,12 +112,14 @@ begun AS (
 base AS (
     SELECT direct.*, 'itself' AS via FROM direct
     UNION ALL
-    SELECT e.*, 'family' AS via
+    SELECT e.position, e.occurred_at, e.expires_at, e.jti, e.client_id, e.subject, e.session_id,
+        e.grant_type, e.family_id, e.scope, e.audience, e.detail->'descent'->'lineage', 'family'
     FROM events AS e JOIN begun ON begun.family_id = e.family_id AND e.position > begun.position
-    WHERE e.topic = 'token.issued' AND e.position NOT IN (SELECT position FROM direct)
+    WHERE e.topic = 'token.issued'
+        AND NOT EXISTS (SELECT 1 FROM direct WHERE direct.position = e.position)
 ),
 exchanged AS (
-    SELECT position, jti, jsonb_array_elements_text(detail->'descent'->'lineage') AS ancestor
+    SELECT position, jsonb_array_elements_text(detail->'descent'->'lineage') AS ancestor
     FROM events
     WHERE topic = 'token.issued' AND position > (SELECT min(position) FROM base)
         AND grant_type = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -121,25 +127,23 @@ exchanged AS (
 descended AS (
     SELECT DISTINCT exchanged.position
     FROM exchanged JOIN base ON CAST(base.jti AS text) = exchanged.ancestor
-    WHERE exchanged.position NOT IN (SELECT position FROM base)
+    WHERE NOT EXISTS (SELECT 1 FROM base AS known WHERE known.position = exchanged.position)
 ),
 touched AS (
     SELECT * FROM base
     UNION ALL
-    SELECT e.*, 'exchange' AS via
+    SELECT e.position, e.occurred_at, e.expires_at, e.jti, e.client_id, e.subject, e.session_id,
+        e.grant_type, e.family_id, e.scope, e.audience, e.detail->'descent'->'lineage', 'exchange'
     FROM events AS e JOIN descended ON descended.position = e.position
 ),
 revoked AS (
     SELECT jti, bool_or(detail->>'descendants' = 'true') AS cut
     FROM events
     WHERE topic = 'token.revoked' AND topic <> 'token.issued'
-        AND position > (SELECT min(position) FROM base)
     GROUP BY jti
 ),
--- An ancestor that was cut may itself be older than all that is touched.
 ancestors AS (
-    SELECT position, jsonb_array_elements_text(detail->'descent'->'lineage') AS ancestor
-    FROM touched
+    SELECT position, jsonb_array_elements_text(lineage) AS ancestor FROM touched
 ),
 void AS (
     SELECT DISTINCT ancestors.position
@@ -147,8 +151,7 @@ void AS (
     WHERE revoked.cut
 ),
 tokens AS (
-    SELECT touched.*,
-        coalesce(jsonb_array_length(touched.detail->'descent'->'lineage'), 0) AS depth,
+    SELECT touched.*, coalesce(jsonb_array_length(touched.lineage), 0) AS depth,
         CASE
             WHEN revoked.jti IS NOT NULL THEN 'revoked'
             WHEN void.position IS NOT NULL THEN 'void'
@@ -160,58 +163,61 @@ tokens AS (
     LEFT JOIN void ON void.position = touched.position
 ),
 named AS (
-    SELECT 1 AS rank, 'leaked' AS section, (SELECT kind FROM recognised) AS name, position
+    SELECT 1 AS rank, 'leaked' AS section, (SELECT kind FROM recognised) AS name, state,
+        occurred_at, expires_at
     FROM tokens WHERE via = 'itself'
     UNION ALL
-    SELECT 2, 'total', 'tokens', position FROM tokens
+    SELECT 2, 'total', 'tokens', state, occurred_at, expires_at FROM tokens
     UNION ALL
-    SELECT 3, 'client', client_id, position FROM tokens
+    SELECT 3, 'client', client_id, state, occurred_at, expires_at FROM tokens
     UNION ALL
-    SELECT 4, 'subject', subject, position FROM tokens
+    SELECT 4, 'subject', subject, state, occurred_at, expires_at FROM tokens
     UNION ALL
-    SELECT 5, 'family', family_id, position FROM tokens WHERE family_id IS NOT NULL
+    SELECT 5, 'family', family_id, state, occurred_at, expires_at
+    FROM tokens WHERE family_id IS NOT NULL
     UNION ALL
-    SELECT 6, 'session', session_id, position FROM tokens
+    SELECT 6, 'session', session_id, state, occurred_at, expires_at FROM tokens
     UNION ALL
-    SELECT 7, 'grant_type', grant_type, position FROM tokens
+    SELECT 7, 'grant_type', grant_type, state, occurred_at, expires_at FROM tokens
     UNION ALL
-    SELECT 8, 'scope', unnest(scope), position FROM tokens
+    SELECT 8, 'scope', unnest(scope), state, occurred_at, expires_at FROM tokens
     UNION ALL
-    SELECT 9, 'audience', unnest(audience), position FROM tokens
+    SELECT 9, 'audience', unnest(audience), state, occurred_at, expires_at FROM tokens
 ),
-listed AS (
-    SELECT * FROM tokens
-    ORDER BY CASE WHEN state = 'live' THEN 0 ELSE 1 END, position
-    LIMIT %(most)s
-),
-answer AS (
+counted AS (
     SELECT rank, section, name, count(*) AS tokens,
-        count(*) FILTER (WHERE state = 'live') AS live,
-        min(occurred_at) AS first_at, max(occurred_at) AS last_at,
-        max(expires_at) AS last_expires_at,
-        CAST(NULL AS text) AS via, CAST(NULL AS bigint) AS depth, CAST(NULL AS text) AS state,
-        CAST(NULL AS text) AS client_id, CAST(NULL AS text) AS subject,
-        CAST(NULL AS text[]) AS scope, CAST(NULL AS text[]) AS audience,
-        CAST(0 AS bigint) AS position
-    FROM named JOIN tokens USING (position)
+        count(*) FILTER (WHERE state = 'live') AS live, min(occurred_at) AS first_at,
+        max(occurred_at) AS last_at, max(expires_at) AS last_expires_at
+    FROM named
     GROUP BY rank, section, name
     UNION ALL
-    SELECT 10, 'act', topic, count(*), NULL, min(occurred_at), max(occurred_at), NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
+    SELECT 10, 'act', topic, count(*), NULL, min(occurred_at), max(occurred_at), NULL
     FROM events
     WHERE actor IN (SELECT client_id FROM direct)
         AND (CAST(%(since)s AS timestamptz) IS NULL OR recorded_at >= %(since)s)
         AND (CAST(%(until)s AS timestamptz) IS NULL OR recorded_at < %(until)s)
     GROUP BY topic
+),
+placed AS (
+    SELECT counted.*, CAST(NULL AS text) AS via, CAST(NULL AS bigint) AS depth,
+        CAST(NULL AS text) AS state, CAST(NULL AS text) AS client_id,
+        CAST(NULL AS text) AS subject, CAST(NULL AS text[]) AS scope,
+        CAST(NULL AS text[]) AS audience,
+        row_number() OVER (
+            PARTITION BY rank ORDER BY coalesce(live, 0) DESC, tokens DESC, name COLLATE "C"
+        ) AS place
+    FROM counted
     UNION ALL
     SELECT 11, 'token', CAST(jti AS text), 1, CASE WHEN state = 'live' THEN 1 ELSE 0 END,
         occurred_at, occurred_at, expires_at, via, depth, state, client_id, subject, scope,
-        audience, position
-    FROM listed
+        audience,
+        row_number() OVER (ORDER BY CASE WHEN state = 'live' THEN 0 ELSE 1 END, position)
+    FROM tokens
 )
 SELECT section, name, tokens, live, first_at, last_at, last_expires_at, via, depth, state,
     client_id, subject, scope, audience
-FROM answer
-ORDER BY rank, CASE WHEN state = 'live' THEN 0 ELSE 1 END, position, name COLLATE "C"
+FROM placed
+WHERE place <= %(most)s
+ORDER BY rank, place
 """,
 )

@@ -228,22 +228,20 @@ decided AS (
 ),
 -- A subject is a person, or the client itself, or a client that somebody acts for.
 clients AS (
-    SELECT * FROM events
-    WHERE topic IN ({_topics_of(Client)}) AND topic <> 'token.issued'
-        AND (
-            client_id IN (SELECT client_id FROM decided)
-            OR client_id IN (SELECT subject FROM decided)
-        )
+    SELECT e.*
+    FROM events AS e
+    JOIN (SELECT client_id AS name FROM decided UNION SELECT subject FROM decided) AS named
+        ON named.name = e.client_id
+    WHERE e.topic IN ({_topics_of(Client)}) AND e.topic <> 'token.issued'
 ),
 configuration AS (
     SELECT * FROM clients
     UNION ALL
-    SELECT * FROM events
-    WHERE topic IN ({_topics_of(Principal)}) AND topic <> 'token.issued'
-        AND (
-            subject IN (SELECT subject FROM decided)
-            OR subject IN (SELECT detail->>'owner' FROM clients)
-        )
+    SELECT e.*
+    FROM events AS e
+    JOIN (SELECT subject AS name FROM decided UNION SELECT detail->>'owner' FROM clients) AS named
+        ON named.name = e.subject
+    WHERE e.topic IN ({_topics_of(Principal)}) AND e.topic <> 'token.issued'
     UNION ALL
     SELECT * FROM events
     WHERE topic IN ({_topics_of(TrustedIssuer)}) AND topic <> 'token.issued'

@@ -95,8 +95,8 @@ def test_tells_everything_that_a_secret_touched(leak: Leak, session: Connection[
     assert [row for row in rows if row[0] != "token"] == [
         ("leaked", "secret", 2, 2, after(6), after(7), after(67), *nothing),
         ("total", "tokens", 5, 5, *span, *nothing),
-        ("client", "agent", 2, 2, after(10), after(11), after(67), *nothing),
         ("client", "web", 3, 3, after(6), after(9), after(69), *nothing),
+        ("client", "agent", 2, 2, after(10), after(11), after(67), *nothing),
         ("subject", "alice", 4, 4, after(7), after(11), after(69), *nothing),
         ("subject", "web", 1, 1, after(6), after(6), after(66), *nothing),
         ("family", leak.family.family_id, 2, 2, after(7), after(9), after(69), *nothing),
@@ -104,12 +104,12 @@ def test_tells_everything_that_a_secret_touched(leak: Leak, session: Connection[
             *("session", "sess_00000000000000000000000000000001", 5, 5),
             *(after(6), after(11), after(69), *nothing),
         ),
+        ("grant_type", TOKEN_EXCHANGE, 2, 2, after(10), after(11), after(67), *nothing),
         ("grant_type", "authorization_code", 1, 1, after(7), after(7), after(67), *nothing),
         ("grant_type", "client_credentials", 1, 1, after(6), after(6), after(66), *nothing),
         ("grant_type", "refresh_token", 1, 1, after(9), after(9), after(69), *nothing),
-        ("grant_type", TOKEN_EXCHANGE, 2, 2, after(10), after(11), after(67), *nothing),
-        ("scope", "mcp", 1, 1, after(6), after(6), after(66), *nothing),
         ("scope", "user", 4, 4, after(7), after(11), after(69), *nothing),
+        ("scope", "mcp", 1, 1, after(6), after(6), after(66), *nothing),
         ("audience", "https://api.example", 5, 5, after(6), after(11), after(69), *nothing),
     ]
     assert _listed(rows, leak) == [
