@@ -11,7 +11,7 @@ import rich_click as click
 
 from api.cli.options import data_dir_option, examples, settings_in_force
 from api.cli.outcomes import Refused
-from api.cli.progress import waiting
+from api.cli.progress import counting, waiting
 from api.cli.running import opened_read_models
 from api.cli.tables import print_rows
 from api.report_formats import Format, written
@@ -142,17 +142,24 @@ def _answered(
 
 
 def _in_export(asking: Asking[Answer], directory: Path) -> Answer:
-    # A second engine that most commands never need.
+    # A second engine, which most commands never need.
     from duckdb import Error  # noqa: PLC0415
 
+    from projections.export.manifest import UnusableManifest, read_manifest  # noqa: PLC0415
     from projections.reports import duckdb_engine  # noqa: PLC0415
 
     try:
-        with waiting("Asking the export"), duckdb_engine.opened_export(directory) as export:
+        first = read_manifest(directory).first_position
+        if first > 1:
+            click.echo(f"note: the export begins at position {first}, not at 1", err=True)
+        with (
+            counting("Checking the export") as progress,
+            duckdb_engine.opened_export(directory, progress=progress) as export,
+        ):
             return duckdb_engine.answered(asking, export)
-    except (Error, OSError) as error:
-        (first, *_) = str(error).splitlines()
-        raise Refused(f"{directory}: {first}") from None
+    except (UnusableManifest, duckdb_engine.DamagedExport, Error, OSError) as error:
+        (reason, *_) = str(error).splitlines()
+        raise Refused(reason) from None
 
 
 def _rests_on(made: Answer) -> str:

@@ -7,8 +7,8 @@ token of the same family, by `family`; and what was exchanged from either, to an
 `exchange`: each token names all its ancestors.
 
 Bounds: `since` and `until` bound the use of what leaked, not what came of it. `most` bounds the
-rows of each section, those with most living tokens first; the counts are of all. Who holds a signing key
-can make tokens that nobody recorded: those are in no log.
+rows of each section, those with most living tokens first; the counts are of all. Who holds a
+signing key can make tokens that nobody recorded: those are in no log.
 """
 
 from projections.reports.report import Column, Kind, Parameter, Report

@@ -1,8 +1,9 @@
 """The second engine: reports answered by DuckDB from an export, without the service's database.
 
-An export is a directory of Parquet files with the columns of the audit trail. The SQL of a report
-is the very same; what PostgreSQL calls differently is defined here as macros, and answers come back
-as the Python values that psycopg gives.
+An export (projections.export) is proven whole before it is asked: an answer from files that
+somebody changed, or took away, would be worse than none. The SQL of a report is the very same; what
+PostgreSQL calls differently is defined here as macros, and answers come back as the Python values
+that psycopg gives.
 """
 
 import re
@@ -17,7 +18,10 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+from projections.export.checking import check
+from projections.export.manifest import read_manifest
 from projections.query import Asking, Query
+from projections.rebuild import Progress, no_progress
 from projections.reports.report import Row
 
 T = TypeVar("T")
@@ -50,15 +54,22 @@ _SESSION: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-@contextmanager
-def opened_export(directory: Path) -> Iterator[DuckDBPyConnection]:
-    """Open the Parquet files below `directory` for reports.
+class DamagedExport(ValueError):
+    """The files are not those that were exported; the message says what is wrong first."""
 
-    Raises FileNotFoundError where there are none, duckdb.Error for files that are no audit trail.
+
+@contextmanager
+def opened_export(
+    directory: Path, *, progress: Progress = no_progress
+) -> Iterator[DuckDBPyConnection]:
+    """Check the export in `directory` and open it for reports; `progress` is of the check.
+
+    Raises UnusableManifest, DamagedExport, OSError, duckdb.Error.
     """
-    files = sorted(directory.resolve().rglob("*.parquet"))
-    if not files:
-        raise FileNotFoundError(f"{directory}: no Parquet file")
+    problems = check(directory, progress=progress).problems
+    if problems:
+        raise DamagedExport(f"{problems[0]} ({len(problems)} problems: grantledger export-verify)")
+    files = [directory.resolve() / file.path for file in read_manifest(directory).files]
     with duckdb.connect(config=_SESSION) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET allowed_paths = {_list(files)}")

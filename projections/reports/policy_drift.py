@@ -155,7 +155,9 @@ POLICY_DRIFT = Report(
         Column("scope_today", "The scopes that are left today"),
         Column("audience", "Where they are good"),
         Column("tokens", "How many tokens were decided alike"),
-        Column("live", "How many of them still work"),
+        Column(
+            "live", "How many of them have not expired, nor been revoked, nor an ancestor of theirs"
+        ),
         Column("first_at", "When the first was issued (UTC)"),
         Column("last_at", "When the last was issued (UTC)"),
         Column("last_expires_at", "When the last of them to expire does (UTC)"),

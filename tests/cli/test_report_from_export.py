@@ -57,14 +57,17 @@ def test_answers_as_the_database_does(
     assert by_export == _answer(projected, *arguments)
 
 
-def test_a_directory_without_an_export_is_refused(projected: CommandLine, tmp_path: Path) -> None:
-    """One line says which directory, and why."""
-    (tmp_path / "broken.parquet").write_text("not Parquet")
-    broken = projected.refused("report", "signing-keys", "--from-export", str(tmp_path), code=1)
-    (tmp_path / "broken.parquet").unlink()
-    empty = projected.refused("report", "signing-keys", "--from-export", str(tmp_path), code=1)
+def test_an_export_that_is_not_whole_is_refused(
+    projected: CommandLine, export: Path, tmp_path: Path
+) -> None:
+    """One line says what is wrong with it."""
+    (file,) = export.rglob("*.parquet")
+    file.unlink()
+    asked = ("report", "signing-keys", "--from-export")
+    damaged = projected.refused(*asked, str(export), code=1)
+    (export / "manifest.json").unlink()
+    empty = projected.refused(*asked, str(export), code=1)
 
-    assert str(tmp_path) in broken
-    assert "no Parquet file" in empty
-    missing = projected.run("report", "signing-keys", "--from-export", str(tmp_path / "missing"))
-    assert missing.exit_code == 2
+    assert "missing" in damaged
+    assert "this is no export" in empty
+    assert projected.run(*asked, str(tmp_path / "nowhere")).exit_code == 2

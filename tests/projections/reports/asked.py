@@ -7,59 +7,28 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 from psycopg import Connection
-from psycopg.rows import dict_row
 
 from domain.issuance import DeploymentPolicy
+from projections.export.exporting import export
+from projections.export.parts import PositionRange
 from projections.query import Asking, answered
 from projections.reports.asking import answering
 from projections.reports.duckdb_engine import answered as answered_in_export
 from projections.reports.duckdb_engine import opened_export
 from projections.reports.report import Answer, Report, Row
 from tests.builders import POLICY
+from tests.projections.export.exports import ISSUER
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
-_LISTS = ("scope", "audience", "actors")
-_MOMENTS = ("occurred_at", "recorded_at", "expires_at")
-_TEXTS = (
-    "topic",
-    "outcome",
-    "client_id",
-    "subject",
-    "jti",
-    "session_id",
-    "grant_type",
-    "error",
-    "reason",
-    "actor",
-    "kid",
-    "address",
-    "request_id",
-    "traceparent",
-    "family_id",
-    "detail",
-)
-SCHEMA = pa.schema(
-    [
-        ("position", pa.int64()),
-        *((name, pa.timestamp("us", tz="UTC")) for name in _MOMENTS),
-        *((name, pa.string()) for name in _TEXTS),
-        *((name, pa.list_(pa.string())) for name in _LISTS),
-    ]
-)
 
 
 def write_export(session: Connection[Any], directory: Path) -> None:
-    """Write the audit trail as it is into `directory`."""
-    columns = ", ".join(
-        f"{name}::text" if name in ("jti", "detail") else name for name in SCHEMA.names
-    )
-    with session.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(f"SELECT {columns} FROM read.audit_trail").fetchall()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), directory / "events.parquet")
+    """Export the audit trail as it is into `directory`."""
+    (last,) = session.execute("SELECT max(position) FROM read.audit_trail").fetchall()[0]
+    everything = PositionRange(1, last)
+    export(session.info.dsn, directory, everything, issuer=ISSUER, announce=lambda *_: None)
 
 
 @contextmanager
@@ -73,7 +42,7 @@ def exported(session: Connection[Any]) -> Iterator[DuckDBPyConnection]:
 
 def answers(
     session: Connection[Any],
-    export: DuckDBPyConnection,
+    opened: DuckDBPyConnection,
     report: Report,
     *,
     as_of: int | datetime,
@@ -86,7 +55,7 @@ def answers(
     def asking() -> Asking[Answer]:
         return answering(report, texts, as_of, now=LATER, policy=policy)
 
-    in_postgres, in_duckdb = answered(asking(), session), answered_in_export(asking(), export)
+    in_postgres, in_duckdb = answered(asking(), session), answered_in_export(asking(), opened)
     assert in_duckdb.as_of == in_postgres.as_of
     return list(in_postgres.rows), list(in_duckdb.rows)
 
@@ -97,8 +66,8 @@ def _text(value: object) -> str:
 
 def asked(session: Connection[Any], report: Report, **how: Any) -> list[Row]:
     """Return what both engines answer; see `answers`."""
-    with exported(session) as export:
-        postgres, duckdb = answers(session, export, report, **how)
+    with exported(session) as opened:
+        postgres, duckdb = answers(session, opened, report, **how)
 
     assert typed(duckdb) == typed(postgres)
     return postgres

@@ -14,13 +14,14 @@ from psycopg import Connection
 from psycopg.sql import SQL
 
 from projections.as_of import resolve
+from projections.export.manifest import UnusableManifest
 from projections.query import Query, answered
+from projections.reports.duckdb_engine import DamagedExport, fetch, opened_export
 from projections.reports.duckdb_engine import answered as answered_in_export
-from projections.reports.duckdb_engine import fetch, opened_export
 from projections.reports.report import Row
 from tests.builders import NOON
 from tests.projections.recording import Recording
-from tests.projections.reports.asked import LATER, exported
+from tests.projections.reports.asked import LATER, exported, write_export
 from tests.projections.reports.story import Story
 
 
@@ -29,19 +30,32 @@ def _fetched(export: DuckDBPyConnection, statement: str, **values: Any) -> list[
     return fetch(export, query)
 
 
-def test_a_directory_without_parquet_is_no_export(tmp_path: Path) -> None:
-    """Nothing is answered from nothing."""
-    (tmp_path / "readme.txt").write_text("no export")
+def test_a_directory_without_an_export_is_refused(tmp_path: Path) -> None:
+    """Parquet files without a manifest are not answered from, whoever put them there."""
+    pq.write_table(pa.table({"one": [1]}), tmp_path / "events.parquet")
 
-    with pytest.raises(FileNotFoundError, match="no Parquet file"), opened_export(tmp_path):
+    with pytest.raises(UnusableManifest, match="this is no export"), opened_export(tmp_path):
         raise AssertionError("opened")
 
 
-def test_files_that_are_no_audit_trail_are_refused(tmp_path: Path) -> None:
-    """A Parquet file with other columns is no export, and the error is DuckDB's own."""
-    pq.write_table(pa.table({"one": [1]}), tmp_path / "other's.parquet")
+@pytest.mark.parametrize("damage", ["changed", "removed", "added"])
+def test_a_damaged_export_is_refused(
+    recording: Recording, session: Connection[Any], tmp_path: Path, damage: str
+) -> None:
+    """A file that was changed, taken away or added would change answers without a trace."""
+    story = Story(recording)
+    story.principal("alice")
+    story.settle()
+    write_export(session, tmp_path)
+    (file,) = tmp_path.rglob("*.parquet")
+    if damage == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"X")
+    elif damage == "removed":
+        file.unlink()
+    else:
+        file.with_name("events-90-99.parquet").write_bytes(file.read_bytes())
 
-    with pytest.raises(duckdb.Error), opened_export(tmp_path):
+    with pytest.raises(DamagedExport, match="events-"), opened_export(tmp_path):
         raise AssertionError("opened")
 
 
