@@ -6,11 +6,15 @@ certificate). What was issued with it while it counted as leaked is touched `its
 token of the same family, by `family`; and what was exchanged from either, to any depth, by
 `exchange`: each token names all its ancestors.
 
+Whether a token still works is what introspection would say (projections.reports.liveness).
+
 Bounds: `since` and `until` bound the use of what leaked, not what came of it. `most` bounds the
 rows of each section, those with most living tokens first; the counts are of all. Who holds a
 signing key can make tokens that nobody recorded: those are in no log.
 """
 
+from domain.client_configuration import TOKEN_EXCHANGE
+from projections.reports.liveness import JUDGED
 from projections.reports.report import Column, Kind, Parameter, Report
 
 BLAST_RADIUS = Report(
@@ -36,7 +40,11 @@ BLAST_RADIUS = Report(
         Column("last_expires_at", "When the last of them to expire does (UTC)"),
         Column("via", "Of a token: itself, family or exchange"),
         Column("depth", "Of a token: how many exchanges lie behind it"),
-        Column("state", "Of a token: live, expired, revoked, or void with an ancestor"),
+        Column(
+            "state",
+            "Of a token: live, suspended (what stands behind it does not stand), expired, revoked,"
+            " or void with an ancestor",
+        ),
         Column("client_id", "Of a token: to whom it was issued"),
         Column("subject", "Of a token: on whose behalf"),
         Column("scope", "Of a token: its scopes, in descending level"),
@@ -50,7 +58,7 @@ BLAST_RADIUS = Report(
         Parameter("until", Kind.MOMENT, "Until when it counts as leaked"),
         Parameter("most", Kind.NUMBER, "How many rows a section may have", default=1000),
     ),
-    sql="""
+    sql=f"""
 WITH recognised AS (
     SELECT CASE
         WHEN EXISTS (SELECT 1 FROM events WHERE family_id = %(leaked)s) THEN 'family'
@@ -97,9 +105,7 @@ used AS (
         AND (SELECT kind FROM recognised) = 'credential'
 ),
 direct AS (
-    SELECT e.position, e.occurred_at, e.expires_at, e.jti, e.client_id, e.subject, e.session_id,
-        e.grant_type, e.family_id, e.scope, e.audience, e.detail->'descent'->'lineage' AS lineage
-    FROM events AS e JOIN used ON used.position = e.position
+    SELECT e.* FROM events AS e JOIN used ON used.position = e.position
     WHERE (CAST(%(since)s AS timestamptz) IS NULL OR e.recorded_at >= %(since)s)
         AND (CAST(%(until)s AS timestamptz) IS NULL OR e.recorded_at < %(until)s)
 ),
@@ -112,8 +118,7 @@ begun AS (
 base AS (
     SELECT direct.*, 'itself' AS via FROM direct
     UNION ALL
-    SELECT e.position, e.occurred_at, e.expires_at, e.jti, e.client_id, e.subject, e.session_id,
-        e.grant_type, e.family_id, e.scope, e.audience, e.detail->'descent'->'lineage', 'family'
+    SELECT e.*, 'family'
     FROM events AS e JOIN begun ON begun.family_id = e.family_id AND e.position > begun.position
     WHERE e.topic = 'token.issued'
         AND NOT EXISTS (SELECT 1 FROM direct WHERE direct.position = e.position)
@@ -122,45 +127,22 @@ exchanged AS (
     SELECT position, jsonb_array_elements_text(detail->'descent'->'lineage') AS ancestor
     FROM events
     WHERE topic = 'token.issued' AND position > (SELECT min(position) FROM base)
-        AND grant_type = 'urn:ietf:params:oauth:grant-type:token-exchange'
+        AND grant_type = '{TOKEN_EXCHANGE}'
 ),
 descended AS (
     SELECT DISTINCT exchanged.position
     FROM exchanged JOIN base ON CAST(base.jti AS text) = exchanged.ancestor
     WHERE NOT EXISTS (SELECT 1 FROM base AS known WHERE known.position = exchanged.position)
 ),
-touched AS (
+candidates AS (
     SELECT * FROM base
     UNION ALL
-    SELECT e.position, e.occurred_at, e.expires_at, e.jti, e.client_id, e.subject, e.session_id,
-        e.grant_type, e.family_id, e.scope, e.audience, e.detail->'descent'->'lineage', 'exchange'
-    FROM events AS e JOIN descended ON descended.position = e.position
+    SELECT e.*, 'exchange' FROM events AS e JOIN descended ON descended.position = e.position
 ),
-revoked AS (
-    SELECT jti, bool_or(detail->>'descendants' = 'true') AS cut
-    FROM events
-    WHERE topic = 'token.revoked' AND topic <> 'token.issued'
-    GROUP BY jti
-),
-ancestors AS (
-    SELECT position, jsonb_array_elements_text(lineage) AS ancestor FROM touched
-),
-void AS (
-    SELECT DISTINCT ancestors.position
-    FROM ancestors JOIN revoked ON CAST(revoked.jti AS text) = ancestors.ancestor
-    WHERE revoked.cut
-),
+{JUDGED},
 tokens AS (
-    SELECT touched.*, coalesce(jsonb_array_length(touched.lineage), 0) AS depth,
-        CASE
-            WHEN revoked.jti IS NOT NULL THEN 'revoked'
-            WHEN void.position IS NOT NULL THEN 'void'
-            WHEN touched.expires_at <= %(moment)s THEN 'expired'
-            ELSE 'live'
-        END AS state
-    FROM touched
-    LEFT JOIN revoked ON revoked.jti = touched.jti
-    LEFT JOIN void ON void.position = touched.position
+    SELECT judged.*, coalesce(jsonb_array_length(detail->'descent'->'lineage'), 0) AS depth
+    FROM judged
 ),
 named AS (
     SELECT 1 AS rank, 'leaked' AS section, (SELECT kind FROM recognised) AS name, state,
@@ -219,5 +201,5 @@ SELECT section, name, tokens, live, first_at, last_at, last_expires_at, via, dep
 FROM placed
 WHERE place <= %(most)s
 ORDER BY rank, place
-""",
+""",  # constants of ours
 )

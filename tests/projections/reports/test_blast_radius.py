@@ -63,7 +63,7 @@ def leak(recording: Recording) -> Leak:
     child = story.exchanged(agent, first, person=alice, credential_id="agent-key")  # 10
     grandchild = story.exchanged(agent, child, person=alice, credential_id="agent-key")  # 11
     before = story.position
-    web.disable(story.act(by="web"))  # 12
+    web.rename("Website", provenance=story.act(by="web"))  # 12
     story.record(web)
     story.revoked(machine)  # 13
     story.revoked(child, descendants=True)  # 14
@@ -129,7 +129,7 @@ def test_tells_what_still_works_after_the_reaction(leak: Leak, session: Connecti
     rows = asked(session, BLAST_RADIUS, as_of=leak.story.now, leaked="secret-1")
 
     assert rows[1][:4] == ("total", "tokens", 5, 2)
-    assert ("act", "client.disabled", 1, None, after(12), after(12)) in [row[:6] for row in rows]
+    assert ("act", "client.renamed", 1, None, after(12), after(12)) in [row[:6] for row in rows]
     assert _listed(rows, leak) == [
         ("first", "itself", 0, "live"),
         ("second", "family", 0, "live"),
