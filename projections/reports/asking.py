@@ -4,7 +4,7 @@ The steps are a generator of queries, so that blocking and async code ask in the
 that another engine can answer the last of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,7 +48,10 @@ def answering(
             f"the answer has more than {max_rows} rows: narrow it, or ask on the command line:"
             f" grantledger report {report.name}"
         )
-    return made_answer(report, values, as_of, rows, made_at=now, policy=policy)
+    live: list[Any] = []
+    if report.live is not None and asked is None:
+        live = yield report.live
+    return made_answer(report, values, as_of, rows, made_at=now, policy=policy, live=live)
 
 
 def made_answer(
@@ -59,10 +62,11 @@ def made_answer(
     *,
     made_at: datetime,
     policy: DeploymentPolicy,
+    live: Sequence[Any] = (),
 ) -> Answer:
-    """Return the answer that the `rows` of the SQL lead to."""
+    """Return the answer that the `rows` of the SQL lead to; `live` is what only now is known."""
     if report.evaluate is not None:
-        seen = {**parameters(as_of, values), "policy": policy}
+        seen = {**parameters(as_of, values), "policy": policy, "live": live}
         return Answer(report, as_of, made_at, report.evaluate(rows, seen), values)
     return Answer(report, as_of, made_at, rows, values)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from projections.as_of import AsOf
+from projections.query import Query
 
 Row = tuple[Any, ...]
 
@@ -49,8 +50,9 @@ class Report:
     """One of the questions of auditors.
 
     `sql` selects exactly the `columns`, in their order, unless `evaluate` makes them. `asked_by`
-    names the controls that want it. Rows come in an order that `sql` fixes: the same question about
-    the same prefix of the log has the same answer, byte for byte.
+    names the controls that want it. `live` asks PostgreSQL what is known only of now, for
+    `evaluate` to add where now is what is asked. Rows come in an order that `sql` fixes: the same
+    question about the same prefix of the log has the same answer, byte for byte.
     """
 
     number: int
@@ -62,6 +64,7 @@ class Report:
     sql: str
     parameters: Sequence[Parameter] = ()
     evaluate: Evaluate | None = None
+    live: Query[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,21 @@ def _asked(told: Told) -> dict[str, list[dict[str, Any]]]:
         "unused-grants": [{}, {"days": 1}, {"client_id": "web"}],
         "scope-creep": [{}, {"client_id": "web"}, {"since": noon}],
         "administration": [{}, {"actor": "operator-2"}, {"since": noon}],
+        "subject-access": [
+            {"subject": "alice"},
+            {"subject": "agent-1", "since": noon},
+            {"subject": "agent-0 @ https://id.example"},
+        ],
+        "delegation-depth": [{}, {"subject": "alice", "days": 2, "most": 1}],
+        "lineage": [{"jti": told.history.leaf}, {"jti": told.history.root}],
+        "issuance": [
+            {},
+            {"client_id": "reporter", "baseline": 7, "days": 3, "verdict": "new"},
+        ],
+        "log-health": [{}, {"pause": 1000, "most": 2, "days": 2}],
+        "denials": [{}, {"client_id": "web", "most": 1}, {"address": "address-0", "days": 1}],
+        "reuse-incidents": [{}, {"client_id": "app", "since": noon}],
+        "revocation-latency": [{}, {"since": noon, "most": 1}],
         "policy-drift": [{}, {"since": noon}, {"client_id": "web", "since": noon}],
         "signing-keys": [{}],
         "blast-radius": [
