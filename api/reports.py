@@ -106,7 +106,7 @@ def reports_router(service: Service) -> Router:
             wanted = report_named(report_name)
         except KeyError as error:
             raise NotFound(str(error.args[0])) from None
-        answer = await _answered(service, wanted, _given(request.query_params), as_of)
+        answer = await answered(service, wanted, _given(request.query_params), as_of)
         attached = f'attachment; filename="{report_name}.{format}"'
         return Response(
             written(answer, format),
@@ -131,9 +131,13 @@ def reports_router(service: Service) -> Router:
     )
 
 
-async def _answered(
+async def answered(
     service: Service, report: Report, given: dict[str, str], as_of: str | None
 ) -> Answer:
+    """Return the answer to `report`, as of the text `as_of`, None for now.
+
+    Raises InvalidRequest for what it cannot take and for an answer that is too large or too slow.
+    """
     now = service.clock.now()
     try:
         asked = None if as_of is None else parse_as_of(as_of, now=now)

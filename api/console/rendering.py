@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from markupsafe import Markup, escape
@@ -62,6 +63,12 @@ def short(value: UUID | str | None) -> str:
     return text if len(text) <= 13 else f"\N{HORIZONTAL ELLIPSIS}{text[-12:]}"
 
 
+def client_path(client_id: str) -> str:
+    """Return the path of a client's page; a URL is encoded twice (api.admin_requests)."""
+    once = quote(client_id, safe="")
+    return f"/console/clients/{quote(once, safe='') if '/' in client_id else once}"
+
+
 def number(value: int | None) -> str:
     """Return a count with a thin space between thousands."""
     return "" if value is None else f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
@@ -77,6 +84,7 @@ _FILTERS: Mapping[str, Any] = {
     "raw": raw_json,
     "short": short,
     "number": number,
+    "client_path": client_path,
     "data": data_of,
 }
 

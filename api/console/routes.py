@@ -1,27 +1,43 @@
 """The routes below /console: each parses nothing, and hands the request to its page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
 from api.composition import Service
-from api.console import event_page, overview, search_page
+from api.console import (
+    activity_page,
+    client_pages,
+    event_page,
+    family_page,
+    overview,
+    report_pages,
+    search_page,
+    token_page,
+)
 from api.console.desk import Desk, Page
 from api.console.login import LOGIN_PATH
 from api.visit import AnyRequest, AnyResponse, Visit
 from application.administration.console_client import CALLBACK_PATH, LOGGED_OUT_PATH
 
 LOGOUT_PATH = "/console/logout"
-_PAGES: Mapping[str, Page] = {
+PAGES: Mapping[str, Page] = {
     "/console": overview.page,
     "/console/tail": overview.tail,
     "/console/search": search_page.page,
     "/console/find": search_page.find,
+    "/console/clients": client_pages.listing,
+    "/console/activity": activity_page.page,
+    "/console/reports": report_pages.gallery,
 }
-_PAGES_OF: Mapping[str, Any] = {
+PAGES_OF: Mapping[str, Callable[[str], Page]] = {
     "/console/events/{name:str}": event_page.page,
+    "/console/tokens/{name:str}": token_page.page,
+    "/console/families/{name:str}": family_page.page,
+    "/console/clients/{name:str}": client_pages.page,
+    "/console/reports/{name:str}": report_pages.page,
 }
 
 
@@ -36,7 +52,7 @@ def console_routes(service: Service) -> list[HTTPRouteHandler]:
 
         return show
 
-    def showing_one(path: str, page_of: Any) -> HTTPRouteHandler:
+    def showing_one(path: str, page_of: Callable[[str], Page]) -> HTTPRouteHandler:
         @get(path, include_in_schema=False)
         async def show(request: AnyRequest, name: str) -> Any:
             return await desk.show(request, page_of(name))
@@ -45,8 +61,8 @@ def console_routes(service: Service) -> list[HTTPRouteHandler]:
 
     return [
         *_entrance(desk),
-        *(showing(path, page) for path, page in _PAGES.items()),
-        *(showing_one(path, page_of) for path, page_of in _PAGES_OF.items()),
+        *(showing(path, page) for path, page in PAGES.items()),
+        *(showing_one(path, page_of) for path, page_of in PAGES_OF.items()),
     ]
 
 

@@ -4,11 +4,11 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from api.console.desk import Sight
 from api.console.overview import position_of
+from api.console.rendering import client_path
 from api.console.wording import sentence
 from api.visit import AnyResponse, path_with, redirect
 from application.errors import InvalidRequest
@@ -138,7 +138,7 @@ async def find(sight: Sight) -> AnyResponse:
     except ValueError:
         pass
     if sight.service.directory.client(wanted) is not None:
-        return redirect(f"/console/clients/{quote(wanted, safe='')}")
+        return redirect(client_path(wanted))
     return redirect(path_with(SEARCH_PATH, subject=wanted))
 
 

@@ -11,13 +11,29 @@ import pytest
 from api.composition import Service
 from api.console.cookies import Cookies, Login
 from application.settings import Settings
+from projections.reports.registry import REPORTS
 from tests.http.auditor import COOKIE, Auditor, an_auditor
 from tests.http.live import Live
-from tests.http.person import hidden_fields
+from tests.http.person import a_person, a_web_client, hidden_fields
 from tests.waiting import eventually
 
 LOGIN = "/console/login"
-PAGES = ["/console", "/console/tail", "/console/search", "/console/find", "/console/events/1"]
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+NOBODY = "00000000-0000-0000-0000-000000000000"
+PAGES = [
+    "/console",
+    "/console/tail",
+    "/console/search",
+    "/console/find",
+    "/console/clients",
+    "/console/activity",
+    "/console/reports",
+    "/console/events/1",
+    "/console/clients/demo",
+    "/console/reports/client-inventory",
+    f"/console/tokens/{NOBODY}",
+    f"/console/families/{NOBODY}",
+]
 
 
 @pytest.fixture(scope="module")
@@ -517,3 +533,190 @@ def test_hostile_client_name(live: Live, desk: Auditor) -> None:
 def test_login_object_hides_its_tokens() -> None:
     """No token appears in a log by the way of a repr."""
     assert repr(Login("secret-1", "secret-2")) == "Login(...)"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Something of everything that the pages below show."""
+
+    client_id: str
+    jti: str
+    family_id: str
+
+
+@pytest.fixture(scope="module")
+def recorded(live: Live, desk: Auditor) -> Recorded:
+    """A client with a history, and a person's family whose refresh token was reused."""
+    client = a_web_client(live, "console-shop", name="Shop <b>")
+    changed = live.http.patch(
+        "/admin/clients/console-shop",
+        headers={**live.bearer(), "X-Reason": "less is more"},
+        json={"scopes": ["openid", "profile", "offline_access", "user"]},
+    )
+    assert changed.status_code == 200, changed.text
+    person = a_person(live, "console-buyer")
+    first = client.tokens_from(person)
+    client.refresh(client.refresh(first["refresh_token"]).json()["refresh_token"])
+    client.refresh(first["refresh_token"])
+    entries = live.audit(client_id="console-shop", topic="family.reuse_detected")
+    (issued, *_) = live.audit(client_id="console-shop", topic="token.issued")
+    return Recorded("console-shop", issued["jti"], entries[0]["family_id"])
+
+
+def test_token_page(desk: Auditor, recorded: Recorded) -> None:
+    """A token's page tells its facts, its state and its place in the tree."""
+    page = desk.send("GET", f"/console/tokens/{recorded.jti}")
+
+    assert page.status_code == 200, page.text
+    assert "console-buyer" in page.text
+    assert 'class="badge revoked"' in page.text
+    assert 'aria-current="true"' in page.text
+    assert f"/console/families/{recorded.family_id}" in page.text
+
+
+def test_lineage_shows_who_acts_for_whom(live: Live, desk: Auditor) -> None:
+    """Tokens that were exchanged stand below the one that they come from."""
+    agent = live.register(
+        "console-agent",
+        scopes=["service"],
+        grant_types=["client_credentials", TOKEN_EXCHANGE],
+        audiences={"allowed": ["console-agent"], "default": ["console-agent"]},
+    )
+    subject_token = live.token(agent)
+    exchanged = live.http.post(
+        "/oauth/token",
+        auth=agent,
+        data={
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": subject_token,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        },
+    )
+    assert exchanged.status_code == 200, exchanged.text
+    child, root = live.audit(client_id="console-agent", topic="token.issued")
+    page = desk.send("GET", f"/console/tokens/{root['jti']}").text
+
+    assert page.index('<li class="d0 asked"') < page.index('<li class="d1"')
+    assert f"/console/tokens/{child['jti']}" in page
+    assert "2 tokens from one grant" in page
+
+
+def test_family_page(desk: Auditor, recorded: Recorded) -> None:
+    """A family's timeline goes from its start to the reuse that ended it."""
+    page = desk.send("GET", f"/console/families/{recorded.family_id}").text
+    found = desk.send("GET", "/console/find", params={"q": recorded.family_id})
+
+    assert page.index("family.started") < page.index("family.reuse_detected")
+    assert "Reuse detected" in page
+    assert found.headers["location"] == f"/console/families/{recorded.family_id}"
+
+
+def test_client_page_as_of(desk: Auditor, recorded: Recorded) -> None:
+    """Each version of a client shows what was so then, and what that version changed; the history
+    tells who and why.
+    """
+    path = f"/console/clients/{recorded.client_id}"
+    present = desk.send("GET", path).text
+    before = desk.send("GET", path, params={"version": "1"}).text
+
+    assert "anonymous" not in present.partition('id="facts"')[2].partition("<del")[0]
+    assert '<tr class="changed"><th scope="row">Scopes</th>' in present
+    assert "anonymous" in before
+    assert "Shop &lt;b&gt;" in before
+    assert "administration" in present
+    assert "as of version 1" in before
+
+
+@pytest.mark.parametrize("version", ["0", "999", "x", "-1", "1.5"])
+def test_no_such_version(desk: Auditor, recorded: Recorded, version: str) -> None:
+    """A version that there is not is the asker's mistake."""
+    path = f"/console/clients/{recorded.client_id}"
+
+    assert desk.send("GET", path, params={"version": version}).status_code == 400
+
+
+def test_list_of_clients(desk: Auditor, recorded: Recorded) -> None:
+    """The list is narrowed by a part of an id or name, and says so where nothing fits."""
+    narrowed = desk.send("GET", "/console/clients", params={"q": "SHOP <"}).text
+    none = desk.send("GET", "/console/clients", params={"q": "nothing like it"}).text
+
+    assert "/console/clients/console-shop" in narrowed
+    assert "/console/clients/demo" not in narrowed
+    assert "No client fits." in none
+
+
+@pytest.mark.parametrize("window", ["1h", "24h", "7d", "30d"])
+def test_activity(desk: Auditor, recorded: Recorded, window: str) -> None:
+    """Charts have their numbers as a table as well."""
+    page = desk.send("GET", "/console/activity", params={"window": window})
+
+    assert page.status_code == 200
+    assert "data-chart=" in page.text
+    assert "The charts as a table" in page.text
+    assert "console-shop" in page.text
+
+
+def test_gallery_lists_every_report(desk: Auditor) -> None:
+    """Each report has its card, its page and its form."""
+    gallery = desk.send("GET", "/console/reports").text
+
+    for report in REPORTS:
+        assert f'href="/console/reports/{report.name}"' in gallery
+        form = desk.send("GET", f"/console/reports/{report.name}")
+        assert form.status_code == 200
+        assert all(f'name="{one.name}"' in form.text for one in report.parameters)
+
+
+def test_report_with_downloads(desk: Auditor, recorded: Recorded) -> None:
+    """An answer says what of the log it rests on, and its downloads rest on the same."""
+    path = "/console/reports/client-inventory"
+    page = desk.send("GET", path, params={"run": "1"})
+    position = page.text.partition("up to position ")[2].partition(",")[0]
+    asked = {"run": "1", "as_of": position}
+    csv = desk.send("GET", path, params={**asked, "format": "csv"})
+    as_json = desk.send("GET", path, params={**asked, "format": "json"})
+    parquet = desk.send("GET", path, params={**asked, "format": "parquet"})
+
+    assert "/console/clients/console-shop" in page.text
+    assert csv.headers["content-disposition"] == 'attachment; filename="client-inventory.csv"'
+    assert csv.headers["cache-control"] == "no-store"
+    assert "console-shop" in csv.text
+    assert as_json.json()["as_of"]["position"] == int(position)
+    assert parquet.content[:4] == b"PAR1"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("client-inventory", "as_of=whenever"),
+        ("client-inventory", "nonsense=1"),
+        ("client-inventory", "format=exe"),
+        ("client-inventory", "owner=%00"),
+        ("blast-radius", ""),
+    ],
+)
+def test_report_that_cannot_be_made(desk: Auditor, path: str, query: str) -> None:
+    """What a report cannot take is said beside its form."""
+    response = desk.send("GET", f"/console/reports/{path}?run=1&{query}")
+
+    assert response.status_code == 400
+    assert 'role="alert"' in response.text
+    assert "Run the report" in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/console/tokens/{NOBODY}", 404),
+        (f"/console/families/{NOBODY}", 404),
+        ("/console/clients/nobody", 404),
+        ("/console/clients/%00", 404),
+        ("/console/reports/nothing", 404),
+        ("/console/tokens/x", 400),
+        ("/console/families/x", 400),
+        ("/console/activity?window=1y", 400),
+    ],
+)
+def test_pages_about_nothing(desk: Auditor, path: str, status: int) -> None:
+    """What is not there is not found, what could not be is a mistake, and neither is ours."""
+    assert desk.send("GET", path).status_code == status

@@ -24,12 +24,13 @@
       ],
       series: [
         { label: "From (UTC)", value: (_, at) => (at == null ? "–" : utc(at, step)) },
-        ...names.map((name) => ({
+        ...names.map((name, at) => ({
           label: NAMES[name],
           stroke: colour(COLOURS[name]),
-          ...(name === "issued"
-            ? { fill: colour("--chart-1-fill"), width: 1, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 40] }) }
-            : { width: 2, points: { show: true, size: 5, fill: colour("--sheet") } }),
+          points: { show: false },
+          ...(at === 0
+            ? { fill: colour(`${COLOURS[name]}-fill`), width: 1, paths: uPlot.paths.bars({ size: [0.8, 40] }) }
+            : { width: 2 }),
         })),
       ],
     };

@@ -60,6 +60,12 @@
     const button = event.target.closest(".raw-toggle");
     if (button) toggleRaw(button);
   });
+  document.documentElement.classList.add("scripted");
+  document.querySelectorAll("[data-slider] input").forEach((slider) => {
+    slider.addEventListener("input", () => {
+      slider.setAttribute("aria-valuetext", `version ${slider.value} of ${slider.max}`);
+    });
+  });
   keysOn.checked = stored();
   keysOn.addEventListener("change", () => store(keysOn.checked));
   openHelp.hidden = false;
