@@ -9,6 +9,7 @@ import pytest
 
 from projections.session import open_session
 from tests.cli.in_process import CommandLine
+from tests.projections.export.exports import export_now
 from tests.projections.reports.asked import write_export
 
 NO_DATABASE = "postgresql://nobody@/nowhere?host=/nonexistent"
@@ -71,3 +72,13 @@ def test_an_export_that_is_not_whole_is_refused(
     assert "missing" in damaged
     assert "this is no export" in empty
     assert projected.run(*asked, str(tmp_path / "nowhere")).exit_code == 2
+
+
+def test_an_export_that_begins_later_says_so(projected: CommandLine, tmp_path: Path) -> None:
+    """What was before its beginning is missing from the answer, and whoever reads it knows."""
+    directory = tmp_path / "later"
+    export_now(projected.environment["GRANTLEDGER_DATABASE_URL"], directory, 8, first=3)
+    result = projected.run("report", "signing-keys", "--from-export", str(directory))
+
+    assert result.exit_code == 0
+    assert "note: the export begins at position 3, not at 1" in result.stderr
