@@ -1,6 +1,7 @@
 """Every report there is, by number."""
 
 from projections.reports.administration import ADMINISTRATION
+from projections.reports.audit_access import AUDIT_ACCESS
 from projections.reports.blast_radius import BLAST_RADIUS
 from projections.reports.client_history import CLIENT_HISTORY
 from projections.reports.client_inventory import CLIENT_INVENTORY
@@ -43,6 +44,7 @@ REPORTS: tuple[Report, ...] = (
     REUSE_INCIDENTS,
     REVOCATION_LATENCY,
     ADMINISTRATION,
+    AUDIT_ACCESS,
     LOG_HEALTH,
     SIGNING_KEYS,
     BLAST_RADIUS,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from domain.access_token import AccessToken
+from domain.audit_export import AuditExport
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import (
@@ -341,6 +342,14 @@ class RichHistory:
         access.use("dormant", story.act())
         access.revoke(story.act())
         story.record(access)
+        export = AuditExport.start(
+            stream_id(),
+            first_position=1,
+            last_position=story.position,
+            rows=story.position,
+            provenance=story.act(by="cli:root", why="audit 2026"),
+        )
+        story.record(export)
 
     def _endings(self) -> None:
         story = self.story

@@ -29,9 +29,8 @@ class Told:
     end: datetime
 
     def points(self) -> Sequence[int | datetime]:
-        """Return the moments and positions to ask at: nothing yet, some chapters, much later."""
-        later = (self.end, self.end + timedelta(days=100))
-        return (0, *self.history.positions[2::2], *later)
+        """Return the moments and positions to ask at: some chapters, the end, and much later."""
+        return (*self.history.positions[3:7:3], self.end, self.end + timedelta(days=100))
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +82,7 @@ def _asked(told: Told) -> dict[str, list[dict[str, Any]]]:
         "reuse-incidents": [{}, {"client_id": "app", "since": noon}],
         "revocation-latency": [{}, {"since": noon, "most": 1}],
         "policy-drift": [{}, {"since": noon}, {"client_id": "web", "since": noon}],
+        "audit-access": [{}, {"who": "cli:root", "since": noon}],
         "signing-keys": [{}],
         "blast-radius": [
             *({"leaked": name} for name in leaked),
