@@ -10,6 +10,7 @@
    that cannot be read stops all: none may be skipped, and the lag shows it.
 5. At the head of the log it is asked again after POLL_SECONDS; while many events come, after
    GATHER_SECONDS: batches grow then instead of transactions, and hot rows are written less often.
+6. The months ahead are looked after once a day (projections.months_ahead).
 """
 
 import logging
@@ -28,6 +29,7 @@ from application.ledger.mapper import LedgerMapper
 from projections.builds import ensure_tables, project, tracked_position
 from projections.collector import seldom_collecting
 from projections.log_reader import BATCH_EVENTS, Batch, LogReader
+from projections.months_ahead import MonthsAhead
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
 from projections.session import open_session, take_leadership
@@ -62,12 +64,14 @@ class Projector:
         *,
         mapper: LedgerMapper | None = None,
         batch_events: int = BATCH_EVENTS,
+        months: MonthsAhead | None = None,
     ) -> None:
         self._database_url = database_url
         self._projections = projections
         self._reader = LogReader(
             mapper or LedgerMapper(), topics=handled_topics(projections), limit=batch_events
         )
+        self._months = months or MonthsAhead()
         self._led: dict[str, _Led] = {}
         self._ask_leadership_at = 0.0
 
@@ -97,6 +101,7 @@ class Projector:
     def _serve(self, connection: Connection[TupleRow], stop: Event) -> None:
         while not stop.is_set():
             self._ask_leadership(connection)
+            self._months.ensure(connection)
             try:
                 pause = self._advance_all(connection)
             except MapperDeserialisationError:

@@ -68,9 +68,10 @@ def test_duckdb_reads_it(trail: str, tmp_path: Path) -> None:
     """The recipe of docs/export.md: one relation over all files, days as a column."""
     export_now(trail, tmp_path, HOURLY)
     relation = f"read_parquet('{tmp_path}/events/**/*.parquet', hive_partitioning = true)"
-    found = duckdb.execute(
-        f"SELECT date::text, count(*), max(detail->>'b') FROM {relation} GROUP BY 1 ORDER BY 1"
-    ).fetchall()
+    with duckdb.connect() as engine:
+        found = engine.execute(
+            f"SELECT date::text, count(*), max(detail->>'b') FROM {relation} GROUP BY 1 ORDER BY 1"
+        ).fetchall()
 
     assert found == [("2026-03-01", 2, "1"), ("2026-03-02", 24, "1"), ("2026-03-03", 14, "1")]
 
