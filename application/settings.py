@@ -251,6 +251,12 @@ class Settings(RateLimitSettings, CertificateSettings):
         default=(),
         description="Hosts of their documents and keys that may lie in your network",
     )
+    retention_months: int | None = Field(
+        default=None,
+        ge=1,
+        le=1200,
+        description="Whole months after which events may be detached; for ever if empty (docs)",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that is logged"
     )

@@ -132,6 +132,9 @@ OUTCOMES: Mapping[str, str] = {
     "key.retired": SUCCESS,
     "audit_export.started": SUCCESS,
     "audit_export.finished": SUCCESS,
+    "retention.opened": SUCCESS,
+    "retention.detached": SUCCESS,
+    "retention.restored": SUCCESS,
 }
 """Every topic by name, with what PCI DSS 10.2.2 calls its success or failure indication."""
 

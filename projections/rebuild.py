@@ -8,6 +8,9 @@
    up to where the leader was; view and tracking row change over. The leader goes on in the new
    build from the position it finds.
 4. The old build is dropped once its last readers are gone.
+
+Where months of the log are detached the new build would lack what the live one may hold of them:
+that is refused unless it is asked for.
 """
 
 import logging
@@ -37,6 +40,7 @@ from projections.collector import seldom_collecting
 from projections.log_reader import BATCH_EVENTS, LogReader, log_head
 from projections.parallel_fill import RANGE_EVENTS, create_indexes_at_once, fill_ranges
 from projections.projection import Projection
+from projections.retention.months import require_whole_log
 from projections.session import maintenance, open_session
 
 SWITCH_ATTEMPTS = 30
@@ -68,17 +72,21 @@ def rebuild(
     progress: Progress = no_progress,
     batch_events: int = BATCH_EVENTS,
     range_events: int = RANGE_EVENTS,
+    without_detached: bool = False,
 ) -> Rebuilt:
     """Rebuild `projection` from the log.
 
-    Raises MaintenanceRunning, psycopg.Error, and LockNotAvailable (of the latter) where readers
-    would not leave the view for a minute; the live build is then as it was.
+    Raises MonthsDetached unless `without_detached`, MaintenanceRunning, psycopg.Error, and
+    LockNotAvailable (of the latter) where readers would not leave the view for a minute; the live
+    build is then as it was.
     """
     with (
         seldom_collecting(),
         closing(open_session(database_url, name=f"rebuild {projection.name}")) as connection,
         maintenance(connection, projection.name),
     ):
+        if not without_detached:
+            require_whole_log(connection)
         ensure_tables(connection, [projection])
         leftovers = other_builds(connection, projection)
         for build in leftovers:

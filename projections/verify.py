@@ -3,6 +3,9 @@
 One snapshot (REPEATABLE READ) sees the live build at exactly the position its tracking row gives,
 and the log up to there. The log is replayed into a temporary table, and both are compared row by
 row; the leader is not held up. Nothing remains afterwards.
+
+Where months of the log are detached, what the read model holds of them would show as unexpected:
+that is refused unless it is asked for.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from projections.collector import seldom_collecting
 from projections.log_reader import BATCH_EVENTS, LogReader
 from projections.projection import Projection
 from projections.rebuild import Progress, no_progress
+from projections.retention.months import require_whole_log
 from projections.session import maintenance, open_session
 
 EXAMPLES = 10
@@ -66,9 +70,11 @@ def verify(
     *,
     progress: Progress = no_progress,
     batch_events: int = BATCH_EVENTS,
+    without_detached: bool = False,
 ) -> DriftReport:
-    """Replay the log up to the live position and compare. Raises MaintenanceRunning, psycopg.Error.
+    """Replay the log up to the live position and compare.
 
+    Raises MonthsDetached unless `without_detached`, MaintenanceRunning and psycopg.Error.
     MaintenanceRunning, because a rebuild would drop the table that is being compared.
     """
     with (
@@ -76,6 +82,8 @@ def verify(
         closing(open_session(database_url, name=f"verify {projection.name}")) as connection,
         maintenance(connection, projection.name),
     ):
+        if not without_detached:
+            require_whole_log(connection)
         ensure_tables(connection, [projection])
         reader = LogReader(LedgerMapper(), topics=projection.topics, limit=batch_events)
         connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -92,7 +92,7 @@ def export(
 def _exported(
     settings: Settings, url: str, out: Path, asked: PositionRange, reason: str
 ) -> Exported:
-    record = _Record(settings, url, reason)
+    record = ExportRecord(settings, url, reason)
     with counting("Exporting") as progress:
         done = export_range(
             url,
@@ -106,7 +106,7 @@ def _exported(
     return done
 
 
-class _Record:
+class ExportRecord:
     """What the log says of one export."""
 
     def __init__(self, settings: Settings, url: str, reason: str) -> None:
@@ -116,6 +116,8 @@ class _Record:
         self._begun: AuditExport | None = None
 
     def start(self, of: PositionRange, rows: int) -> None:
+        """Record that `rows` events are about to be written. Raises LedgerUnavailable."""
+
         async def work(service: Service) -> AuditExport:
             return await audit_exports.start(
                 first_position=of.first,
@@ -128,6 +130,7 @@ class _Record:
         self._begun = serving(self._settings, self._url, work)
 
     def finish(self, done: Exported) -> None:
+        """Record what is there now, unless nothing was written. Raises LedgerUnavailable."""
         begun, manifest = self._begun, done.manifest
         if begun is None:  # nothing was written
             return

@@ -16,6 +16,7 @@ from application.errors import OAuthError, TemporarilyUnavailable
 from application.ledger.errors import LedgerUnavailable, UnitRejected
 from application.secret_keys import MasterKeyMismatch
 from application.settings import SettingsError
+from projections.retention.months import MonthsDetached
 from projections.session import MaintenanceRunning
 
 REFUSED = 1
@@ -42,7 +43,7 @@ def outcome(error: Exception) -> tuple[int, str] | None:
 _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     # Before OAuthError, which the first of these is too.
     ((TemporarilyUnavailable, LedgerUnavailable, ServiceAway, psycopg.OperationalError), AWAY),
-    ((OAuthError, Refused, MaintenanceRunning, UnitRejected), REFUSED),
+    ((OAuthError, Refused, MaintenanceRunning, MonthsDetached, UnitRejected), REFUSED),
     ((SettingsError, MasterKeyMismatch, ValidationError), USAGE),
 )
 

@@ -19,6 +19,7 @@ from api.cli.principal import principal
 from api.cli.projections import projections
 from api.cli.registration import registration
 from api.cli.report import report
+from api.cli.retention import retention
 from api.cli.serve import serve
 from api.cli.session import session
 from api.cli.token import token
@@ -80,6 +81,7 @@ for _command in (
     report,
     export,
     export_verify,
+    retention,
     status,
     projections,
     migrate,

@@ -25,6 +25,10 @@ from projections.verify import DriftReport, verify
 
 _NAMES = tuple(projection.name for projection in PROJECTIONS)
 
+_without_detached = click.option(
+    "--without-detached", is_flag=True, help="Although months of the log are detached"
+)
+
 _STATUS: Mapping[str, Callable[[ProjectionStatus], object]] = {
     "projection": lambda status: status.projection,
     "build": lambda status: status.build,
@@ -77,15 +81,18 @@ def status(*, as_json: bool) -> None:
     ),
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=click.Choice(_NAMES))
+@_without_detached
 @json_option
 @data_dir_option
-def rebuild_them(*, names: tuple[str, ...], as_json: bool) -> None:
+def rebuild_them(*, names: tuple[str, ...], without_detached: bool, as_json: bool) -> None:
     """Build read models anew from the log, all if none is named. Readers notice nothing."""
     rebuilt = []
     with opened_database(settings_in_force()) as url:
         for projection in _chosen(names):
             with counting(f"Rebuilding {projection.name}") as progress:
-                rebuilt.append(rebuild(url, projection, progress=progress))
+                rebuilt.append(
+                    rebuild(url, projection, progress=progress, without_detached=without_detached)
+                )
     print_rows(rebuilt, _REBUILT, as_json=as_json)
 
 
@@ -97,15 +104,18 @@ def rebuild_them(*, names: tuple[str, ...], as_json: bool) -> None:
     ),
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=click.Choice(_NAMES))
+@_without_detached
 @json_option
 @data_dir_option
-def verify_them(*, names: tuple[str, ...], as_json: bool) -> None:
+def verify_them(*, names: tuple[str, ...], without_detached: bool, as_json: bool) -> None:
     """Replay the log beside read models and compare; exit code 1 where they differ."""
     reports = []
     with opened_database(settings_in_force()) as url:
         for projection in _chosen(names):
             with counting(f"Verifying {projection.name}") as progress:
-                reports.append(verify(url, projection, progress=progress))
+                reports.append(
+                    verify(url, projection, progress=progress, without_detached=without_detached)
+                )
     print_rows(reports, _DRIFT, as_json=as_json)
     if not all(report.clean for report in reports):
         sys.exit(REFUSED)

@@ -12,6 +12,7 @@ from domain.initial_access import InitialAccess
 from domain.principal import Principal
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
+from domain.retention import Retention
 from domain.session import Session
 from domain.signing_key import SigningKey
 from domain.trusted_issuer import TrustedIssuer
@@ -28,6 +29,7 @@ AGGREGATES: tuple[type[Recorded], ...] = (
     InitialAccess,
     Principal,
     RefreshTokenFamily,
+    Retention,
     Session,
     SigningKey,
     TrustedIssuer,

@@ -58,6 +58,18 @@ class Copiers:
         finally:
             self._idle.put(connection)
 
+    def read(self, statement: Composed, schema: pa.Schema) -> pa.Table:
+        """Return what `statement` selects. Raises psycopg.OperationalError likewise."""
+        connection = self._idle.get()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement.as_string())
+                return cursor.fetch_arrow_table().cast(schema)
+        except Error as error:
+            raise OperationalError(str(error)) from error
+        finally:
+            self._idle.put(connection)
+
 
 def _copied(connection: dbapi.Connection, statement: str, path: Path, schema: pa.Schema) -> int:
     rows = 0

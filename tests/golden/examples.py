@@ -32,6 +32,7 @@ from domain.permissions import Catalogue, Permission, Tier
 from domain.principal import Principal
 from domain.provenance import Origin, Provenance
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
+from domain.retention import Retention
 from domain.session import Authorized, Session
 from domain.signing_key import SigningKey
 from domain.trusted_issuer import IssuerTerms, TrustedIssuer
@@ -467,6 +468,20 @@ def _export_events() -> list[Any]:
     return list(export.facts())
 
 
+def _retention_events() -> list[Any]:
+    fate = Retention.open("ledger_events_2025_02", provenance=PROVENANCE)
+    fate.detach(
+        rows=1042,
+        first_position=7,
+        last_position=2001,
+        manifest_sha256="5e" * 32,
+        dropped=True,
+        provenance=PROVENANCE,
+    )
+    fate.restore(manifest_sha256="5e" * 32, provenance=PROVENANCE)
+    return list(fate.facts())
+
+
 def examples() -> dict[str, Any]:
     """Return the events by the names of their golden files.
 
@@ -489,6 +504,7 @@ def examples() -> dict[str, Any]:
         *_usage_events(),
         *_denial_events(),
         *_export_events(),
+        *_retention_events(),
     ):
         name = f"{event.TOPIC}.v{getattr(event, 'class_version', 1)}"
         while name in found:
