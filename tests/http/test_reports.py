@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,3 +86,51 @@ def test_refusals(live: Live, path: str, query: str, status: int, says: str) -> 
     assert answer.status_code == status, answer.text
     if status != 200:
         assert says in answer.json()["error_description"]
+
+
+REPORTED: dict[str, dict[str, str]] = {
+    "live-tokens": {"client_id": "reported"},
+    "subject-access": {"subject": "reported"},
+    "issuance": {"client_id": "reported", "verdict": "new"},
+    "denials": {"client_id": "reported"},
+    "revocation-latency": {},
+    "delegation-depth": {},
+    "reuse-incidents": {},
+}
+
+
+def test_what_the_service_did_is_reported(live: Live) -> None:
+    """A token and a refusal of the running service stand in the reports about them."""
+    client_id, secret = live.register("reported", scopes=["mcp"])
+    live.token((client_id, secret))
+    live.ask_token((client_id, "not the secret"))
+
+    def rows(name: str) -> Any:
+        answer = live.http.get(f"/reports/{name}", headers=live.bearer(), params=REPORTED[name])
+        assert answer.status_code == 200, answer.text
+        return answer.json()["rows"]
+
+    eventually(lambda: rows("denials"))  # refusals wait a moment for others like them
+    told = {name: rows(name) for name in REPORTED}
+
+    assert [row["state"] for row in told["live-tokens"]] == ["live"]
+    assert [row["part"] for row in told["subject-access"]] == ["subject"]
+    assert [row["tokens"] for row in told["issuance"]] == [1]
+    assert [row["reason"] for row in told["denials"]] == ["wrong secret"]
+
+
+def test_how_far_read_models_are_behind_is_told_of_now(live: Live) -> None:
+    """log-health tells it where now is asked, and not of the past, where nobody knows."""
+    eventually(live.projected)
+    told = {
+        params.get("as_of"): live.http.get(
+            "/reports/log-health", headers=live.bearer(), params=params
+        )
+        for params in ({}, {"as_of": "1"})
+    }
+    sections = {
+        asked: {row["section"] for row in answer.json()["rows"]} for asked, answer in told.items()
+    }
+
+    assert "projection" in sections[None]
+    assert "projection" not in sections["1"]
