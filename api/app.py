@@ -22,6 +22,7 @@ from litestar.types import Receive, Scope, Send
 from api.account_pages import account_routes
 from api.admin import admin_router
 from api.audit import audit_router
+from api.audit_past import audit_past_router
 from api.authorize_pages import authorize_routes
 from api.composition import Service
 from api.console.routes import console_routes
@@ -100,6 +101,7 @@ def create_app(service: Service) -> Litestar:
             *health_routes(service),
             admin_router(service),
             audit_router(service),
+            audit_past_router(service),
             reports_router(service),
             error_page,
         ],

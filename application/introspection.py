@@ -28,7 +28,9 @@ from application.unverified_jwt import UnverifiedJwt
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import CLIENT_CREDENTIALS, ClientType
+from domain.principal import Principal
 from domain.refresh_token_family import RefreshTokenFamily
+from domain.trusted_issuer import TrustedIssuer
 
 INACTIVE: Mapping[str, Any] = {"active": False}
 
@@ -106,35 +108,52 @@ async def living_token(token_id: str, service: LivenessService) -> AccessToken |
     record = await service.log.load(UUID(token_id))
     if not isinstance(record, AccessToken) or record.revoked:
         return None
-    if not _stands(record, service.directory):
+    if missing_behind(record, service.directory) is not None:
         return None
     ancestors = await asyncio.gather(*(service.log.load(UUID(jti)) for jti in record.lineage))
     for one in ancestors:
-        if not isinstance(one, AccessToken) or one.cut or not _stands(one, service.directory):
+        if not isinstance(one, AccessToken) or one.cut:
+            return None
+        if missing_behind(one, service.directory) is not None:
             return None
     return record
 
 
-def _stands(token: AccessToken, directory: Directory) -> bool:
+class Parties(Protocol):
+    """Whom tokens stand on, as of one moment."""
+
+    def client(self, client_id: str) -> Client | None:
+        """Return the client, or None."""
+
+    def principal(self, subject: str) -> Principal | None:
+        """Return the principal, or None."""
+
+    def issuer(self, issuer: str) -> TrustedIssuer | None:
+        """Return the issuer, removed or not, or None where it never was trusted."""
+
+
+def missing_behind(token: AccessToken, parties: Parties) -> str | None:
+    """Return who stands behind a token no more, as "client demo"; None where everybody does."""
     issued = token.issued
-    client = directory.client(issued.client_id)
+    client = parties.client(issued.client_id)
     if client is None or not client.enabled:
-        return False
+        return f"client {issued.client_id}"
     if issued.descent is not None and issued.descent.vouched is not None:
-        issuer = directory.issuer(issued.descent.vouched.issuer)
+        issuer = parties.issuer(issued.descent.vouched.issuer)
         if issuer is None or not issuer.trusted:
-            return False
+            return f"issuer {issued.descent.vouched.issuer}"
     if issued.grant_type == CLIENT_CREDENTIALS:
-        return client.owner is None or _active(client.owner, directory)
+        inactive = client.owner is not None and not _active(client.owner, parties)
+        return f"owner {client.owner}" if inactive else None
     if issued.descent is not None and issued.owner_version is None:
         # On behalf of a machine.
-        machine = directory.client(issued.subject)
-        return machine is not None and machine.enabled
-    return _active(issued.subject, directory)
+        machine = parties.client(issued.subject)
+        return None if machine is not None and machine.enabled else f"client {issued.subject}"
+    return None if _active(issued.subject, parties) else f"principal {issued.subject}"
 
 
-def _active(subject: str, directory: Directory) -> bool:
-    principal = directory.principal(subject)
+def _active(subject: str, parties: Parties) -> bool:
+    principal = parties.principal(subject)
     return principal is not None and principal.active
 
 

@@ -13,7 +13,8 @@ from psycopg.sql import SQL
 
 from projections.query import Asking, Query
 
-_AGO = re.compile(r"-([0-9]{1,5})([dhms])", re.ASCII)
+AGO = re.compile(r"-([0-9]{1,5})([dhms])", re.ASCII)
+"""A moment so long before now."""
 _UNIT_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -54,7 +55,7 @@ def parse_as_of(text: str, *, now: datetime) -> int | datetime:
 
 
 def _ago(text: str) -> timedelta | None:
-    found = _AGO.fullmatch(text)
+    found = AGO.fullmatch(text)
     return timedelta(seconds=int(found[1]) * _UNIT_SECONDS[found[2]]) if found else None
 
 
@@ -74,6 +75,56 @@ def resolve(asked: int | datetime | None, *, now: datetime) -> Asking[AsOf]:
         return AsOf(head, now)
     moments = yield _recorded_at(asked)
     return AsOf(asked, moments[0] if moments else datetime.fromtimestamp(0, UTC))
+
+
+def resolve_in_log(asked: int | datetime | None, *, now: datetime) -> Asking[AsOf]:
+    """Ask likewise, of the log itself: for what is folded from it rather than read from a model.
+
+    Only the events that the audit trail has yet to take over are searched one by one.
+    """
+    (head,) = yield _log_head()
+    if asked is None:
+        return AsOf(head, now)
+    if isinstance(asked, datetime):
+        (later,) = yield _first_logged_after(asked)
+        return AsOf(head if later is None else later - 1, min(asked, now))
+    if asked >= head:
+        return AsOf(head, now)
+    moments = yield _logged_at(asked)
+    return AsOf(asked, moments[0] if moments else datetime.fromtimestamp(0, UTC))
+
+
+def _log_head() -> Query[int]:
+    return Query(
+        SQL("SELECT coalesce(max(notification_id), 0) AS position FROM grantledger.ledger_events"),
+        {},
+        lambda *, position: int(position),
+    )
+
+
+def _first_logged_after(moment: datetime) -> Query[int | None]:
+    return Query(
+        SQL(
+            "SELECT coalesce("
+            " (SELECT min(position) FROM read.audit_trail WHERE recorded_at > %(moment)s),"
+            " (SELECT min(notification_id) FROM grantledger.ledger_events"
+            "  WHERE recorded_at > %(moment)s AND notification_id >"
+            "   (SELECT coalesce(max(position), 0) FROM read.audit_trail))) AS position"
+        ),
+        {"moment": moment},
+        lambda *, position: position,
+    )
+
+
+def _logged_at(position: int) -> Query[datetime]:
+    return Query(
+        SQL(
+            "SELECT recorded_at FROM grantledger.ledger_events"
+            " WHERE notification_id <= %(position)s ORDER BY notification_id DESC LIMIT 1"
+        ),
+        {"position": position},
+        lambda *, recorded_at: recorded_at.astimezone(UTC),
+    )
 
 
 def _head() -> Query[int]:

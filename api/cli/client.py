@@ -8,13 +8,15 @@ from typing import Any
 
 import rich_click as click
 
-from api.cli.options import data_dir_option, examples, json_option, reason_option
+from api.cli.options import as_of_option, data_dir_option, examples, json_option, reason_option
+from api.cli.past import from_past
 from api.cli.running import by_operator, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret
 from application.administration import clients
 from application.errors import NotFound
+from domain.client import Client
 from domain.client_configuration import (
     AUTHENTICATION_METHODS,
     CLIENT_CREDENTIALS,
@@ -192,35 +194,50 @@ def create(  # noqa: PLR0913  # one argument an option
 
 
 @client.command(
-    epilog=examples("grantledger client show demo", "grantledger client show demo --json")
+    epilog=examples(
+        "grantledger client show demo",
+        "grantledger client show demo --json",
+        "grantledger client show demo --as-of 2026-03-03T12:00:00Z",
+        "grantledger client show demo --as-of -90d --json",
+    )
 )
 @click.argument("client_id")
+@as_of_option
 @json_option
 @data_dir_option
-def show(*, client_id: str, as_json: bool) -> None:
-    """Show one client."""
+def show(*, client_id: str, as_of: str | None, as_json: bool) -> None:
+    """Show one client, now or as of a moment."""
 
-    async def work(service: Service) -> ClientView:
-        found = service.directory.client(client_id)
-        if found is None:
-            raise NotFound(f"no such client: {client_id}")
-        return ClientView.of(found)
+    async def work(service: Service) -> Client | None:
+        return service.directory.client(client_id)
 
-    _print(with_service(work), as_json=as_json)
+    past = as_of is not None
+    found = from_past(as_of, lambda it: it.client(client_id)) if past else with_service(work)
+    if found is None:
+        raise NotFound(f"no such client{' at that moment' if past else ''}: {client_id}")
+    _print(ClientView.of(found), as_json=as_json)
 
 
 @client.command(
-    "list", epilog=examples("grantledger client list", "grantledger client list --json")
+    "list",
+    epilog=examples(
+        "grantledger client list",
+        "grantledger client list --json",
+        "grantledger client list --as-of 2026-03-03",
+    ),
 )
+@as_of_option
 @json_option
 @data_dir_option
-def list_clients(*, as_json: bool) -> None:
-    """List all clients, disabled ones too."""
+def list_clients(*, as_of: str | None, as_json: bool) -> None:
+    """List all clients, disabled ones too, now or as of a moment."""
 
-    async def work(service: Service) -> list[ClientView]:
-        return [ClientView.of(found) for found in service.directory.clients()]
+    async def work(service: Service) -> list[Client]:
+        return list(service.directory.clients())
 
-    print_rows(with_service(work), _COLUMNS, as_json=as_json, empty="there are no clients yet")
+    found = with_service(work) if as_of is None else from_past(as_of, lambda past: past.clients())
+    views = [ClientView.of(one) for one in found]
+    print_rows(views, _COLUMNS, as_json=as_json, empty="there are no clients yet")
 
 
 @client.command(epilog=examples("grantledger client disable demo --reason 'leaked secret'"))

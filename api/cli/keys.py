@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 
 import rich_click as click
 
-from api.cli.options import data_dir_option, examples, json_option, reason_option
+from api.cli.options import as_of_option, data_dir_option, examples, json_option, reason_option
+from api.cli.past import from_past
 from api.cli.running import by_operator, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.views import KeyView
 from application.administration import signing_keys
 from domain.client_configuration import SIGNING_ALGORITHMS
+from domain.signing_key import SigningKey
 
 _COLUMNS: Mapping[str, Callable[[KeyView], object]] = {
     "kid": lambda key: key.kid,
@@ -27,17 +29,26 @@ def keys() -> None:
     """List and rotate the keys that sign tokens."""
 
 
-@keys.command("list", epilog=examples("grantledger keys list", "grantledger keys list --json"))
+@keys.command(
+    "list",
+    epilog=examples(
+        "grantledger keys list", "grantledger keys list --json", "grantledger keys list --as-of -7d"
+    ),
+)
+@as_of_option
 @json_option
 @data_dir_option
-def list_keys(*, as_json: bool) -> None:
-    """List all signing keys, retired ones too. There is always a next one, published already."""
+def list_keys(*, as_of: str | None, as_json: bool) -> None:
+    """List all signing keys, retired ones too, now or as of a moment. There is always a next one,
+    published already.
+    """
 
-    async def work(service: Service) -> list[KeyView]:
-        return [KeyView.of(found) for found in service.directory.keys()]
+    async def work(service: Service) -> list[SigningKey]:
+        return list(service.directory.keys())
 
+    found = with_service(work) if as_of is None else from_past(as_of, lambda past: past.keys())
     print_rows(
-        with_service(work),
+        [KeyView.of(key) for key in found],
         _COLUMNS,
         as_json=as_json,
         empty="there are no keys yet: the first `grantledger serve` makes them",

@@ -31,6 +31,15 @@ def json_option(command: Command) -> Command:
     )
 
 
+def as_of_option(command: Command) -> Command:
+    """Add --as-of, as `as_of`: text or None."""
+    return click.option(
+        "--as-of",
+        metavar="TIME|POSITION",
+        help="As the service stood then: 2026-03-03T12:00:00Z, -90d, or a position of the log",
+    )(command)  # type: ignore[type-var]
+
+
 def reason_option(command: Command) -> Command:
     """Add --reason."""
     return click.option(

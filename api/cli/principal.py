@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import rich_click as click
 
 from api.admin_requests import NewPrincipal
-from api.cli.options import data_dir_option, examples, json_option, reason_option
+from api.cli.options import as_of_option, data_dir_option, examples, json_option, reason_option
+from api.cli.past import from_past
 from api.cli.running import by_operator, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
@@ -15,6 +16,7 @@ from application import account
 from application.administration import principals
 from application.errors import NotFound
 from application.people.passwords import PresentedPassword
+from domain.principal import Principal
 
 _COLUMNS: Mapping[str, Callable[[PrincipalView], object]] = {
     "subject": lambda principal: principal.subject,
@@ -58,34 +60,48 @@ def create(*, subject: str, roles: tuple[str, ...], reason: str, as_json: bool) 
     _print(with_service(work), as_json=as_json)
 
 
-@principal.command(epilog=examples("grantledger principal show alice"))
+@principal.command(
+    epilog=examples(
+        "grantledger principal show alice", "grantledger principal show alice --as-of 2026-03-03"
+    )
+)
 @click.argument("subject")
+@as_of_option
 @json_option
 @data_dir_option
-def show(*, subject: str, as_json: bool) -> None:
-    """Show one principal."""
+def show(*, subject: str, as_of: str | None, as_json: bool) -> None:
+    """Show one principal, now or as of a moment."""
 
-    async def work(service: Service) -> PrincipalView:
-        found = service.directory.principal(subject)
-        if found is None:
-            raise NotFound(f"no such principal: {subject}")
-        return PrincipalView.of(found)
+    async def work(service: Service) -> Principal | None:
+        return service.directory.principal(subject)
 
-    _print(with_service(work), as_json=as_json)
+    past = as_of is not None
+    found = from_past(as_of, lambda it: it.principal(subject)) if past else with_service(work)
+    if found is None:
+        raise NotFound(f"no such principal{' at that moment' if past else ''}: {subject}")
+    _print(PrincipalView.of(found), as_json=as_json)
 
 
 @principal.command(
-    "list", epilog=examples("grantledger principal list", "grantledger principal list --json")
+    "list",
+    epilog=examples(
+        "grantledger principal list",
+        "grantledger principal list --json",
+        "grantledger principal list --as-of -90d",
+    ),
 )
+@as_of_option
 @json_option
 @data_dir_option
-def list_principals(*, as_json: bool) -> None:
-    """List all principals, deactivated ones too."""
+def list_principals(*, as_of: str | None, as_json: bool) -> None:
+    """List all principals, deactivated ones too, now or as of a moment."""
 
-    async def work(service: Service) -> list[PrincipalView]:
-        return [PrincipalView.of(found) for found in service.directory.principals()]
+    async def work(service: Service) -> list[Principal]:
+        return list(service.directory.principals())
 
-    print_rows(with_service(work), _COLUMNS, as_json=as_json, empty="there are no principals yet")
+    found = with_service(work) if as_of is None else from_past(as_of, lambda it: it.principals())
+    views = [PrincipalView.of(one) for one in found]
+    print_rows(views, _COLUMNS, as_json=as_json, empty="there are no principals yet")
 
 
 @principal.command(

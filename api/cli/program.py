@@ -8,7 +8,9 @@ import rich_click as click
 
 from api.cli.audit import audit
 from api.cli.client import client
+from api.cli.diff import diff
 from api.cli.export import export, export_verify
+from api.cli.family import family
 from api.cli.issuer import issuer
 from api.cli.keys import keys
 from api.cli.lineage import lineage
@@ -78,6 +80,8 @@ for _command in (
     keys,
     audit,
     lineage,
+    family,
+    diff,
     report,
     export,
     export_verify,

@@ -93,12 +93,18 @@ def a_contract(live: Live, issuer: str) -> Contract:
             "act": "reactivate",
             "session_id": claims["sid"],
             "token_id": claims["jti"],
+            "family_id": _family_of(live, claims["jti"]),
             "access_id": access["access_id"],
             "report_name": "client-inventory",
         },
         registered=registered["client_id"],
         issuer=issuer,
     )
+
+
+def _family_of(live: Live, jti: str) -> str:
+    answer = live.http.get(f"/audit/tokens/{jti}/state", headers=live.bearer())
+    return str(answer.json()["token"]["family_id"])
 
 
 def good_requests(contract: Contract) -> Iterator[Good]:
@@ -158,10 +164,26 @@ def _reading(contract: Contract) -> Iterator[Good]:
     yield Good("GET /reports/{report_name}", "auditor", path=report, query={"as_of": "-1d"})
     used = {"client_id": contract.client.client_id}
     yield Good("GET /audit/clients/{client_id}/last-used", "auditor", path=used)
+    yield from _past(contract, token, used)
     session = {"session_id": contract.names["session_id"]}
     yield Good("GET /admin/sessions", query={"alive": "true"})
     yield Good("GET /admin/sessions/{session_id}", path=session)
     yield Good("POST /admin/sessions/{session_id}/end", path=session)
+
+
+def _past(contract: Contract, token: dict[str, str], client: dict[str, str]) -> Iterator[Good]:
+    yield Good("GET /audit/clients/{client_id}", "auditor", path=client, query={"as_of": "-0s"})
+    yield Good("GET /audit/clients", "auditor", query={"as_of": "-1d", "limit": 1})
+    yield Good("GET /audit/clients/{client_id}/diff", "auditor", path=client, query={"from": "-1d"})
+    subject = {"subject": contract.names["subject"]}
+    yield Good("GET /audit/principals/{subject}", "auditor", path=subject)
+    yield Good(
+        "GET /audit/principals/{subject}/diff", "auditor", path=subject, query={"from": "-1d"}
+    )
+    yield Good("GET /audit/tokens/{token_id}/state", "auditor", path=token)
+    family = {"family_id": contract.names["family_id"]}
+    yield Good("GET /audit/families/{family_id}", "auditor", path=family)
+    yield Good("GET /audit/keys", "auditor", query={"as_of": "1"})
 
 
 def _clients() -> Iterator[Good]:

@@ -1,0 +1,247 @@
+"""Single things as they stood: aggregates folded from a prefix of the log.
+
+What is folded are the events of the domain by the domain's own code, so that the answer is the one
+that the service gave then, and the very same views show it. Positions never change their events:
+several queries see one past, whatever is recorded between them.
+
+A token's state is what introspection said (RFC 7662; application.introspection). The first that
+fits:
+
+1 `revoked`: it was revoked itself; 2 `void`: an ancestor was, with its descendants; 3 `expired`;
+4 `suspended`: what stands behind it or an ancestor does not, and `because` says who. Then `live`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from psycopg.sql import SQL
+
+from application.introspection import missing_behind
+from application.ledger.mapper import LedgerMapper
+from domain.access_token import AccessToken
+from domain.client import Client
+from domain.principal import Principal
+from domain.recorded import Recorded, fold
+from domain.refresh_token_family import RefreshTokenFamily
+from domain.signing_key import SigningKey
+from domain.trusted_issuer import TrustedIssuer
+from projections.as_of import AsOf
+from projections.query import Asking, Query
+
+PAGE_EVENTS = 500
+"""Decoded in one go: few enough that a service does not keep others waiting meanwhile."""
+
+_MAPPER = LedgerMapper()
+_COLUMNS = "originator_id, originator_version, topic, state, notification_id, recorded_at"
+A = TypeVar("A", bound=Recorded)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event with its place in the log; `recorded_at` is UTC."""
+
+    position: int
+    recorded_at: datetime
+    topic: str
+    event: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PastToken:
+    """A token with its facts; `because` tells what makes it void or suspended."""
+
+    token: AccessToken
+    facts: Sequence[Fact]
+    state: str
+    because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastFamily:
+    """A family with its facts; `state` is live, expired or revoked."""
+
+    family: RefreshTokenFamily
+    facts: Sequence[Fact]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What there was `as_of` a position. Each answer is a generator of the queries it takes."""
+
+    as_of: AsOf
+
+    def client(self, client_id: str) -> Asking[Client | None]:
+        """Return the client, None where it was not registered yet."""
+        return self._one(Client, Client.stream(client_id))
+
+    def principal(self, subject: str) -> Asking[Principal | None]:
+        """Return the principal, None where it was not known yet."""
+        return self._one(Principal, Principal.stream(subject))
+
+    def clients(self) -> Asking[list[Client]]:
+        """Return every client, disabled ones too, by client_id."""
+        found = yield from self._all(Client)
+        return sorted(found, key=lambda client: client.client_id)
+
+    def principals(self) -> Asking[list[Principal]]:
+        """Return every principal, deactivated ones too, by subject."""
+        found = yield from self._all(Principal)
+        return sorted(found, key=lambda principal: principal.subject)
+
+    def keys(self) -> Asking[list[SigningKey]]:
+        """Return every signing key, retired ones too, oldest first."""
+        return self._all(SigningKey)
+
+    def token(self, jti: UUID) -> Asking[PastToken | None]:
+        """Return the token, None where it was not issued yet."""
+        facts = yield from self.facts(jti)
+        token = folded(facts)
+        if not isinstance(token, AccessToken):
+            return None
+        ancestors = []
+        for name in token.lineage:
+            ancestor = yield from self._one(AccessToken, UUID(name))
+            ancestors.append((name, ancestor))
+        parties = yield from self._parties([token, *(one for _, one in ancestors if one)])
+        state, because = _judged(token, ancestors, parties, self.as_of.moment)
+        return PastToken(token, facts, state, because)
+
+    def family(self, family_id: UUID) -> Asking[PastFamily | None]:
+        """Return the family, None where it was not begun yet."""
+        facts = yield from self.facts(family_id)
+        family = folded(facts)
+        if not isinstance(family, RefreshTokenFamily):
+            return None
+        ended = "revoked" if family.revoked else "expired"
+        return PastFamily(family, facts, "live" if family.live(self.as_of.moment) else ended)
+
+    def facts(self, stream_id: UUID) -> Asking[list[Fact]]:
+        """Return the facts of a stream, oldest first."""
+        found: list[Fact] = yield Query(
+            SQL(
+                f"SELECT {_COLUMNS} FROM grantledger.ledger_events"  # noqa: S608  # a constant
+                " WHERE originator_id = %(stream)s AND notification_id <= %(position)s"
+                " ORDER BY originator_version"
+            ),
+            {"stream": stream_id, "position": self.as_of.position},
+            _fact,
+        )
+        return found
+
+    def _one(self, kind: type[A], stream_id: UUID) -> Asking[A | None]:
+        facts = yield from self.facts(stream_id)
+        found = folded(facts)
+        return found if isinstance(found, kind) else None
+
+    def _all(self, kind: type[A]) -> Asking[list[A]]:
+        """Fold the whole directory partition a page at a time, whose index is a small one."""
+        found: dict[UUID, A] = {}
+        after, topics = 0, _topics(kind)
+        while True:
+            page: list[Fact] = yield Query(
+                SQL(
+                    f"SELECT {_COLUMNS} FROM grantledger.ledger_events_directory"  # noqa: S608
+                    " WHERE notification_id > %(after)s AND notification_id <= %(position)s"
+                    " AND topic = ANY(%(topics)s) ORDER BY notification_id LIMIT %(page)s"
+                ),
+                {
+                    "after": after,
+                    "position": self.as_of.position,
+                    "topics": topics,
+                    "page": PAGE_EVENTS,
+                },
+                _fact,
+            )
+            for fact in page:
+                stream = fact.event.originator_id
+                found[stream] = fact.event.mutate(found.get(stream))
+            if len(page) < PAGE_EVENTS:
+                return list(found.values())
+            after = page[-1].position
+
+    def _parties(self, tokens: Sequence[AccessToken]) -> Asking["_Parties"]:
+        """Return all that the tokens stand on: no more of the directory is read for them."""
+        parties = _Parties()
+        for token in tokens:
+            issued = token.issued
+            for client_id in (issued.client_id, issued.subject):
+                if client_id not in parties.clients:
+                    parties.clients[client_id] = yield from self.client(client_id)
+            client = parties.client(issued.client_id)
+            for subject in (issued.subject, client.owner if client else None):
+                if subject is not None and subject not in parties.principals:
+                    parties.principals[subject] = yield from self.principal(subject)
+            if issued.descent is not None and issued.descent.vouched is not None:
+                name = issued.descent.vouched.issuer
+                stream = TrustedIssuer.stream(name)
+                parties.issuers[name] = yield from self._one(TrustedIssuer, stream)
+        return parties
+
+
+@dataclass(slots=True)
+class _Parties:
+    clients: dict[str, Client | None] = field(default_factory=dict)
+    principals: dict[str, Principal | None] = field(default_factory=dict)
+    issuers: dict[str, TrustedIssuer | None] = field(default_factory=dict)
+
+    def client(self, client_id: str) -> Client | None:
+        return self.clients[client_id]
+
+    def principal(self, subject: str) -> Principal | None:
+        return self.principals[subject]
+
+    def issuer(self, issuer: str) -> TrustedIssuer | None:
+        return self.issuers[issuer]
+
+
+def folded(facts: Sequence[Fact]) -> Any:
+    """Return the aggregate that `facts`, oldest first, lead to; None without any."""
+    return fold([fact.event for fact in facts])
+
+
+def _judged(
+    token: AccessToken,
+    ancestors: Sequence[tuple[str, AccessToken | None]],
+    parties: _Parties,
+    now: datetime,
+) -> tuple[str, str | None]:
+    if token.revoked:  # 1
+        return "revoked", None
+    for name, ancestor in ancestors:  # 2
+        if ancestor is not None and ancestor.cut:
+            return "void", f"ancestor {name}"
+    if token.issued.expires_at <= now:  # 3
+        return "expired", None
+    for name, ancestor in ancestors:  # 4
+        if ancestor is None:
+            return "suspended", f"ancestor {name} is not in the log"
+    behind = (token, *(ancestor for _, ancestor in ancestors if ancestor is not None))
+    missing = (missing_behind(one, parties) for one in behind)  # 4
+    because = next((party for party in missing if party is not None), None)
+    return ("live", None) if because is None else ("suspended", because)
+
+
+def _fact(**row: Any) -> Fact:
+    stored = StoredEvent(
+        row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
+    )
+    return Fact(
+        row["notification_id"],
+        row["recorded_at"].astimezone(UTC),
+        row["topic"],
+        _MAPPER.to_domain_event(stored),
+    )
+
+
+def _topics(kind: type[Recorded]) -> list[str]:
+    events: Mapping[str, Any] = vars(kind)
+    return [
+        vars(event)["TOPIC"]
+        for event in events.values()
+        if isinstance(event, type) and "TOPIC" in vars(event)
+    ]
