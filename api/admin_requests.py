@@ -120,16 +120,20 @@ def administrative(
     request: Request[Any, Any, Any], service: Service, reason: str | None
 ) -> Provenance:
     """Return the provenance of an administrative request: its token's subject did it."""
-    caller = caller_of(request)
-    subject = str(caller.claims["sub"])
-    by = subject if subject == caller.client_id else f"{subject} through {caller.client_id}"
     return Provenance(
         occurred_at=service.clock.now(),
         request_id=service.ids.request_id(),
         traceparent=trace_of(request.headers.get("traceparent", "").encode()),
-        by=by,
+        by=name_of_caller(request),
         why=_as_typed(reason or ""),
     )
+
+
+def name_of_caller(request: AnyRequest) -> str:
+    """Return who stands behind the token of a request, as the record names it."""
+    caller = caller_of(request)
+    subject = str(caller.claims["sub"])
+    return subject if subject == caller.client_id else f"{subject} through {caller.client_id}"
 
 
 def _as_typed(header: str) -> str:

@@ -9,6 +9,7 @@ from litestar.params import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import client_named
+from api.audit_reads import noting_reads
 from api.composition import Service
 from application.errors import NotFound
 from projections import audit_trail, client_last_used
@@ -96,6 +97,7 @@ def audit_router(service: Service) -> Router:
                 owner_of=service.owner_of,
             )
         ],
+        before_request=noting_reads(service),
         security=[{"bearer": ["audit:read"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

@@ -20,12 +20,14 @@ from api.registration_parts import (
     registration_rules,
 )
 from api.resource_server import ResourceServer
+from application.audit_reading import AuditReadingRecorder
 from application.authorization.device import DevicePace
 from application.certificate_authorities import load_authorities
 from application.certificate_clients import CertificateClients
 from application.client_assertions import ClientAssertions
 from application.client_keys import ClientKeys
 from application.clock import RandomIds, SystemClock
+from application.coalescing import FLUSH_SECONDS
 from application.denials import DenialRecorder
 from application.derived_tokens import DerivedTokens
 from application.directory import LogDirectory
@@ -54,7 +56,7 @@ from application.side_tables import SideTables
 from application.token_keys import TokenKeys, VerifiedClaims
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
-from application.usage import FLUSH_SECONDS, UsageRecorder
+from application.usage import UsageRecorder
 from application.used_names import UsedNames
 from application.windows_in_memory import MemoryWindows
 from application.windows_in_postgresql import PostgresWindows, postgres_windows
@@ -156,6 +158,9 @@ class Service:
         process = f"{socket.gethostname()}:{os.getpid()}"
         self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
+        self.audit_reading = AuditReadingRecorder(
+            log=self.log, clock=self.clock, ids=self.ids, process=process
+        )
         self._private: dict[str, PrivateKeyTypes] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._keys_changed = asyncio.Event()
@@ -175,6 +180,7 @@ class Service:
             for name, work in (
                 ("denials", _every(DENIAL_SECONDS, self.denials.flush)),
                 ("usage", _every(FLUSH_SECONDS, self.usage.flush)),
+                ("audit reading", _every(FLUSH_SECONDS, self.audit_reading.flush)),
                 ("keys", self._follow_keys()),
                 ("sweep", _every(SWEEP_SECONDS, self._sweep)),
                 ("unused clients", _every(UNUSED_SECONDS, lambda: disable_unused_clients(self))),
@@ -190,6 +196,7 @@ class Service:
                 await task
         await self.denials.flush(everything=True)
         await self.usage.flush()
+        await self.audit_reading.flush()
         await self._close()
 
     async def _close(self) -> None:

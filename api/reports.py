@@ -14,6 +14,7 @@ from litestar.params import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import AnyRequest
+from api.audit_reads import noting_reads
 from api.composition import Service
 from api.read_models import TookTooLong
 from api.report_formats import MEDIA_TYPES, Format, written
@@ -126,6 +127,7 @@ def reports_router(service: Service) -> Router:
                 owner_of=service.owner_of,
             )
         ],
+        before_request=noting_reads(service),
         security=[{"bearer": ["audit:read"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

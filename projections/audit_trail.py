@@ -135,6 +135,8 @@ OUTCOMES: Mapping[str, str] = {
     "retention.opened": SUCCESS,
     "retention.detached": SUCCESS,
     "retention.restored": SUCCESS,
+    "audit_reading.started": SUCCESS,
+    "audit.read": SUCCESS,
 }
 """Every topic by name, with what PCI DSS 10.2.2 calls its success or failure indication."""
 

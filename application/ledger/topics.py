@@ -2,6 +2,7 @@
 
 from domain.access_token import AccessToken
 from domain.audit_export import AuditExport
+from domain.audit_reading import AuditReading
 from domain.authorization_code import AuthorizationCode
 from domain.client import Client
 from domain.client_usage import ClientUsage
@@ -20,6 +21,7 @@ from domain.trusted_issuer import TrustedIssuer
 AGGREGATES: tuple[type[Recorded], ...] = (
     AccessToken,
     AuditExport,
+    AuditReading,
     AuthorizationCode,
     Client,
     ClientUsage,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.access_token import AccessToken
 from domain.audit_export import AuditExport
+from domain.audit_reading import AuditReading, Reading
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import (
@@ -73,6 +74,7 @@ HOUR_LATER = MOMENT + timedelta(hours=1)
 SCOPE = Narrowing(("user", "mcp"), ("a2a",), ("admin",))
 DENIALS_ID = UUID("019cb391-c2fa-7a11-ba71-cb94b598a865")
 EXPORT_ID = UUID("019cb391-c2fa-7a22-ba71-cb94b598a865")
+READING_ID = UUID("019cb391-c2fa-7a33-ba71-cb94b598a865")
 
 
 CONFIRMATION = Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")
@@ -482,6 +484,19 @@ def _retention_events() -> list[Any]:
     return list(fate.facts())
 
 
+def _reading_events() -> list[Any]:
+    stream = AuditReading.start(READING_ID, process="p-1", day="2026-03-03", provenance=PROVENANCE)
+    stream.read(
+        Reading(by="auditor-1 through console", via="http", what="events"),
+        parameters=("client_id=reporter", "topic=grant.denied"),
+        count=3,
+        first_at=MOMENT,
+        last_at=MOMENT + timedelta(seconds=1),
+        provenance=PROVENANCE,
+    )
+    return list(stream.facts())
+
+
 def examples() -> dict[str, Any]:
     """Return the events by the names of their golden files.
 
@@ -505,6 +520,7 @@ def examples() -> dict[str, Any]:
         *_denial_events(),
         *_export_events(),
         *_retention_events(),
+        *_reading_events(),
     ):
         name = f"{event.TOPIC}.v{getattr(event, 'class_version', 1)}"
         while name in found:

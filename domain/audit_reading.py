@@ -1,0 +1,93 @@
+"""Who read the audit trail, over what and how often (PCI DSS 10.2.1.3).
+
+An event for each read would let whoever follows the log fill it; here at most one event a minute
+for a reader, a way and a subject matter carries the count since the last one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from domain.provenance import Provenance
+from domain.recorded import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`by` is the reader; `via` is http, cli or console; `what` is what was read ("events")."""
+
+    by: str
+    via: str
+    what: str
+
+
+class AuditReading(Recorded):
+    """The reads of the audit trail that one process answered on one day (UTC)."""
+
+    TOPIC = "audit_reading"
+    if TYPE_CHECKING:  # at run time these would become arguments of __init__
+        reads: int
+
+    class Event(Recorded.Event):
+        """Something about the reads that one process answered."""
+
+    class Started(Event, Recorded.Created):
+        """The first read that this process answered on `day` (ISO 8601 date, UTC)."""
+
+        TOPIC = "audit_reading.started"
+        process: str
+        day: str
+
+        def apply(self, aggregate: "AuditReading") -> None:
+            aggregate.reads = 0
+
+    Created = Started  # the inherited name: every event has its topic
+
+    class AuditRead(Event):
+        """`by` read `what` `count` times over `via`, from `first_at` to `last_at`.
+
+        `parameters` are the filters that were asked with, each once, as far as they were few.
+        """
+
+        TOPIC = "audit.read"
+        by: str
+        via: str
+        what: str
+        parameters: list[str]
+        count: int
+        first_at: datetime
+        last_at: datetime
+
+        def apply(self, aggregate: "AuditReading") -> None:
+            aggregate.reads += self.count
+
+    @classmethod
+    def start(
+        cls, stream_id: UUID, *, process: str, day: str, provenance: Provenance
+    ) -> "AuditReading":
+        """Open the stream of this `process` for `day`."""
+        return cls._begin(cls.Started, stream_id, provenance, process=process, day=day)
+
+    def read(
+        self,
+        reading: Reading,
+        *,
+        parameters: tuple[str, ...],
+        count: int,
+        first_at: datetime,
+        last_at: datetime,
+        provenance: Provenance,
+    ) -> None:
+        """Record `count` reads of the same kind."""
+        self._record(
+            self.AuditRead,
+            provenance,
+            by=reading.by,
+            via=reading.via,
+            what=reading.what,
+            parameters=list(parameters),
+            count=count,
+            first_at=first_at,
+            last_at=last_at,
+        )
