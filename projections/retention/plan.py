@@ -119,7 +119,7 @@ def _keeping(
         yield "GRANTLEDGER_RETENTION_MONTHS is not set: kept for ever"
         return
     if month.end > limit:
-        yield "the present month" if now < month.end else "younger than the setting"
+        yield _why_young(month, now)
         return
     if held["rows"] == 0:
         yield "it is empty"
@@ -131,6 +131,12 @@ def _keeping(
         yield f"read models ({behind}) are complete to {complete_to} only"
         return
     yield from _living(connection, month, now)
+
+
+def _why_young(month: Month, now: datetime) -> str:
+    if now < month.first_moment:
+        return "a month to come"
+    return "the present month" if now < month.end else "younger than the setting"
 
 
 def _living(connection: Connection[Any], month: Month, now: datetime) -> Iterator[str]:

@@ -135,14 +135,15 @@ def test_read_models_that_are_behind(recording: Recording, session: Connection[A
 
 
 def test_months_that_are_not_old(recording: Recording, session: Connection[Any]) -> None:
-    """The present month, a younger one, an empty one; and all where no setting says otherwise.
-    The directory partition is none of them.
+    """The present month, one to come, a younger one, an empty one; all of them where no setting
+    says otherwise. The directory partition is none of them.
     """
     ensure_tables(session, PROJECTIONS)
     recording.record(token())
     catch_up(recording.database_url)
 
     assert _planned(session, now=THEN)[MONTH].kept_by == ("the present month",)
+    assert _planned(session, now=THEN - timedelta(days=32))[MONTH].kept_by == ("a month to come",)
     assert _planned(session, now=THEN + timedelta(days=45))[MONTH].kept_by == (
         "younger than the setting",
     )
