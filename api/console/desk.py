@@ -5,6 +5,7 @@ sends the person on, and comes back to itself.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,15 @@ from api.console.login import LOGIN_PATH, Entrance, no_access, own_path
 from api.console.rendering import console_pages
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, path_with, redirect
 from application.administration.console_client import CONSOLE_CLIENT
+from projections.event_filter import EventFilter
+from projections.reports.registry import REPORTS
+
+_DECLARED = sorted(
+    {field.name for field in fields(EventFilter)}
+    | {one.name for report in REPORTS for one in report.parameters}
+    | {"as_of", "format", "version", "window"}
+)
+"""What pages are asked about, by the names that a query of theirs may have."""
 
 
 class Sight:
@@ -32,6 +42,16 @@ class Sight:
     def now(self) -> datetime:
         """The moment of the request, in UTC."""
         return self.visit.context.provenance.occurred_at
+
+    def note(self, what: str, **parameters: str) -> None:
+        """Record that the auditor reads `what`, coalesced; `parameters` are kept for good."""
+        self.service.audit_reading.note(
+            reader=f"{self.auditor.subject} through {CONSOLE_CLIENT}",
+            via="console",
+            what=what,
+            parameters=" ".join(f"{name}={value}" for name, value in parameters.items()),
+            provenance=self.visit.context.provenance,
+        )
 
     def render(self, template: str, *, status: int = 200, **context: Any) -> AnyResponse:
         """Return a page of the console, `template` below templates/console."""
@@ -52,8 +72,11 @@ class Desk:
         self.gate = Gate(service, self.cookies)
         self.entrance = Entrance(self.cookies, self.gate)
 
-    async def show(self, request: AnyRequest, page: Page) -> AnyResponse:
-        """Answer a GET of somebody who may look; everybody else is refused or sent to log in."""
+    async def show(self, request: AnyRequest, page: Page, *, noted: bool = True) -> AnyResponse:
+        """Answer a GET of somebody who may look; everybody else is refused or sent to log in.
+
+        Unless `noted` is False, it is recorded that the page was read, and about what.
+        """
 
         async def work(visit: Visit) -> AnyResponse:
             visit.client_id = CONSOLE_CLIENT
@@ -63,7 +86,10 @@ class Desk:
                 return self._to_login(visit, request, refused)
             except NoAuditor as refused:
                 return no_access(visit, refused)
-            return await page(Sight(visit, auditor))
+            sight = Sight(visit, auditor)
+            if noted:
+                sight.note(request.scope["path_template"], **_about(request, visit))
+            return await page(sight)
 
         return await self.frame.show("console", request, work)
 
@@ -82,3 +108,12 @@ class Desk:
                 visit.denied(refused.cause)
             self.cookies.forget_login(response)
         return response
+
+
+def _about(request: AnyRequest, visit: Visit) -> dict[str, str]:
+    # A name that nobody declared may come with anything, an access token for one: it is not kept.
+    asked = {name: visit.form.get(name) for name in _DECLARED}
+    return {
+        **{name: str(value) for name, value in request.path_params.items()},
+        **{name: text for name, text in asked.items() if text is not None},
+    }

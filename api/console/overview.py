@@ -47,6 +47,9 @@ async def tail(sight: Sight) -> AnyResponse:
     )
     if not entries:
         return Response(None, status_code=204, headers={"Cache-Control": "no-store"})
+    if any(entry.topic != "audit.read" for entry in entries):
+        # Else an open page would read of its own reading, and that would be recorded, for ever.
+        sight.note("/console/tail")
     return sight.render("tail.html", entries=entries, sentence=sentence, newest=entries[0].position)
 
 

@@ -32,6 +32,8 @@ PAGES: Mapping[str, Page] = {
     "/console/activity": activity_page.page,
     "/console/reports": report_pages.gallery,
 }
+_NOT_NOTED = frozenset({"/console/find", "/console/reports", "/console/tail"})
+"""Pages that show no audit data, or that note by themselves when they do."""
 PAGES_OF: Mapping[str, Callable[[str], Page]] = {
     "/console/events/{name:str}": event_page.page,
     "/console/tokens/{name:str}": token_page.page,
@@ -48,7 +50,7 @@ def console_routes(service: Service) -> list[HTTPRouteHandler]:
     def showing(path: str, page: Page) -> HTTPRouteHandler:
         @get(path, include_in_schema=False)
         async def show(request: AnyRequest) -> Any:
-            return await desk.show(request, page)
+            return await desk.show(request, page, noted=path not in _NOT_NOTED)
 
         return show
 

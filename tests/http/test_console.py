@@ -720,3 +720,25 @@ def test_report_that_cannot_be_made(desk: Auditor, path: str, query: str) -> Non
 def test_pages_about_nothing(desk: Auditor, path: str, status: int) -> None:
     """What is not there is not found, what could not be is a mistake, and neither is ours."""
     assert desk.send("GET", path).status_code == status
+
+
+def test_reading_is_recorded(live: Live, fresh: Auditor) -> None:
+    """Who read which page about what is in the audit trail; nothing that nobody declared is."""
+    fresh.send("GET", "/console/search", params={"subject": "somebody", "token": "secret-of-mine"})
+
+    def recorded() -> bool:
+        return any(
+            entry["actor"] == f"{fresh.login} through grantledger-console"
+            and entry["detail"]["what"] == "/console/search"
+            for entry in live.audit(topic="audit.read")
+        )
+
+    eventually(recorded, seconds=90)
+    (entry, *_) = [
+        entry
+        for entry in live.audit(topic="audit.read")
+        if entry["actor"].startswith(fresh.login) and "search" in entry["detail"]["what"]
+    ]
+    assert entry["detail"]["via"] == "console"
+    assert "subject=somebody" in json.dumps(entry)
+    assert "secret-of-mine" not in json.dumps(entry)
