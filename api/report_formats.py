@@ -71,11 +71,12 @@ def _csv(answer: Answer) -> bytes:
     writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180, Section 2
     writer.writerow([column.name for column in answer.report.columns])
     for row in answer.rows:
-        writer.writerow([_cell(value) for value in row])
+        writer.writerow([cell(value) for value in row])
     return out.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return `value` as a cell of CSV: lists with spaces between, no formula."""
     match value:
         case None:
             return ""
@@ -113,7 +114,7 @@ def _typed(pa: Any, values: list[Any]) -> Any:
     try:
         found = pa.array(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several kinds: as text then
-        return pa.array([None if value is None else _cell(value) for value in values])
+        return pa.array([None if value is None else cell(value) for value in values])
     if pa.types.is_timestamp(found.type):
         return found.cast(pa.timestamp("us", tz="UTC"))
     return found.cast(pa.string()) if pa.types.is_null(found.type) else found

@@ -51,6 +51,13 @@ class EventFilter:
     after: int | None = None
     before: int | None = None
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether an index leads to the entries: of one client, person, token or rare topic."""
+        names = (self.client_id, self.subject, self.actor, self.jti, self.family_id)
+        rare = self.topic is not None and self.topic != "token.issued"
+        return rare or self.session_id is not None or any(name is not None for name in names)
+
     def condition(self) -> Composable:
         """Return the condition on the columns of the audit trail, for WHERE."""
         conditions = [_CONDITIONS[name] for name in self.parameters()]

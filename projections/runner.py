@@ -98,6 +98,20 @@ class Projector:
                 self._led = {}
                 self._ask_leadership_at = 0.0
 
+    def catch_up(self, *, seconds: float) -> None:
+        """Write what no other process leads up to the head of the log, for at most so long.
+
+        Raises psycopg.Error, MapperDeserialisationError.
+        """
+        deadline = monotonic() + seconds
+        with closing(open_session(self._database_url, name="projector")) as connection:
+            ensure_tables(connection, self._projections)
+            self._ask_leadership(connection)
+            more = True
+            while self._led and more and monotonic() < deadline:
+                more = self._advance_all(connection) == 0.0
+        self._led = {}
+
     def _serve(self, connection: Connection[TupleRow], stop: Event) -> None:
         while not stop.is_set():
             self._ask_leadership(connection)

@@ -1,17 +1,16 @@
 """`grantledger audit ...`: read the audit trail at the terminal."""
 
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from threading import Event
 from typing import Any
 from uuid import UUID
 
 import rich_click as click
 
+from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option
 from api.cli.outcomes import Refused
+from api.cli.replay import interrupted
 from api.cli.running import opened_read_models
 from api.cli.tables import print_fields, print_json, print_json_line, print_rows, shown
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, of_token, search
@@ -70,7 +69,8 @@ def tail(
 ) -> None:
     """Show the newest entries, oldest first. --json prints one object a line."""
     which = EventFilter(client_id=client_id, subject=subject, topic=topic)
-    with opened_read_models(AUDIT_TRAIL) as connection:
+    filters = told(which.parameters())
+    with opened_read_models(AUDIT_TRAIL, reads="events", filters=filters) as connection:
         newest = search(which, newest_first=True, limit=max(lines, 1)).fetch(connection)
         position = newest[0].position if newest else 0
         shown_first = newest[:lines][::-1]
@@ -80,9 +80,7 @@ def tail(
             print_rows(shown_first, _COLUMNS, as_json=False)
         if not follow:
             return
-        # A flag and no KeyboardInterrupt: raised where Python ignores exceptions (a finaliser), it
-        # would be lost, and the command would go on for ever.
-        with _interrupted() as stop:
+        with interrupted() as stop:
             while not stop.is_set():
                 entries = search(replace(which, after=position), limit=_PAGE).fetch(connection)
                 _print_lines(entries, as_json=as_json)
@@ -91,17 +89,6 @@ def tail(
                 else:
                     stop.wait(_POLL_SECONDS)
     raise KeyboardInterrupt
-
-
-@contextmanager
-def _interrupted() -> Iterator[Event]:
-    """Yield an event that Ctrl-C sets instead of raising KeyboardInterrupt."""
-    stop = Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @audit.command(
@@ -116,7 +103,7 @@ def _interrupted() -> Iterator[Event]:
 def show(*, what: str, as_json: bool) -> None:
     """Show everything about a token, by its jti, or one entry, by its position, in full."""
     query = _asked(what)
-    with opened_read_models(AUDIT_TRAIL) as connection:
+    with opened_read_models(AUDIT_TRAIL, reads=f"entry {what}") as connection:
         entries = query.fetch(connection)
     if not entries:
         raise Refused(f"nothing is recorded as {what}, or not projected yet")

@@ -5,20 +5,19 @@ from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import rich_click as click
 
+from api.cli.boundary import Boundary
 from api.cli.options import data_dir_option, examples, json_option, reason_option, settings_in_force
 from api.cli.outcomes import REFUSED, Refused
 from api.cli.progress import counting
-from api.cli.running import by_operator, note_lag, opened_database, serving
+from api.cli.running import brought_up, by_operator, opened_database, serving
 from api.cli.tables import print_fields, print_json
 from api.composition import Service
 from application.administration import audit_exports
 from application.settings import Settings
 from domain.audit_export import AuditExport
-from projections.as_of import UnreadableAsOf, parse_as_of
 from projections.audit_trail import AUDIT_TRAIL
 from projections.export.asked_range import EmptyRange, asked_range
 from projections.export.checking import check
@@ -30,19 +29,6 @@ from projections.export.published import DirectoryInUse
 from projections.session import open_session
 
 REFUSALS = (EmptyRange, ExportRefused, UnusableManifest, DirectoryInUse, OSError)
-_MOMENT = "TIME|POSITION"
-
-
-class _Boundary(click.ParamType[int | datetime]):
-    """A moment or a position, as --as-of has them."""
-
-    name = _MOMENT
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | datetime:
-        try:
-            return parse_as_of(str(value), now=datetime.now(UTC))
-        except UnreadableAsOf as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command(
@@ -52,8 +38,8 @@ class _Boundary(click.ParamType[int | datetime]):
         "grantledger export --from 1 --to 5000000 --out ./export --json | jq .manifest_sha256",
     )
 )
-@click.option("--from", "first", type=_Boundary(), help="From when on  [default: the first event]")
-@click.option("--to", "last", type=_Boundary(), help="Until when, inclusive  [default: now]")
+@click.option("--from", "first", type=Boundary(), help="From when on  [default: the first event]")
+@click.option("--to", "last", type=Boundary(), help="Until when, inclusive  [default: now]")
 @click.option(
     "--out",
     metavar="DIR",
@@ -81,7 +67,7 @@ def export(
     with opened_database(settings) as url:
         try:
             with closing(open_session(url, name="cli")) as connection:
-                note_lag(connection, AUDIT_TRAIL)
+                brought_up(url, connection, AUDIT_TRAIL)
                 asked = asked_range(connection, first, last, now=datetime.now(UTC))
             done = _exported(settings, url, out, asked, reason)
         except REFUSALS as error:

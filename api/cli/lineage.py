@@ -31,7 +31,9 @@ _STYLES = {"live": "green", "expired": "dim", "revoked": "red", "void": "red"}
 @data_dir_option
 def lineage(*, jti: UUID, as_json: bool) -> None:
     """Show the tree of tokens that one belongs to: what it was exchanged from, and what from it."""
-    with opened_read_models(DELEGATIONS, AUDIT_TRAIL) as connection:
+    with opened_read_models(
+        DELEGATIONS, AUDIT_TRAIL, reads="lineage", filters=f"jti={jti}"
+    ) as connection:
         found = answered(lineage_of(jti, now=datetime.now(UTC)), connection)
     if found is None:
         raise Refused(f"nothing is recorded about the token {jti}, or not projected yet")

@@ -20,6 +20,7 @@ from api.cli.outcomes import INTERRUPTED, TERMINATED, outcome
 from api.cli.principal import principal
 from api.cli.projections import projections
 from api.cli.registration import registration
+from api.cli.replay import replay
 from api.cli.report import report
 from api.cli.retention import retention
 from api.cli.serve import serve
@@ -79,6 +80,7 @@ for _command in (
     registration,
     keys,
     audit,
+    replay,
     lineage,
     family,
     diff,

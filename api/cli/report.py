@@ -9,6 +9,7 @@ from typing import Any
 
 import rich_click as click
 
+from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, settings_in_force
 from api.cli.outcomes import Refused
 from api.cli.progress import counting, waiting
@@ -135,7 +136,14 @@ def _answered(
         asking = answering(one, given, asked, now=now, policy=policy)
         if options["from_export"] is not None:
             return _in_export(asking, options["from_export"])
-        with opened_read_models(AUDIT_TRAIL) as connection, waiting(f"Asking {one.name}"):
+        with (
+            opened_read_models(
+                AUDIT_TRAIL,
+                reads=f"report {one.name}",
+                filters=told({**given, "as_of": options["as_of"]}),
+            ) as connection,
+            waiting(f"Asking {one.name}"),
+        ):
             return answered(asking, connection)
     except (UnusableParameter, UnreadableAsOf) as error:
         raise click.UsageError(str(error)) from None

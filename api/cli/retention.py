@@ -13,7 +13,7 @@ from api.cli.export import REFUSALS, ExportRecord
 from api.cli.options import data_dir_option, examples, json_option, reason_option, settings_in_force
 from api.cli.outcomes import Refused
 from api.cli.progress import counting
-from api.cli.running import by_operator, note_lag, opened_database, serving
+from api.cli.running import brought_up, by_operator, opened_database, serving
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from application.administration import retention as recorded
@@ -180,7 +180,7 @@ class _Acts:
 @contextmanager
 def _session(url: str) -> Iterator[Connection[Any]]:
     with closing(open_session(url, name="retention")) as connection:
-        note_lag(connection, AUDIT_TRAIL)
+        brought_up(url, connection, AUDIT_TRAIL)
         yield connection
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import getpass
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,14 +15,24 @@ from api.cli.options import settings_in_force
 from api.cli.progress import waiting
 from api.composition import Service
 from api.server import connectable, database
+from application.audit_reading import record_at_once
+from application.clock import RandomIds, SystemClock
+from application.ledger.ledger import Ledger
 from application.settings import Settings
+from domain.audit_reading import Reading
 from domain.provenance import Provenance
 from projections.builds import ensure_tables
 from projections.projection import Projection
+from projections.runner import Projector
 from projections.session import open_session
 from projections.status import projection_status
 
 T = TypeVar("T")
+
+CATCH_UP_SECONDS = 3.0
+"""How long a command brings read models up to date by itself before it answers."""
+LEADER_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
 
 
 @contextmanager
@@ -43,29 +54,68 @@ def opened_database(settings: Settings, *, migrated: bool = True) -> Iterator[st
 
 
 @contextmanager
-def opened_read_models(*needed: Projection) -> Iterator[psycopg.Connection[Any]]:
-    """Yield a connection to the read models; say so where one that is needed is behind the log.
+def opened_read_models(
+    *needed: Projection, reads: str, filters: str = ""
+) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection to the read models, up to date where that takes no longer than a moment.
 
-    Raises SettingsError and LedgerUnavailable.
+    That somebody `reads` them, and by which `filters`, is recorded first. Raises SettingsError and
+    LedgerUnavailable.
     """
+    with opened_trail(*needed, reads=reads, filters=filters) as (_, connection):
+        yield connection
+
+
+@contextmanager
+def opened_trail(
+    *needed: Projection, reads: str, filters: str = ""
+) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """Do the same, and yield the URL of the database beside it."""
     with (
         opened_database(settings_in_force()) as url,
         closing(open_session(url, name="cli")) as connection,
     ):
-        note_lag(connection, *needed)
-        yield connection
+        _record(url, reads, filters)
+        brought_up(url, connection, *needed)
+        yield url, connection
 
 
-def note_lag(connection: psycopg.Connection[Any], *needed: Projection) -> None:
-    """Make the read models that are not there yet; say so where one is behind the log."""
+def _record(url: str, what: str, filters: str) -> None:
+    ids = RandomIds()
+
+    async def work() -> None:
+        async with Ledger(url) as log:
+            await record_at_once(
+                Reading(f"cli:{_user()}", "cli", what),
+                parameters=filters,
+                process=f"cli:{os.getpid()}",
+                log=log,
+                ids=ids,
+                provenance=Provenance(SystemClock().now(), ids.request_id()),
+            )
+
+    asyncio.run(work())
+
+
+def brought_up(url: str, connection: psycopg.Connection[Any], *needed: Projection) -> None:
+    """Bring the read models up to the log where no service does; say so where they stay behind."""
     ensure_tables(connection, needed)
-    behind = max(one.lag_events for one in projection_status(needed).fetch(connection))
+    if not _behind(connection, needed):
+        return
+    Projector(url, needed).catch_up(seconds=CATCH_UP_SECONDS)
+    deadline = monotonic() + LEADER_SECONDS
+    while (behind := _behind(connection, needed)) and monotonic() < deadline:
+        sleep(_LOOK_SECONDS)  # the service leads, and is on its way
     if behind:
         click.echo(
             f"note: the read models are {behind} events behind the log; the service brings them"
             " up to date, or `grantledger projections run`",
             err=True,
         )
+
+
+def _behind(connection: psycopg.Connection[Any], needed: Sequence[Projection]) -> int:
+    return max(one.lag_events for one in projection_status(needed).fetch(connection))
 
 
 def with_service(work: Callable[[Service], Awaitable[T]]) -> T:

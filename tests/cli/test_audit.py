@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import closing
 from threading import Event, Thread
 
 import pytest
 
 from projections.audit_trail import AUDIT_TRAIL
 from projections.runner import Projector
+from projections.session import open_session, take_leadership
 from tests.cli.in_process import CommandLine
 from tests.cli.running_service import COMMAND, clean_environment
 
@@ -17,11 +19,13 @@ EVENTS_OF_FIRST_RUN = 8
 
 
 def test_tail(projected: CommandLine) -> None:
-    """The newest entries are shown, oldest first, as a table."""
-    table = projected.succeed("audit", "tail", "-n", "3")
+    """The newest entries are shown, oldest first, as a table; that they are read is one of them."""
+    table = projected.succeed("audit", "tail", "-n", "1")
+    everything = projected.succeed("audit", "tail", "-n", "1000")
 
+    assert "audit.read" in table
     assert "client.registered" not in table
-    assert table.index("key.generated") < table.index("key.activated")
+    assert everything.index("key.generated") < everything.index("key.activated")
 
 
 def test_tail_filters(projected: CommandLine) -> None:
@@ -55,12 +59,23 @@ def test_show_something_else(projected: CommandLine) -> None:
     assert projected.run("audit", "show", "yesterday").exit_code == 2
 
 
-def test_lag_is_said(unchanged: CommandLine) -> None:
-    """Where the read model is behind the log a note says by how much, and the exit code is 0."""
-    result = unchanged.run("audit", "tail")
+def test_commands_bring_the_read_model_up_to_date(cli: CommandLine) -> None:
+    """Where no service does, a command does it itself: what it shows is not of yesterday."""
+    result = cli.run("audit", "tail")
 
     assert result.exit_code == 0
-    assert f"the read models are {EVENTS_OF_FIRST_RUN} events behind" in result.stderr
+    assert "client.registered" in result.stdout
+    assert result.stderr == ""
+
+
+def test_lag_is_said(cli: CommandLine, database_url: str) -> None:
+    """Where another leads and is behind, a note says by how much, and the exit code is 0."""
+    with closing(open_session(database_url, name="test")) as leader:
+        assert take_leadership(leader, AUDIT_TRAIL.name)
+        result = cli.run("audit", "tail")
+
+    assert result.exit_code == 0
+    assert f"the read models are {EVENTS_OF_FIRST_RUN + 2} events behind" in result.stderr
 
 
 def test_follow_until_ctrl_c(cli: CommandLine, database_url: str) -> None:
@@ -88,6 +103,6 @@ def test_follow_until_ctrl_c(cli: CommandLine, database_url: str) -> None:
         os.killpg(following.pid, signal.SIGINT)
         _, errors = following.communicate(timeout=10)
 
-    assert first["position"] == EVENTS_OF_FIRST_RUN
+    assert (first["topic"], first["reason"]) == ("audit.read", None)
     assert second["topic"] == "client.disabled"
     assert (following.returncode, errors) == (130, "")

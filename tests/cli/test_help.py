@@ -37,7 +37,9 @@ def _examples(epilog: str | None) -> Iterator[list[str]]:
     for line in (epilog or "").split("\n\n")[1:]:
         _, _, rest = line.rpartition("grantledger ")
         words = shlex.split(rest.rstrip(")"), comments=False)
-        yield words[: next((i for i, word in enumerate(words) if word in ("|", "||")), len(words))]
+        yield words[
+            : next((i for i, word in enumerate(words) if word in ("|", "||", ">")), len(words))
+        ]
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -20,7 +20,7 @@ def test_status(unchanged: CommandLine) -> None:
     listed = unchanged.json("projections", "status")
 
     assert [one["projection"] for one in listed] == NAMES
-    assert listed[0]["head"] == 8
+    assert listed[0]["head"] >= 8
     assert "lag, events" in unchanged.succeed("projections", "status")
 
 

