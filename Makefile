@@ -7,11 +7,11 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench bench-audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run ## Start the service on 127.0.0.1:8000 (ARGS="--port 8001 ..." is passed on)
 	@exec $(BIN)/grantledger serve $(ARGS)
@@ -31,6 +31,9 @@ format: $(VENV)/dev ## Format the code and repair what lint can repair
 
 bench: $(VENV)/dev ## Measure tokens a second beside a sign-only endpoint (JSON=FILE writes data)
 	@$(BIN)/python -m tests.benchmarks $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+bench-audit: $(VENV)/dev ## Measure search, reports, replay and export on a long history (5,000,000 events)
+	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)
 
 lock: $(VENV)/dev ## Renew both lock files with the newest allowed versions
 	@$(COMPILE) pyproject.toml --group build --output-file requirements.lock
