@@ -28,6 +28,7 @@ PEOPLE = 10_000
 DAYS = 60
 _GOLDEN = Path(__file__).parents[1] / "golden"
 _SCOPES = (["user"], ["service"], ["service", "mcp"], ["user", "mcp"])
+_REUSED = 1 / 2000
 _LIVING = 5000
 """How many tokens and families may still be revoked, exchanged or rotated."""
 
@@ -72,7 +73,7 @@ class History:
         self._mapper = LedgerMapper()
         self._clients = [f"client-{number:04}" for number in range(min(CLIENTS, events // 20))]
         self._people = [f"person-{number:05}" for number in range(min(PEOPLE, events // 20))]
-        self._tokens: deque[tuple[UUID, str, str]] = deque(maxlen=_LIVING)
+        self._tokens: deque[tuple[UUID, str, str, str]] = deque(maxlen=_LIVING)
         self._families: deque[tuple[UUID, str, str, int, str]] = deque(maxlen=_LIVING)
         self._versions: dict[UUID, int] = {}
         self._of = {topic: _state_of(topic) for topic in _TEMPLATES}
@@ -119,7 +120,7 @@ class History:
     def _exchange(self) -> Iterable[Row]:
         if not self._tokens:
             return
-        parent, _, subject = self._rng.choice(self._tokens)
+        parent, _, subject, session = self._rng.choice(self._tokens)
         client = self._client()
         descent = {
             **self._of["token.issued"]["descent"],
@@ -129,7 +130,7 @@ class History:
             "impersonation": False,
         }
         grant = "urn:ietf:params:oauth:grant-type:token-exchange"
-        yield self._token(client, subject, grant_type=grant, descent=descent)
+        yield self._token(client, subject, grant_type=grant, descent=descent, session_id=session)
 
     def _login(self) -> Iterable[Row]:
         client, person = self._client(), self._rng.choice(self._people)
@@ -157,6 +158,9 @@ class History:
             return
         place = self._rng.randrange(len(self._families))
         family, client, person, generation, session = self._families[place]
+        if generation > 1 and self._rng.random() < _REUSED:
+            yield from self._reused(place)
+            return
         about = {"client_id": client, "subject": person, "session_id": session}
         token = self._token(
             client, person, grant_type="refresh_token", family_id=str(family), session_id=session
@@ -168,9 +172,16 @@ class History:
         yield token
         self._families[place] = (family, client, person, generation, session)
 
+    def _reused(self, place: int) -> Iterable[Row]:
+        family, client, person, generation, session = self._families[place]
+        del self._families[place]
+        about = {"client_id": client, "subject": person, "session_id": session}
+        known = {"family_id": str(family), "presented": 1, "generation": generation}
+        yield self._row(family, "family.reuse_detected", **about, **known, tokens_revoked=[])
+
     def _revoke(self) -> Iterable[Row]:
         if self._tokens:
-            token, client, subject = self._tokens.popleft()
+            token, client, subject, _ = self._tokens.popleft()
             facts = {"client_id": client, "subject": subject, "by": client}
             yield self._row(token, "token.revoked", **facts, session_id=f"sess_{token.hex}")
 
@@ -193,7 +204,6 @@ class History:
 
     def _token(self, client: str, subject: str, **facts: Any) -> Row:
         token = self._id()
-        self._tokens.append((token, client, subject))
         known = {
             **_PLAIN_TOKEN,
             "client_id": client,
@@ -204,6 +214,7 @@ class History:
             "expires_at": self._in(10),
             **facts,
         }
+        self._tokens.append((token, client, subject, known["session_id"]))
         return self._row(token, "token.issued", **known)
 
     def _row(self, stream: UUID, topic: str, **facts: Any) -> Row:
@@ -233,6 +244,7 @@ _TEMPLATES = {
     "token.revoked": 2,
     "family.started": 2,
     "family.rotated": 1,
+    "family.reuse_detected": 1,
     "session.started": 1,
     "grant.denied": 1,
     "denial_log.started": 1,
