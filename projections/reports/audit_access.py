@@ -22,7 +22,7 @@ AUDIT_ACCESS = Report(
         Column("events", "Of an export: how many events it holds"),
         Column("first_at", "When first (UTC)"),
         Column("last_at", "When last (UTC)"),
-        Column("filters", "By what the last reading was narrowed; why the export was made"),
+        Column("filters", "By what the last readings were narrowed; why the export was made"),
         Column("manifest_sha256", "Of a finished export: by which its files are proven"),
     ),
     parameters=(
@@ -44,7 +44,7 @@ answer AS (
         CAST(sum(CAST(detail->>'count' AS bigint)) AS bigint) AS times,
         CAST(NULL AS bigint) AS events, min(CAST(detail->>'first_at' AS timestamptz)) AS first_at,
         max(CAST(detail->>'last_at' AS timestamptz)) AS last_at,
-        (array_agg(nullif(detail->>'filters', '') ORDER BY position DESC))[1] AS filters,
+        (array_agg((detail->'parameters') ORDER BY position DESC))[1] AS filters,
         CAST(NULL AS text) AS manifest_sha256, min(position) AS position
     FROM accesses
     WHERE topic = 'audit.read'
@@ -53,7 +53,7 @@ answer AS (
     SELECT CASE WHEN topic = 'audit_export.started' THEN 'export begun' ELSE 'export finished' END,
         actor, 'cli',
         'positions ' || (detail->>'first_position') || ' to ' || (detail->>'last_position'), 1,
-        CAST(detail->>'rows' AS bigint), occurred_at, occurred_at, reason,
+        CAST(detail->>'rows' AS bigint), occurred_at, occurred_at, to_jsonb(reason),
         detail->>'manifest_sha256', position
     FROM accesses
     WHERE topic <> 'audit.read'

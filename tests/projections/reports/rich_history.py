@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain.access_token import AccessToken
 from domain.audit_export import AuditExport
+from domain.audit_reading import AuditReading, Reading
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import (
@@ -349,7 +350,19 @@ class RichHistory:
             rows=story.position,
             provenance=story.act(by="cli:root", why="audit 2026"),
         )
-        story.record(export)
+        readings = AuditReading.start(
+            stream_id(), process="p-1", day=story.now.date().isoformat(), provenance=story.act()
+        )
+        for what, count in (("events", 40), ("report sample", 1), ("events", 2)):
+            readings.read(
+                Reading("auditor", "http", what),
+                parameters=(),
+                count=count,
+                first_at=story.now,
+                last_at=story.now,
+                provenance=story.act(),
+            )
+        story.record(export, readings)
 
     def _endings(self) -> None:
         story = self.story

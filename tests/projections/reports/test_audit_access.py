@@ -6,6 +6,7 @@ from typing import Any
 from psycopg import Connection
 
 from domain.audit_export import AuditExport
+from domain.audit_reading import AuditReading, Reading
 from projections.reports.audit_access import AUDIT_ACCESS
 from tests.builders import NOON, stream_id
 from tests.projections.recording import Recording
@@ -18,28 +19,65 @@ def after(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def test_lists_each_export(recording: Recording, session: Connection[Any]) -> None:
-    """Each export when it began, and when it was whole."""
-    story = Story(recording)
-    facts = {"first_position": 1, "last_position": 4, "rows": 4}
-    export = AuditExport.start(
-        stream_id(), **facts, provenance=story.act(by="cli:root", why="audit 2026")
+def _read(story: Story, readings: AuditReading, by: str, what: str, count: int, **how: str) -> None:
+    """Record `count` readings within the minute before the next act."""
+    provenance = story.act()
+    readings.read(
+        Reading(by, how.get("via", "http"), what),
+        parameters=(how["filters"],) if how.get("filters") else (),
+        count=count,
+        first_at=provenance.occurred_at - timedelta(seconds=30),
+        last_at=provenance.occurred_at,
+        provenance=provenance,
     )
-    before = story.record(export)  # 1
+    story.record(readings)
+
+
+def test_counts_readings_and_lists_exports(recording: Recording, session: Connection[Any]) -> None:
+    """Readings by who, how and what; each export when it began and when it was whole."""
+    story = Story(recording)
+    readings = AuditReading.start(
+        stream_id(), process="p-1", day="2026-03-03", provenance=story.act()
+    )
+    _read(story, readings, "auditor", "events", 3, filters="client_id=web")  # 2
+    _read(story, readings, "auditor", "events", 40, filters="")  # 3
+    _read(story, readings, "cli:root", "report live-tokens", 1, via="cli")  # 4
+    export = AuditExport.start(
+        stream_id(),
+        first_position=1,
+        last_position=4,
+        rows=4,
+        provenance=story.act(by="cli:root", why="audit 2026"),
+    )
+    story.record(export)  # 5
+    before = story.position
     export.finish(
-        **facts,
+        first_position=1,
+        last_position=4,
+        rows=4,
         files=1,
         manifest_sha256="0" * 64,
         provenance=story.act(by="cli:root", why="audit 2026"),
     )
-    story.record(export)  # 2
+    story.record(export)  # 6
+    _read(story, readings, "auditor", "events", 1, filters="jti=x")  # 7
     story.settle()
-    common = ("cli:root", "cli", "positions 1 to 4", 1, 4)
-    begun = ("export begun", *common, after(1), after(1), "audit 2026", None)
-    finished = ("export finished", *common, after(2), after(2), "audit 2026", "0" * 64)
+    report = ("read", "cli:root", "cli", "report live-tokens", 1, None, after(3.5), after(4))
+    begun = ("export begun", "cli:root", "cli", "positions 1 to 4", 1, 4, after(5), after(5))
 
-    assert asked(session, AUDIT_ACCESS, as_of=before) == [begun]
-    assert asked(session, AUDIT_ACCESS, as_of=story.now) == [begun, finished]
-    assert asked(session, AUDIT_ACCESS, as_of=story.now, who="auditor") == []
-    assert asked(session, AUDIT_ACCESS, as_of=story.now, since=after(2)) == [finished]
-    assert asked(session, AUDIT_ACCESS, as_of=story.now, until=after(2)) == [begun]
+    assert asked(session, AUDIT_ACCESS, as_of=before) == [
+        ("read", "auditor", "http", "events", 43, None, after(1.5), after(3), [], None),
+        (*report, [], None),
+        (*begun, "audit 2026", None),
+    ]
+    ended = ("export finished", *begun[1:6], after(6), after(6), "audit 2026", "0" * 64)
+    everything = [
+        ("read", "auditor", "http", "events", 44, None, after(1.5), after(7), ["jti=x"], None),
+        (*report, [], None),
+        (*begun, "audit 2026", None),
+        ended,
+    ]
+    assert asked(session, AUDIT_ACCESS, as_of=story.now) == everything
+    assert asked(session, AUDIT_ACCESS, as_of=story.now, who="auditor") == everything[:1]
+    within = {"since": after(6), "until": after(7)}
+    assert asked(session, AUDIT_ACCESS, as_of=story.now, **within) == [ended]
