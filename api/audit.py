@@ -5,32 +5,15 @@ from uuid import UUID
 
 from litestar import Router, get
 from litestar.datastructures import CacheControlHeader
-from litestar.params import Parameter
-from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import client_named
+from api.audit_events import NAME, AuditPage, event_handlers
 from api.audit_reads import noting_reads
 from api.composition import Service
 from application.errors import NotFound
 from projections import audit_trail, client_last_used
-from projections.audit_trail import AuditEntry
 from projections.client_last_used import LastUsed
-from projections.event_filter import EventFilter
 from projections.lineage import Lineage
-
-MAX_ENTRIES = 1000
-# No name of ours holds anything else, and PostgreSQL fails on U+0000: the asker's mistake.
-_NAME = Parameter(pattern=r"^[\x20-\x7E]*$", max_length=512)
-_Filter = Annotated[str | None, _NAME]
-
-
-class AuditPage(BaseModel):
-    """Entries in the order of the log; `next_after` is the cursor of the next page."""
-
-    model_config = ConfigDict(frozen=True)
-
-    entries: tuple[AuditEntry, ...]
-    next_after: int | None = Field(description="Pass it as `after`; None where nothing follows yet")
 
 
 def audit_router(service: Service) -> Router:
@@ -58,34 +41,15 @@ def audit_router(service: Service) -> Router:
             raise NotFound("nothing is recorded about this token, or not projected yet")
         return found
 
-    @get("/events", tags=["Audit"], summary="The audit trail, filtered; pages by position")
-    async def events(
-        client_id: _Filter = None,
-        subject: _Filter = None,
-        topic: _Filter = None,
-        after: Annotated[int, Parameter(ge=0, le=2**62)] = 0,
-        limit: Annotated[int, Parameter(ge=1, le=MAX_ENTRIES)] = 100,
-        newest_first: bool = False,
-    ) -> AuditPage:
-        entries = await service.read_models.fetch(
-            audit_trail.search(
-                EventFilter(client_id=client_id, subject=subject, topic=topic, after=after),
-                limit=limit,
-                newest_first=newest_first,
-            )
-        )
-        more = not newest_first and len(entries) == limit
-        return AuditPage(entries=tuple(entries), next_after=entries[-1].position if more else None)
-
     @get(
         "/clients/{client_id:str}/last-used",
         tags=["Audit"],
         summary="When a client, its credentials and its scopes were last used, and how often",
     )
-    async def last_used(client_id: Annotated[str, _NAME]) -> list[LastUsed]:
+    async def last_used(client_id: Annotated[str, NAME]) -> list[LastUsed]:
         return await service.read_models.fetch(client_last_used.of_client(client_named(client_id)))
 
-    handlers: list[Any] = [token_history, lineage, events, last_used]
+    handlers: list[Any] = [token_history, lineage, *event_handlers(service), last_used]
     return Router(
         "/audit",
         route_handlers=handlers,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg.sql import SQL
 
+from projections.audit_trail import last_position
 from projections.query import Asking, Query
 
 AGO = re.compile(r"-([0-9]{1,5})([dhms])", re.ASCII)
@@ -65,7 +66,7 @@ def resolve(asked: int | datetime | None, *, now: datetime) -> Asking[AsOf]:
     A generator, so that blocking and async code ask in the same way. Positions are those of the
     audit trail: one above what it holds means all it holds, and so does a moment still to come.
     """
-    (head,) = yield _head()
+    (head,) = yield last_position()
     if asked is None:
         return AsOf(head, now)
     if isinstance(asked, datetime):
@@ -124,14 +125,6 @@ def _logged_at(position: int) -> Query[datetime]:
         ),
         {"position": position},
         lambda *, recorded_at: recorded_at.astimezone(UTC),
-    )
-
-
-def _head() -> Query[int]:
-    return Query(
-        SQL("SELECT coalesce(max(position), 0) AS position FROM read.audit_trail"),
-        {},
-        lambda *, position: int(position),
     )
 
 

@@ -296,6 +296,15 @@ def search(
     )
 
 
+def last_position() -> Query[int]:
+    """Ask for the last position of the audit trail, 0 where it is empty."""
+    return Query(
+        SQL("SELECT coalesce(max(position), 0) AS position FROM read.audit_trail"),
+        {},
+        lambda *, position: int(position),
+    )
+
+
 def of_token(jti: UUID, *, limit: int = 1000) -> Query[AuditEntry]:
     """Ask for everything that happened to one token, oldest first."""
     return search(EventFilter(jti=jti), limit=limit)

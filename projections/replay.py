@@ -35,12 +35,6 @@ _PAGE = SQL(
     "SELECT position, row_to_json(entry)::text AS line FROM (SELECT * FROM read.audit_trail"
     " WHERE {} ORDER BY position LIMIT %(limit)s) AS entry"
 )
-_HEAD = "SELECT coalesce(max(position), 0) FROM read.audit_trail"
-
-
-def head_of_trail(connection: Connection[TupleRow]) -> int:
-    """Return the last position of the audit trail, 0 where it is empty."""
-    return int(connection.execute(_HEAD).fetchall()[0][0])
 
 
 def json_lines(database_url: str, which: EventFilter, *, up_to: int) -> Iterator[bytes]:

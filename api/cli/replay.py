@@ -19,11 +19,11 @@ from api.cli.progress import waiting
 from api.cli.running import opened_trail
 from api.cli.tables import shown
 from api.report_formats import cell
-from projections.audit_trail import AUDIT_TRAIL, AuditEntry
+from projections.audit_trail import AUDIT_TRAIL, AuditEntry, last_position
 from projections.cloud_events import cloud_event
 from projections.event_filter import EventFilter
 from projections.ocsf import ocsf_event
-from projections.replay import entries, head_of_trail, json_lines
+from projections.replay import entries, json_lines
 from projections.sentences import sentence
 
 POLL_SECONDS = 0.5
@@ -85,7 +85,7 @@ Write = Callable[[psycopg.Connection[Any], EventFilter, Event], int]
 
 def _json_writer(url: str) -> Write:
     def write(connection: psycopg.Connection[Any], asked: EventFilter, stop: Event) -> int:
-        out, head = sys.stdout.buffer, head_of_trail(connection)
+        out, head = sys.stdout.buffer, last_position().fetch(connection)[0]
         with nullcontext() if sys.stdout.isatty() else waiting("Replaying"):
             for block in json_lines(url, asked, up_to=head):
                 out.write(block)
@@ -102,7 +102,7 @@ def _entry_writer(form: str) -> Write:
     heading = [_CSV_HEADING] if form == CSV else []
 
     def write(connection: psycopg.Connection[Any], asked: EventFilter, stop: Event) -> int:
-        head = head_of_trail(connection)
+        head = last_position().fetch(connection)[0]
         while heading:
             click.echo(heading.pop())
         for entry in entries(connection, asked, up_to=head):

@@ -159,6 +159,7 @@ def _reading(contract: Contract) -> Iterator[Good]:
     yield Good("GET /audit/tokens/{token_id}", "auditor", path=token)
     yield Good("GET /audit/tokens/{token_id}/lineage", "auditor", path=token)
     yield Good("GET /audit/events", "auditor", query={"limit": 1000})
+    yield Good("GET /audit/events", "auditor", query={"format": "ndjson", "before": 20})
     yield Good("GET /reports", "auditor")
     report = {"report_name": contract.names["report_name"]}
     yield Good("GET /reports/{report_name}", "auditor", path=report, query={"as_of": "-1d"})

@@ -1,0 +1,215 @@
+"""GET /audit/events: the audit trail as pages, as lines to the end of the log, or as it grows.
+
+- JSON: a page of at most MAX_ENTRIES; `after` and `before` with `newest_first` are the cursors.
+- `application/x-ndjson` (Accept, or `format=ndjson`): a JSON object a line, from `after` to the end
+  of the log at the time of the request, in pages: nothing is held but one of them.
+- GET /audit/events/follow, `text/event-stream`: what is recorded from now on, or from `after` or
+  Last-Event-ID on. The id of each event is its position, so that a client that was cut off goes on
+  where it was. A follower is asked to come again when its token expires, at the latest after
+  FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a connection.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from time import monotonic
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import MediaType, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import HeaderParameter, Parameter
+from litestar.response import Response, Stream
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.admin_requests import AnyRequest
+from api.composition import Service
+from api.resource_server import caller_of
+from application.errors import InvalidRequest, TooManyRequests
+from projections import audit_trail
+from projections.as_of import UnreadableAsOf, parse_as_of
+from projections.audit_trail import AuditEntry
+from projections.event_filter import EventFilter
+from projections.replay import page_of_lines
+
+MAX_ENTRIES = 1000
+MAX_FOLLOWERS = 20
+FOLLOW_SECONDS = 3600
+HEARTBEAT_SECONDS = 15.0
+POLL_SECONDS = 0.5
+NDJSON, EVENT_STREAM = "application/x-ndjson", "text/event-stream"
+_RETRY_SECONDS = 30
+# No name of ours holds anything else, and PostgreSQL fails on U+0000: the asker's mistake.
+NAME = Parameter(pattern=r"^[\x20-\x7E]*$", max_length=512)
+_Filter = Annotated[str | None, NAME]
+_Position = Annotated[int | None, Parameter(ge=0, le=2**62)]
+_Moment = Annotated[
+    str | None, Parameter(max_length=64, description="2026-03-03T12:00:00Z, or -90d before now")
+]
+
+
+class PageFormat(StrEnum):
+    """As what the events come."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+
+
+class AuditPage(BaseModel):
+    """Entries in the order of the log; `next_after` is the cursor of the next page."""
+
+    model_config = ConfigDict(frozen=True)
+
+    entries: tuple[AuditEntry, ...]
+    next_after: int | None = Field(description="Pass it as `after`; None where nothing follows yet")
+
+
+def event_handlers(service: Service) -> list[HTTPRouteHandler]:
+    """Return the handlers of /audit/events."""
+    followers = _Followers()
+
+    async def filtered(  # noqa: PLR0913, PLR0917  # each is a parameter of the query
+        client_id: _Filter = None,
+        subject: _Filter = None,
+        actor: _Filter = None,
+        jti: UUID | None = None,
+        family_id: _Filter = None,
+        session_id: _Filter = None,
+        grant_type: _Filter = None,
+        outcome: Literal["success", "failure"] | None = None,
+        address: _Filter = None,
+        topic: _Filter = None,
+        since: _Moment = None,
+        until: _Moment = None,
+        after: _Position = None,
+        before: _Position = None,
+    ) -> EventFilter:
+        now = service.clock.now()
+        return EventFilter(
+            client_id=client_id,
+            subject=subject,
+            actor=actor,
+            jti=jti,
+            family_id=family_id,
+            session_id=session_id,
+            grant_type=grant_type,
+            outcome=outcome,
+            address=address,
+            topic=topic,
+            since=_moment("since", since, now),
+            until=_moment("until", until, now),
+            after=after,
+            before=before,
+        )
+
+    @get(
+        "/events",
+        tags=["Audit"],
+        summary="The audit trail, filtered: pages by position, or lines to the end of the log",
+        dependencies={"which": filtered},
+    )
+    async def events(
+        request: AnyRequest,
+        which: EventFilter,
+        limit: Annotated[int, Parameter(ge=1, le=MAX_ENTRIES)] = 100,
+        newest_first: bool = False,
+        format: PageFormat | None = None,  # noqa: A002  # the name of the query parameter
+    ) -> Response[Any]:
+        wanted = format or _accepted(request)
+        if wanted is PageFormat.NDJSON:
+            return Stream(_lines(service, which), media_type=NDJSON)
+        found = await service.read_models.fetch(
+            audit_trail.search(which, limit=limit, newest_first=newest_first)
+        )
+        more = not newest_first and len(found) == limit
+        page = AuditPage(entries=tuple(found), next_after=found[-1].position if more else None)
+        return Response(page, media_type=MediaType.JSON)
+
+    @get("/events/follow", include_in_schema=False, dependencies={"which": filtered})
+    async def follow(
+        request: AnyRequest,
+        which: EventFilter,
+        last_event_id: Annotated[
+            str | None, HeaderParameter(name="last-event-id", pattern=r"^[0-9]{0,18}$")
+        ] = None,
+    ) -> Stream:
+        begins = int(last_event_id) if last_event_id else which.after
+        if begins is None:
+            begins = (await service.read_models.fetch(audit_trail.last_position()))[0]
+        followers.enter()
+        ends = _ends(request, service.clock.now())
+        stream = _followed(service, replace(which, after=begins), ends=ends, followers=followers)
+        return Stream(stream, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
+
+    return [events, follow]
+
+
+class _Followers:
+    """How many follow at the moment."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def enter(self) -> None:
+        """Count one more. Raises TooManyRequests."""
+        if self._count >= MAX_FOLLOWERS:
+            raise TooManyRequests(_RETRY_SECONDS, reason=f"{MAX_FOLLOWERS} follow already")
+        self._count += 1
+
+    def leave(self) -> None:
+        """Count one less."""
+        self._count -= 1
+
+
+def _accepted(request: AnyRequest) -> PageFormat:
+    return PageFormat.NDJSON if NDJSON in request.headers.get("accept", "") else PageFormat.JSON
+
+
+def _moment(name: str, text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = parse_as_of(text, now=now)
+    except UnreadableAsOf as error:
+        raise InvalidRequest(f"{name}: {error}") from None
+    if isinstance(found, int):
+        raise InvalidRequest(f"{name}: a moment; positions go into after and before")
+    return found
+
+
+def _ends(request: AnyRequest, now: datetime) -> float:
+    """Return the monotonic time at which a follower has to come again."""
+    left = float(caller_of(request).claims["exp"]) - now.timestamp()
+    return monotonic() + min(left, FOLLOW_SECONDS)
+
+
+async def _lines(service: Service, which: EventFilter) -> AsyncIterator[str]:
+    (head,) = await service.read_models.fetch(audit_trail.last_position())
+    bounded = replace(which, before=min(which.before or head + 1, head + 1))
+    after = which.after or 0
+    while page := await service.read_models.fetch(page_of_lines(replace(bounded, after=after))):
+        yield "".join(f"{line}\n" for _, line in page)
+        after = page[-1][0]
+
+
+async def _followed(
+    service: Service, which: EventFilter, *, ends: float, followers: _Followers
+) -> AsyncIterator[str]:
+    try:
+        spoke = monotonic()
+        yield "retry: 2000\n\n"
+        while monotonic() < ends:
+            page = await service.read_models.fetch(page_of_lines(which))
+            if page:
+                yield "".join(f"id: {position}\ndata: {line}\n\n" for position, line in page)
+                which = replace(which, after=page[-1][0])
+                spoke = monotonic()
+                continue
+            if monotonic() - spoke > HEARTBEAT_SECONDS:
+                yield ": still here\n\n"
+                spoke = monotonic()
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        followers.leave()
