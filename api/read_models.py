@@ -21,6 +21,7 @@ T = TypeVar("T")
 _CONNECTIONS = 4
 _WAIT_SECONDS = 3.0
 _STATUS_SECONDS = 0.5
+_LONG_AT_ONCE = _CONNECTIONS // 2
 _ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -43,6 +44,8 @@ class ReadModels:
         self._status: Sequence[ProjectionStatus] = ()
         self._status_at = float("-inf")
         self._asking = asyncio.Lock()
+        # Long answers take turns: the rest of the pool is for readiness and short questions.
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
 
     async def fetch(self, query: Query[T]) -> list[T]:
         """Return the answers to `query`. Raises LedgerUnavailable."""
@@ -60,21 +63,30 @@ class ReadModels:
     async def answered_at_once(self, asking: Asking[T], *, seconds: float) -> T:
         """Return what `asking` leads to, all of it seen at one moment.
 
-        Raises TookTooLong where a statement takes longer than `seconds`, LedgerUnavailable, and
-        what `asking` raises.
+        Raises TookTooLong where its turn does not come within `seconds` or a statement takes longer
+        than that, LedgerUnavailable, and what `asking` raises.
         """
         try:
-            await self._pool.open()
-            async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute(_ONE_SNAPSHOT)
-                await connection.execute(
-                    "SELECT set_config('statement_timeout', %s, true)", (f"{seconds}s",)
-                )
-                return await _answered_on(connection, asking)
+            await asyncio.wait_for(self._long.acquire(), seconds)
+        except TimeoutError as error:
+            raise TookTooLong from error
+        try:
+            return await self._in_a_snapshot(asking, seconds)
         except QueryCanceled as error:
             raise TookTooLong from error
         except (psycopg.Error, PoolTimeout, OSError) as error:
             raise LedgerUnavailable("the read models cannot be read") from error
+        finally:
+            self._long.release()
+
+    async def _in_a_snapshot(self, asking: Asking[T], seconds: float) -> T:
+        await self._pool.open()
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(_ONE_SNAPSHOT)
+            await connection.execute(
+                "SELECT set_config('statement_timeout', %s, true)", (f"{seconds}s",)
+            )
+            return await _answered_on(connection, asking)
 
     async def answered(self, asking: Asking[T]) -> T:
         """Return what `asking` leads to. Raises LedgerUnavailable, and what `asking` raises."""

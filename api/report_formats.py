@@ -2,8 +2,8 @@
 
 - JSON: an object with report, parameters, position and moment, when it was made, columns, rows.
 - CSV: a line of names and the rows, nothing else; lists with spaces between, objects as JSON. A
-  cell that a spreadsheet would take for a formula (it begins with = + - @, tab or return) gets an
-  apostrophe before it: names come from strangers.
+  text that a spreadsheet would take for a formula (it begins with = + - @, wide or not, or with a
+  tab or a line end) gets an apostrophe before it: names come from strangers.
 - Parquet: the rows, typed; what it rests on is in the file's metadata under `grantledger`.
 """
 
@@ -19,7 +19,8 @@ from pydantic_core import to_json
 
 from projections.reports.report import Answer
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The wide forms count as well where the spreadsheet is set to Chinese or Japanese.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class Format(StrEnum):

@@ -36,13 +36,10 @@ def answering(
     """
     values = given_values(report, given, now=now)
     as_of = yield from resolve(asked, now=now)
-    for parameter in report.parameters:
-        if parameter.kind is Kind.MOMENT and isinstance(values[parameter.name], int):
-            point = yield from resolve(values[parameter.name], now=now)
-            values[parameter.name] = point.moment
+    bounds = yield from _bounds(report, values, now)
     limit = None if max_rows is None else max_rows + 1
     statement = postgres_statement(report, limit=limit)
-    rows: list[Row] = yield Query(statement, parameters(as_of, values), _row)
+    rows: list[Row] = yield Query(statement, parameters(as_of, {**values, **bounds}), _row)
     if max_rows is not None and len(rows) > max_rows:
         raise TooManyRows(
             f"the answer has more than {max_rows} rows: narrow it, or ask on the command line:"
@@ -52,6 +49,26 @@ def answering(
     if report.live is not None and asked is None:
         live = yield report.live
     return made_answer(report, values, as_of, rows, made_at=now, policy=policy, live=live)
+
+
+def _bounds(report: Report, values: dict[str, Any], now: datetime) -> Asking[dict[str, int | None]]:
+    """Make moments of positions in `values`; return the positions that the SQL names.
+
+    Many events are recorded at one moment, so that a moment cannot stand for a position: SQL that
+    has to part the log exactly at `since` asks for `since_position`.
+    """
+    bounds: dict[str, int | None] = {}
+    for name in (one.name for one in report.parameters if one.kind is Kind.MOMENT):
+        given, bound = values[name], f"{name}_position"
+        named = f"%({bound})s" in report.sql
+        if named:
+            bounds[bound] = None
+        if given is not None and (named or isinstance(given, int)):
+            point = yield from resolve(given, now=now)
+            values[name] = point.moment if isinstance(given, int) else given
+            if named:
+                bounds[bound] = point.position
+    return bounds
 
 
 def made_answer(

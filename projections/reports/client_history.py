@@ -26,7 +26,6 @@ _OWNER = frozenset({"client.registered", "client.owner_changed"})
 class _Act(NamedTuple):
     position: int
     occurred_at: datetime
-    recorded_at: datetime
     actor: str | None
     reason: str | None
     topic: str
@@ -107,8 +106,8 @@ CLIENT_HISTORY = Report(
     evaluate=_history,
     sql=f"""
 WITH {CLIENT_EVENTS}
-SELECT position, occurred_at, recorded_at, actor, reason, topic, detail,
-    coalesce(recorded_at <= CAST(%(since)s AS timestamptz), false) AS earlier
+SELECT position, occurred_at, actor, reason, topic, detail,
+    coalesce(position <= CAST(%(since_position)s AS bigint), false) AS earlier
 FROM client_events
 WHERE client_id = %(client_id)s
 ORDER BY position

@@ -54,3 +54,23 @@ def test_tells_what_it_was_and_who_changed_it(
     earlier = asked(session, CLIENT_HISTORY, as_of=before, client_id="shop", since=changed_at)
     assert [row[1] for row in earlier if row[0] == "change"] == [4, 5]
     assert asked(session, CLIENT_HISTORY, as_of=99, client_id="nobody") == []
+
+
+def test_a_position_parts_what_was_recorded_at_once(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """Events of one moment are parted at the position asked for, and a moment has all of them."""
+    story = Story(recording)
+    client = story.client("shop", owner="owner-1")
+    client.rename("Shop", provenance=story.act(minutes=0))
+    client.set_owner("owner-2", provenance=story.act(minutes=0))
+    story.record(client)
+    story.settle()
+
+    def changes(since: object) -> list[Any]:
+        rows = asked(session, CLIENT_HISTORY, as_of=99, client_id="shop", since=since)
+        return [(row[1], row[6]) for row in rows if row[0] == "change"]
+
+    assert changes(1) == [(2, "name"), (3, "owner")]
+    assert changes(2) == [(3, "owner")]
+    assert changes(3) == changes(story.now) == []
