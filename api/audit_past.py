@@ -13,6 +13,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter, QueryParameter
 
 from api.admin_requests import client_named
+from api.audit_reads import noting_reads
 from api.composition import Service
 from api.past_views import (
     AsOfView,
@@ -77,6 +78,7 @@ def audit_past_router(service: Service) -> Router:
                 owner_of=service.owner_of,
             )
         ],
+        before_request=noting_reads(service),
         security=[{"bearer": ["audit:read"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

@@ -212,7 +212,11 @@ def show(*, client_id: str, as_of: str | None, as_json: bool) -> None:
         return service.directory.client(client_id)
 
     past = as_of is not None
-    found = from_past(as_of, lambda it: it.client(client_id)) if past else with_service(work)
+    found = (
+        from_past(as_of, lambda it: it.client(client_id), what=f"client {client_id}")
+        if past
+        else with_service(work)
+    )
     if found is None:
         raise NotFound(f"no such client{' at that moment' if past else ''}: {client_id}")
     _print(ClientView.of(found), as_json=as_json)
@@ -235,7 +239,11 @@ def list_clients(*, as_of: str | None, as_json: bool) -> None:
     async def work(service: Service) -> list[Client]:
         return list(service.directory.clients())
 
-    found = with_service(work) if as_of is None else from_past(as_of, lambda past: past.clients())
+    found = (
+        with_service(work)
+        if as_of is None
+        else from_past(as_of, lambda past: past.clients(), what="clients")
+    )
     views = [ClientView.of(one) for one in found]
     print_rows(views, _COLUMNS, as_json=as_json, empty="there are no clients yet")
 

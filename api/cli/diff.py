@@ -8,9 +8,11 @@ from uuid import UUID
 import msgspec
 import rich_click as click
 
+from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option
 from api.cli.outcomes import Refused
 from api.cli.past import asked_moment, note_as_of, opened_log
+from api.cli.running import record_reading
 from api.cli.tables import print_json, print_rows
 from api.past_views import (
     ActView,
@@ -71,7 +73,9 @@ def diff() -> None:
 @data_dir_option
 def client(*, client_id: str, since: str, until: str | None, as_json: bool) -> None:
     """Show what changed about a client from T1 to T2 (now where left out): times or positions."""
-    found = _asked(Client.stream(client_id), client_fields, since, until)
+    found = _asked(
+        Client.stream(client_id), client_fields, since, until, name=f"client {client_id}"
+    )
     _print(found, f"client {client_id}", as_json=as_json)
 
 
@@ -89,11 +93,15 @@ def client(*, client_id: str, since: str, until: str | None, as_json: bool) -> N
 @data_dir_option
 def principal(*, subject: str, since: str, until: str | None, as_json: bool) -> None:
     """Show what changed about a principal from T1 to T2 (now where left out)."""
-    found = _asked(Principal.stream(subject), principal_fields, since, until)
+    found = _asked(
+        Principal.stream(subject), principal_fields, since, until, name=f"principal {subject}"
+    )
     _print(found, f"principal {subject}", as_json=as_json)
 
 
-def _asked(stream: UUID, render: Render, since: str, until: str | None) -> DifferenceView | None:
+def _asked(
+    stream: UUID, render: Render, since: str, until: str | None, *, name: str
+) -> DifferenceView | None:
     now = datetime.now(UTC)
     asking = difference(
         stream,
@@ -102,9 +110,10 @@ def _asked(stream: UUID, render: Render, since: str, until: str | None) -> Diffe
         until=None if until is None else asked_moment(until, now=now),
         now=now,
     )
-    with opened_log() as connection:
+    with opened_log() as (url, connection):
         try:
             found = answered(asking, connection)
+            record_reading(url, f"differences of {name}", told({"since": since, "until": until}))
         except UnusableRange as error:
             raise click.UsageError(str(error)) from None
     return None if found is None else DifferenceView.of(found)

@@ -41,7 +41,7 @@ def family() -> None:
 @data_dir_option
 def show(*, family_id: UUID, as_of: str | None, as_json: bool) -> None:
     """Show a family: its generations, tokens, retries, reuse and end, now or as of a moment."""
-    found = from_past(as_of, lambda past: past.family(family_id))
+    found = from_past(as_of, lambda past: past.family(family_id), what=f"family {family_id}")
     if found is None:
         raise Refused(f"there was no such family at that moment: {family_id}")
     view = FamilyView.of(found)

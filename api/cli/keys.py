@@ -46,7 +46,11 @@ def list_keys(*, as_of: str | None, as_json: bool) -> None:
     async def work(service: Service) -> list[SigningKey]:
         return list(service.directory.keys())
 
-    found = with_service(work) if as_of is None else from_past(as_of, lambda past: past.keys())
+    found = (
+        with_service(work)
+        if as_of is None
+        else from_past(as_of, lambda past: past.keys(), what="keys")
+    )
     print_rows(
         [KeyView.of(key) for key in found],
         _COLUMNS,

@@ -76,7 +76,11 @@ def show(*, subject: str, as_of: str | None, as_json: bool) -> None:
         return service.directory.principal(subject)
 
     past = as_of is not None
-    found = from_past(as_of, lambda it: it.principal(subject)) if past else with_service(work)
+    found = (
+        from_past(as_of, lambda it: it.principal(subject), what=f"principal {subject}")
+        if past
+        else with_service(work)
+    )
     if found is None:
         raise NotFound(f"no such principal{' at that moment' if past else ''}: {subject}")
     _print(PrincipalView.of(found), as_json=as_json)
@@ -99,7 +103,11 @@ def list_principals(*, as_of: str | None, as_json: bool) -> None:
     async def work(service: Service) -> list[Principal]:
         return list(service.directory.principals())
 
-    found = with_service(work) if as_of is None else from_past(as_of, lambda it: it.principals())
+    found = (
+        with_service(work)
+        if as_of is None
+        else from_past(as_of, lambda it: it.principals(), what="principals")
+    )
     views = [PrincipalView.of(one) for one in found]
     print_rows(views, _COLUMNS, as_json=as_json, empty="there are no principals yet")
 

@@ -75,12 +75,13 @@ def opened_trail(
         opened_database(settings_in_force()) as url,
         closing(open_session(url, name="cli")) as connection,
     ):
-        _record(url, reads, filters)
+        record_reading(url, reads, filters)
         brought_up(url, connection, *needed)
         yield url, connection
 
 
-def _record(url: str, what: str, filters: str) -> None:
+def record_reading(url: str, what: str, filters: str) -> None:
+    """Record that the user of the system reads `what`. Raises LedgerUnavailable."""
     ids = RandomIds()
 
     async def work() -> None:

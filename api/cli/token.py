@@ -103,7 +103,7 @@ def show(*, jti: UUID, as_of: str | None, as_json: bool) -> None:
     """Show a token: what was issued to whom, by which configuration, why it was narrowed, where it
     descends from, and whether it was good for anything, now or as of a moment.
     """
-    found = from_past(as_of, lambda past: past.token(jti))
+    found = from_past(as_of, lambda past: past.token(jti), what=f"token {jti}")
     if found is None:
         raise Refused(f"there was no such token at that moment: {jti}")
     view = TokenView.of(found)
