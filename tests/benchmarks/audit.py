@@ -55,21 +55,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.benchmarks.audit", description=__doc__ and __doc__.split("\n")[0]
     )
     parser.add_argument("--events", type=int, default=5_000_000, help="in the log")
+    parser.add_argument("--database", metavar="URL", help="with such a log already")
     options = parser.parse_args(arguments)
-    events: int = options.events
+    if options.database is not None:
+        _measure(options.database, options.events)
+        return 0
     with running_postgres() as postgres, postgres.database() as url:
-        with _timed(f"history of {events:,} events", events):
-            write_history(url, events, end=datetime.now(UTC), progress=_progress)
-        for projection in PROJECTIONS:
-            with _timed(f"rebuild of {projection.name}", events):
-                rebuild(url, projection, progress=_progress)
-        with closing(open_session(url, name="bench")) as connection:
-            connection.execute(_STATEMENTS)
-            names = _names(connection)
-            _searches(connection, names)
-            _reports(connection, names)
-        _commands(url, events)
+        with _timed(f"history of {options.events:,} events", options.events):
+            write_history(url, options.events, end=datetime.now(UTC), progress=_progress)
+        _measure(url, options.events)
     return 0
+
+
+def _measure(url: str, events: int) -> None:
+    for projection in PROJECTIONS:
+        with _timed(f"rebuild of {projection.name}", events):
+            rebuild(url, projection, progress=_progress)
+    with closing(open_session(url, name="bench")) as connection:
+        connection.execute(_STATEMENTS)
+        names = _names(connection)
+        _searches(connection, names)
+        _reports(connection, names)
+    _commands(url, events)
 
 
 def _searches(connection: Connection[Any], names: Names) -> None:
