@@ -5,8 +5,9 @@
   of the log at the time of the request, in pages: nothing is held but one of them.
 - GET /audit/events/follow, `text/event-stream`: what is recorded from now on, or from `after` or
   Last-Event-ID on. The id of each event is its position, so that a client that was cut off goes on
-  where it was. A follower is asked to come again when its token expires, at the latest after
-  FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a connection.
+  where it was. It ends when the token expires or is revoked (asked every HEARTBEAT_SECONDS), at
+  the latest after FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a
+  connection.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ from api.admin_requests import AnyRequest
 from api.composition import Service
 from api.resource_server import caller_of
 from application.errors import InvalidRequest, TooManyRequests
+from application.introspection import is_live
+from application.token_keys import VerifiedClaims
 from projections import audit_trail
 from projections.as_of import UnreadableAsOf, parse_as_of
 from projections.audit_trail import AuditEntry
@@ -139,8 +142,7 @@ def event_handlers(service: Service) -> list[HTTPRouteHandler]:
         if begins is None:
             begins = (await service.read_models.fetch(audit_trail.last_position()))[0]
         followers.enter()
-        ends = _ends(request, service.clock.now())
-        stream = _followed(service, replace(which, after=begins), ends=ends, followers=followers)
+        stream = _followed(service, replace(which, after=begins), caller_of(request), followers)
         return Stream(stream, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
 
     return [events, follow]
@@ -179,12 +181,6 @@ def _moment(name: str, text: str | None, now: datetime) -> datetime | None:
     return found
 
 
-def _ends(request: AnyRequest, now: datetime) -> float:
-    """Return the monotonic time at which a follower has to come again."""
-    left = float(caller_of(request).claims["exp"]) - now.timestamp()
-    return monotonic() + min(left, FOLLOW_SECONDS)
-
-
 async def _lines(service: Service, which: EventFilter) -> AsyncIterator[str]:
     (head,) = await service.read_models.fetch(audit_trail.last_position())
     bounded = replace(which, before=min(which.before or head + 1, head + 1))
@@ -195,21 +191,22 @@ async def _lines(service: Service, which: EventFilter) -> AsyncIterator[str]:
 
 
 async def _followed(
-    service: Service, which: EventFilter, *, ends: float, followers: _Followers
+    service: Service, which: EventFilter, caller: VerifiedClaims, followers: _Followers
 ) -> AsyncIterator[str]:
+    begun = looked = monotonic()
     try:
-        spoke = monotonic()
         yield "retry: 2000\n\n"
-        while monotonic() < ends:
+        while monotonic() - begun < FOLLOW_SECONDS and not caller.expired(service.clock.now()):
+            if monotonic() - looked > HEARTBEAT_SECONDS:
+                if not await is_live(caller, service):
+                    return
+                yield ": still here\n\n"
+                looked = monotonic()
             page = await service.read_models.fetch(page_of_lines(which))
             if page:
                 yield "".join(f"id: {position}\ndata: {line}\n\n" for position, line in page)
                 which = replace(which, after=page[-1][0])
-                spoke = monotonic()
-                continue
-            if monotonic() - spoke > HEARTBEAT_SECONDS:
-                yield ": still here\n\n"
-                spoke = monotonic()
-            await asyncio.sleep(POLL_SECONDS)
+            else:
+                await asyncio.sleep(POLL_SECONDS)
     finally:
         followers.leave()

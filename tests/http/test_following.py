@@ -1,0 +1,79 @@
+"""Who follows the audit trail is let go when its token no longer counts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from api import audit_events
+from api.audit_events import _followed, _Followers
+from application.token_keys import VerifiedClaims
+from projections.event_filter import EventFilter
+from tests.application.fakes import FakeClock, MemoryDirectory, MemoryLog
+from tests.builders import NOON, a_client, a_token, later
+
+
+class _ReadModels:
+    async def fetch(self, query: Any) -> Sequence[Any]:
+        return []
+
+
+class _Service:
+    """A service whose log has one token."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.read_models = _ReadModels()
+        self.log = MemoryLog()
+        self.directory = MemoryDirectory(self.log)
+        client = a_client()
+        self.token = a_token(client=client)
+        self.log.record(client, self.token)
+        self.caller = VerifiedClaims(
+            claims={},
+            token_id=str(self.token.id),
+            client_id="reporter",
+            audience=(),
+            scope=("audit:read",),
+            expires_at=int(NOON.timestamp()) + 60,
+        )
+
+
+async def _words(service: Any, most: int) -> list[str]:
+    followers = _Followers()
+    followers.enter()
+    words = []
+    async for word in _followed(service, EventFilter(after=0), service.caller, followers):
+        words.append(word)
+        if len(words) == most:
+            break
+    return words
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats come at each turn."""
+    monkeypatch.setattr(audit_events, "HEARTBEAT_SECONDS", -1.0)
+    monkeypatch.setattr(audit_events, "POLL_SECONDS", 0.0)
+
+
+async def test_a_live_token_is_kept_company() -> None:
+    """Where nothing is recorded, a heartbeat says that the connection lives."""
+    assert await _words(_Service(), 3) == ["retry: 2000\n\n", *[": still here\n\n"] * 2]
+
+
+async def test_a_revoked_token_ends_it() -> None:
+    """The log is asked at each heartbeat."""
+    service = _Service()
+    service.token.revoke(by="operator-1", reason="", provenance=later(1))
+    service.log.record(service.token)
+
+    assert await _words(service, 9) == ["retry: 2000\n\n"]
+
+
+async def test_an_expired_token_ends_it() -> None:
+    """Whoever follows comes again with a new one."""
+    service = _Service()
+    service.clock.advance(seconds=61)
+
+    assert await _words(service, 9) == ["retry: 2000\n\n"]
