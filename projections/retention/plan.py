@@ -7,7 +7,8 @@ A month leaves when nothing living is in it and nothing living leans on it:
    and revoked last week keeps it.
 3. Every read model is complete up to its last event; what follows is asked of the audit trail.
 4. No family of refresh tokens was started in it that is neither ended nor expired.
-5. No session was started in it that is neither ended nor expired, or that a living family names.
+5. No session was started in it that is neither ended nor expired by any of its logins (each
+   prolongs it), or that a living family names.
 6. No token was issued in it that has not expired, revoked or not.
 7. No older month stays. A session knows families younger than itself: what is kept may lead to
    what is younger, never to what has left. And the gap of the log is at its beginning alone.
@@ -40,10 +41,10 @@ _LIVING_FAMILIES = (
 )
 _LIVING = (
     "WITH families AS MATERIALIZED (" + _LIVING_FAMILIES + "),"  # noqa: S608  # nothing foreign
-    " sessions AS MATERIALIZED (SELECT started.session_id FROM read.audit_trail AS started"
-    " WHERE started.topic = 'session.started' AND started.expires_at > %(now)s"
-    " AND NOT EXISTS (SELECT FROM read.audit_trail AS ended"
-    " WHERE ended.session_id = started.session_id AND ended.topic = 'session.ended')"
+    " sessions AS MATERIALIZED (SELECT login.session_id FROM read.audit_trail AS login"
+    " WHERE login.topic IN ('session.started', 'session.authenticated')"
+    " AND login.expires_at > %(now)s AND NOT EXISTS (SELECT FROM read.audit_trail AS ended"
+    " WHERE ended.session_id = login.session_id AND ended.topic = 'session.ended')"
     " UNION SELECT session_id FROM families)"
     " SELECT (SELECT count(*) FROM families WHERE family_id::uuid >= %(lower)s"
     " AND family_id::uuid < %(upper)s) AS families,"

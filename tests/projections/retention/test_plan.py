@@ -51,6 +51,16 @@ def _ended_session() -> list[Recorded]:
     return [ended]
 
 
+def _prolonged_session() -> list[Recorded]:
+    again = a_session()
+    again.authenticate_again(
+        methods=("pwd",),
+        lifetime=timedelta(seconds=_YEARS),
+        provenance=Provenance(THEN, "req_2"),
+    )
+    return [again]
+
+
 LEAVES: dict[str, Past] = {
     "tokens that expired": lambda: [token(), token()],
     "a family that expired": lambda: [family()],
@@ -61,6 +71,7 @@ LEAVES: dict[str, Past] = {
 STAYS: dict[str, tuple[Past, str]] = {
     "a living family": (lambda: [living_family()], "living families of refresh tokens: 1"),
     "a living session": (lambda: [a_session(lifetime=_YEARS)], "sessions that live"),
+    "a session that a later login prolonged": (_prolonged_session, "sessions that live, or"),
     "an unexpired token": (lambda: [unexpired_token()], "unexpired tokens: 1"),
 }
 
