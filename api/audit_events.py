@@ -21,6 +21,7 @@ from uuid import UUID
 
 from litestar import MediaType, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, Parameter
 from litestar.response import Response, Stream
 from pydantic import BaseModel, ConfigDict, Field
@@ -111,6 +112,11 @@ def event_handlers(service: Service) -> list[HTTPRouteHandler]:
         "/events",
         tags=["Audit"],
         summary="The audit trail, filtered: pages by position, or lines to the end of the log",
+        responses={
+            200: ResponseSpec(
+                AuditPage, description="A page, or a line an entry", generate_examples=False
+            )
+        },
         dependencies={"which": filtered},
     )
     async def events(

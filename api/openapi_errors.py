@@ -4,7 +4,7 @@ The framework assumes errors of its own shape and knows nothing of what guards a
 here every operation gets the one shape of this service, and the statuses that its path implies.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from litestar import Litestar
 from litestar.openapi.spec import (
@@ -34,6 +34,10 @@ _DESCRIPTIONS: Mapping[str, str] = {
 OAUTH_STATUSES = ("400", "401", "405", "413", "429", "500", "503")
 _GUARDED_STATUSES = ("400", "401", "403", "500", "503")
 _USERINFO_PATH = "/oauth/userinfo"
+_OTHER_FORMS: Mapping[str, Sequence[str]] = {
+    "/audit/events": ("application/x-ndjson",),
+    "/reports/{report_name}": ("text/csv", "application/vnd.apache.parquet"),
+}
 # Objects that a body names and no path: see IssuerName.
 _NAMED_IN_BODY = ("/admin/issuers/remove", "/admin/issuers/test")
 
@@ -96,9 +100,13 @@ def describe_errors(app: Litestar) -> None:
     assert paths is not None
     for path, item in paths.items():
         for method, operation in _operations(item):
-            if path.startswith(("/admin", "/audit", _USERINFO_PATH)):
+            if path.startswith(("/admin", "/audit", "/reports", _USERINFO_PATH)):
                 statuses = _guarded(path, method, has_body=operation.request_body is not None)
                 _add(operation, error_responses(statuses))
+    for path, media_types in _OTHER_FORMS.items():
+        asked = paths[path].get
+        assert asked is not None
+        _offer(asked, media_types)
     for path, status, description in (
         ("/readyz", "503", "Requests may not be sent here at the moment; the parts say why"),
         ("/oauth/jwks.json", "304", "The key set is still the one named by If-None-Match"),
@@ -106,6 +114,14 @@ def describe_errors(app: Litestar) -> None:
         asked = paths[path].get
         assert asked is not None
         _add(asked, {status: OpenAPIResponse(description=description)})
+
+
+def _offer(operation: Operation, media_types: Sequence[str]) -> None:
+    """Say that the answer comes in other forms as well, by a parameter of the query."""
+    answer = (operation.responses or {})["200"]
+    assert isinstance(answer, OpenAPIResponse)
+    text = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+    answer.content = {**(answer.content or {}), **dict.fromkeys(media_types, text)}
 
 
 def _guarded(path: str, method: str, *, has_body: bool) -> list[str]:

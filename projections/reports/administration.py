@@ -14,6 +14,7 @@ _OTHERS = (
     *(f"issuer.{name}" for name in ("added", "terms_replaced", "removed")),
     *(f"initial_access.{name}" for name in ("issued", "used", "revoked")),
     *(f"key.{name}" for name in ("generated", "activated", "retired")),
+    *(f"retention.{name}" for name in ("opened", "detached", "restored")),
 )
 _ACTS = ", ".join(f"'{topic}'" for topic in (*CLIENT_TOPICS, *_OTHERS))
 _ENDS = "'session.ended', 'family.revoked', 'token.revoked'"
