@@ -24,6 +24,8 @@ from psycopg import Connection
 
 from projections import audit_trail
 from projections.event_filter import EventFilter
+from projections.export.exporting import export
+from projections.export.parts import PositionRange
 from projections.query import answered
 from projections.rebuild import rebuild
 from projections.registry import PROJECTIONS
@@ -76,7 +78,7 @@ def _measure(url: str, events: int) -> None:
         names = _names(connection)
         _searches(connection, names)
         _reports(connection, names)
-    _commands(url, events)
+    _commands(url, events, names.head)
 
 
 def _searches(connection: Connection[Any], names: Names) -> None:
@@ -119,7 +121,7 @@ def _reports(connection: Connection[Any], names: Names) -> None:
             _say(f"report {report.name}, {at}", f"{took:.2f} s, {len(found.rows):,} rows")
 
 
-def _commands(url: str, events: int) -> None:
+def _commands(url: str, events: int, head: int) -> None:
     with tempfile.TemporaryDirectory(prefix="grantledger-audit-") as folder:
         place = Path(folder)
         environment = {**os.environ, "DATABASE_URL": url, "GRANTLEDGER_DATA_DIR": folder}
@@ -127,7 +129,14 @@ def _commands(url: str, events: int) -> None:
         with (place / "events.jsonl").open("wb") as out, _timed("replay to JSON lines", events):
             _run(*replay, environment=environment, stdout=out)
         with _timed("export to Parquet", events):
-            _run("export", "--out", str(place / "export"), environment=environment)
+            export(
+                url,
+                place / "export",
+                PositionRange(1, head),
+                issuer="https://as.example",
+                announce=lambda _range, _rows: None,
+                progress=_progress,
+            )
         size = sum(file.stat().st_size for file in place.rglob("*.parquet"))
         _say("size of the export", f"{size / events:.0f} bytes an event")
 
