@@ -165,7 +165,7 @@ def deployment(postgres: Postgres) -> Iterator[Deployment]:
         yield made
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(acts=_acts)
 def test_the_past_is_what_was_answered_live(deployment: Deployment, acts: Acts) -> None:
     """Whatever happens later, each moment is answered as it was, by position and by time."""
@@ -178,7 +178,7 @@ def test_the_past_is_what_was_answered_live(deployment: Deployment, acts: Acts) 
         assert by_position == then.answers
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(acts=_acts, cut=st.integers(0, 23))
 def test_a_difference_leads_from_the_one_to_the_other(
     deployment: Deployment, acts: Acts, cut: int

@@ -116,7 +116,7 @@ def _as_aggregate(row: Row) -> dict[str, Any]:
     return {**facts, **{name: tuple(facts[name]) for name in NAMES}, **models}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(history=HISTORIES)
 def test_the_relations_say_what_the_aggregates_said(
     postgres: Postgres, history: list[tuple[str, Change]]
