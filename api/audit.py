@@ -4,11 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Router, get
-from litestar.datastructures import CacheControlHeader
 
 from api.admin_requests import client_named
-from api.audit_events import NAME, AuditPage, event_handlers
-from api.audit_reads import noting_reads
+from api.audit_events import AuditPage, event_handlers
+from api.audit_routes import NAME, auditors_router
 from api.composition import Service
 from application.errors import NotFound
 from projections import audit_trail, client_last_used
@@ -50,18 +49,4 @@ def audit_router(service: Service) -> Router:
         return await service.read_models.fetch(client_last_used.of_client(client_named(client_id)))
 
     handlers: list[Any] = [token_history, lineage, *event_handlers(service), last_used]
-    return Router(
-        "/audit",
-        route_handlers=handlers,
-        guards=[
-            service.resource_server.requires(
-                "audit:read",
-                max_age=service.settings.protected_max_age,
-                machines=True,
-                owner_of=service.owner_of,
-            )
-        ],
-        before_request=noting_reads(service),
-        security=[{"bearer": ["audit:read"]}],
-        cache_control=CacheControlHeader(no_store=True),
-    )
+    return auditors_router(service, "/audit", handlers)

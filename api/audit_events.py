@@ -27,13 +27,13 @@ from litestar.response import Response, Stream
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import AnyRequest
+from api.audit_routes import NAME, moment_or_position
 from api.composition import Service
 from api.resource_server import caller_of
 from application.errors import InvalidRequest, TooManyRequests
 from application.introspection import is_live
 from application.token_keys import VerifiedClaims
 from projections import audit_trail
-from projections.as_of import UnreadableAsOf, parse_as_of
 from projections.audit_trail import AuditEntry
 from projections.event_filter import EventFilter
 from projections.replay import page_of_lines
@@ -43,10 +43,9 @@ MAX_FOLLOWERS = 20
 FOLLOW_SECONDS = 3600
 HEARTBEAT_SECONDS = 15.0
 POLL_SECONDS = 0.5
+SILENT_SECONDS = 60.0
 NDJSON, EVENT_STREAM = "application/x-ndjson", "text/event-stream"
 _RETRY_SECONDS = 30
-# No name of ours holds anything else, and PostgreSQL fails on U+0000: the asker's mistake.
-NAME = Parameter(pattern=r"^[\x20-\x7E]*$", max_length=512)
 _Filter = Annotated[str | None, NAME]
 _Position = Annotated[int | None, Parameter(ge=0, le=2**62)]
 _Moment = Annotated[
@@ -72,7 +71,7 @@ class AuditPage(BaseModel):
 
 def event_handlers(service: Service) -> list[HTTPRouteHandler]:
     """Return the handlers of /audit/events."""
-    followers = _Followers()
+    followers = Followers()
 
     async def filtered(  # noqa: PLR0913, PLR0917  # each is a parameter of the query
         client_id: _Filter = None,
@@ -147,28 +146,41 @@ def event_handlers(service: Service) -> list[HTTPRouteHandler]:
         begins = int(last_event_id) if last_event_id else which.after
         if begins is None:
             begins = (await service.read_models.fetch(audit_trail.last_position()))[0]
-        followers.enter()
-        stream = _followed(service, replace(which, after=begins), caller_of(request), followers)
+        follower = followers.enter()
+        which = replace(which, after=begins)
+        stream = followed(service, which, caller_of(request), followers, follower)
         return Stream(stream, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
 
     return [events, follow]
 
 
-class _Followers:
-    """How many follow at the moment."""
+class Followers:
+    """Who follows at the moment, by when each was last seen.
+
+    One whose client went away before its stream began is never heard of again: it counts for
+    SILENT_SECONDS, and not for ever.
+    """
 
     def __init__(self) -> None:
-        self._count = 0
+        self._seen: dict[object, float] = {}
 
-    def enter(self) -> None:
-        """Count one more. Raises TooManyRequests."""
-        if self._count >= MAX_FOLLOWERS:
+    def enter(self) -> object:
+        """Return what stands for one more. Raises TooManyRequests."""
+        oldest = monotonic() - SILENT_SECONDS
+        self._seen = {one: at for one, at in self._seen.items() if at > oldest}
+        if len(self._seen) >= MAX_FOLLOWERS:
             raise TooManyRequests(_RETRY_SECONDS, reason=f"{MAX_FOLLOWERS} follow already")
-        self._count += 1
+        follower = object()
+        self.see(follower)
+        return follower
 
-    def leave(self) -> None:
-        """Count one less."""
-        self._count -= 1
+    def see(self, follower: object) -> None:
+        """Note that `follower` is there."""
+        self._seen[follower] = monotonic()
+
+    def leave(self, follower: object) -> None:
+        """Forget `follower`."""
+        self._seen.pop(follower, None)
 
 
 def _accepted(request: AnyRequest) -> PageFormat:
@@ -176,12 +188,7 @@ def _accepted(request: AnyRequest) -> PageFormat:
 
 
 def _moment(name: str, text: str | None, now: datetime) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = parse_as_of(text, now=now)
-    except UnreadableAsOf as error:
-        raise InvalidRequest(f"{name}: {error}") from None
+    found = moment_or_position(name, text, now)
     if isinstance(found, int):
         raise InvalidRequest(f"{name}: a moment; positions go into after and before")
     return found
@@ -196,13 +203,22 @@ async def _lines(service: Service, which: EventFilter) -> AsyncIterator[str]:
         after = page[-1][0]
 
 
-async def _followed(
-    service: Service, which: EventFilter, caller: VerifiedClaims, followers: _Followers
+async def followed(
+    service: Service,
+    which: EventFilter,
+    caller: VerifiedClaims,
+    followers: Followers,
+    follower: object,
 ) -> AsyncIterator[str]:
+    """Yield what comes as server-sent events, while `caller` may see it. Raises LedgerUnavailable.
+
+    `follower` is who it is among `followers`.
+    """
     begun = looked = monotonic()
     try:
         yield "retry: 2000\n\n"
         while monotonic() - begun < FOLLOW_SECONDS and not caller.expired(service.clock.now()):
+            followers.see(follower)
             if monotonic() - looked > HEARTBEAT_SECONDS:
                 if not await is_live(caller, service):
                     return
@@ -215,4 +231,4 @@ async def _followed(
             else:
                 await asyncio.sleep(POLL_SECONDS)
     finally:
-        followers.leave()
+        followers.leave(follower)

@@ -9,11 +9,10 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from litestar import Router, get
-from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter, QueryParameter
 
 from api.admin_requests import client_named
-from api.audit_reads import noting_reads
+from api.audit_routes import NAME, AsOfText, auditors_router, moment_or_position
 from api.composition import Service
 from api.past_views import (
     AsOfView,
@@ -40,14 +39,7 @@ from projections.query import Asking
 
 T = TypeVar("T")
 MAX_CLIENTS = 1000
-_Name = Annotated[str, Parameter(pattern=r"^[\x20-\x7E]*$", max_length=512)]
-_AsOf = Annotated[
-    str | None,
-    Parameter(
-        max_length=64,
-        description="2026-03-03T12:00:00Z, -90d, or a position of the log; left out: now",
-    ),
-]
+_Name = Annotated[str, NAME]
 _From = Annotated[
     str,
     QueryParameter(
@@ -67,34 +59,20 @@ def audit_past_router(service: Service) -> Router:
         *_of_principals(service),
         *_of_tokens(service),
     ]
-    return Router(
-        "/audit",
-        route_handlers=handlers,
-        guards=[
-            service.resource_server.requires(
-                "audit:read",
-                max_age=service.settings.protected_max_age,
-                machines=True,
-                owner_of=service.owner_of,
-            )
-        ],
-        before_request=noting_reads(service),
-        security=[{"bearer": ["audit:read"]}],
-        cache_control=CacheControlHeader(no_store=True),
-    )
+    return auditors_router(service, "/audit", handlers)
 
 
 def _of_clients(service: Service) -> list[Any]:
     @get("/clients/{client_id:str}", tags=["Audit"], summary="A client as it stood")
-    async def client(client_id: _Name, as_of: _AsOf = None) -> PastClient:
+    async def client(client_id: _Name, as_of: AsOfText = None) -> PastClient:
         name = client_named(client_id)
         found, seen = await _seen(service, as_of, lambda past: past.client(name))
         return PastClient(as_of=seen, client=ClientView.of(_there(found)))
 
     @get("/clients", tags=["Audit"], summary="All clients as they stood, page by page")
     async def clients(
-        as_of: _AsOf = None,
-        after: Annotated[str, Parameter(pattern=r"^[\x20-\x7E]*$", max_length=512)] = "",
+        as_of: AsOfText = None,
+        after: _Name = "",
         limit: Annotated[int, Parameter(ge=1, le=MAX_CLIENTS)] = 100,
     ) -> PastClients:
         found, seen = await _seen(service, as_of, lambda past: past.clients())
@@ -117,7 +95,7 @@ def _of_clients(service: Service) -> list[Any]:
 
 def _of_principals(service: Service) -> list[Any]:
     @get("/principals/{subject:str}", tags=["Audit"], summary="A principal as it stood")
-    async def principal(subject: _Name, as_of: _AsOf = None) -> PastPrincipal:
+    async def principal(subject: _Name, as_of: AsOfText = None) -> PastPrincipal:
         name = client_named(subject)
         found, seen = await _seen(service, as_of, lambda past: past.principal(name))
         return PastPrincipal(as_of=seen, principal=PrincipalView.of(_there(found)))
@@ -140,7 +118,7 @@ def _of_tokens(service: Service) -> list[Any]:
         tags=["Audit"],
         summary="A token as it stood: what was issued, and what it was good for",
     )
-    async def token(token_id: UUID, as_of: _AsOf = None) -> PastTokenAnswer:
+    async def token(token_id: UUID, as_of: AsOfText = None) -> PastTokenAnswer:
         found, seen = await _seen(service, as_of, lambda past: past.token(token_id))
         return PastTokenAnswer(as_of=seen, token=TokenView.of(_there(found)))
 
@@ -149,12 +127,12 @@ def _of_tokens(service: Service) -> list[Any]:
         tags=["Audit"],
         summary="A family of refresh tokens as it stood, with all that had happened to it",
     )
-    async def family(family_id: UUID, as_of: _AsOf = None) -> PastFamilyAnswer:
+    async def family(family_id: UUID, as_of: AsOfText = None) -> PastFamilyAnswer:
         found, seen = await _seen(service, as_of, lambda past: past.family(family_id))
         return PastFamilyAnswer(as_of=seen, family=FamilyView.of(_there(found)))
 
     @get("/keys", tags=["Audit"], summary="The signing keys as they stood")
-    async def keys(as_of: _AsOf = None) -> PastKeys:
+    async def keys(as_of: AsOfText = None) -> PastKeys:
         found, seen = await _seen(service, as_of, lambda past: past.keys())
         return PastKeys(as_of=seen, keys=tuple(KeyView.of(key) for key in found))
 
@@ -165,10 +143,7 @@ async def _seen(
     service: Service, as_of: str | None, ask: Callable[[Past], Asking[T]]
 ) -> tuple[T, AsOfView]:
     now = service.clock.now()
-    try:
-        asked = None if as_of is None else parse_as_of(as_of, now=now)
-    except UnreadableAsOf as error:
-        raise InvalidRequest(f"as_of: {error}") from None
+    asked = moment_or_position("as_of", as_of, now)
     point = await service.read_models.answered(resolve_in_log(asked, now=now))
     found = await service.read_models.answered(ask(Past(point)))
     return found, AsOfView.of(point)

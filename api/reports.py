@@ -4,22 +4,21 @@ A report that takes longer than REPORT_SECONDS, or has more than MAX_ROWS rows, 
 that issues tokens beside it: the answer says to narrow it, or to ask on the command line.
 """
 
+import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Response, Router, get
-from litestar.datastructures import CacheControlHeader, MultiDict
+from litestar.datastructures import MultiDict
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import AnyRequest
-from api.audit_reads import noting_reads
+from api.audit_routes import AsOfText, auditors_router, moment_or_position
 from api.composition import Service
 from api.read_models import TookTooLong
 from api.report_formats import MEDIA_TYPES, Format, written
 from application.errors import InvalidRequest, NotFound
-from projections.as_of import UnreadableAsOf, parse_as_of
 from projections.reports.asking import TooManyRows, answering
 from projections.reports.parameters import UnusableParameter
 from projections.reports.registry import REPORTS, report_named
@@ -94,13 +93,7 @@ def reports_router(service: Service) -> Router:
     async def report(
         request: AnyRequest,
         report_name: str,
-        as_of: Annotated[
-            str | None,
-            Parameter(
-                max_length=64,
-                description="2026-03-03T12:00:00Z, -90d, or a position of the log; left out: now",
-            ),
-        ] = None,
+        as_of: AsOfText = None,
         format: Format = Format.JSON,  # noqa: A002  # the name of the query parameter
     ) -> Response[bytes]:
         try:
@@ -110,27 +103,12 @@ def reports_router(service: Service) -> Router:
         answer = await answered(service, wanted, _given(request.query_params), as_of)
         attached = f'attachment; filename="{report_name}.{format}"'
         return Response(
-            written(answer, format),
+            await asyncio.to_thread(written, answer, format),  # tokens go on being issued
             media_type=MEDIA_TYPES[format],
             headers={} if format is Format.JSON else {"content-disposition": attached},
         )
 
-    handlers: list[Any] = [reports, report]
-    return Router(
-        "/reports",
-        route_handlers=handlers,
-        guards=[
-            service.resource_server.requires(
-                "audit:read",
-                max_age=service.settings.protected_max_age,
-                machines=True,
-                owner_of=service.owner_of,
-            )
-        ],
-        before_request=noting_reads(service),
-        security=[{"bearer": ["audit:read"]}],
-        cache_control=CacheControlHeader(no_store=True),
-    )
+    return auditors_router(service, "/reports", [reports, report])
 
 
 async def answered(
@@ -142,10 +120,10 @@ async def answered(
     """
     now = service.clock.now()
     try:
-        asked = None if as_of is None else parse_as_of(as_of, now=now)
+        asked = moment_or_position("as_of", as_of, now)
         asking = answering(report, given, asked, now=now, policy=service.policy, max_rows=MAX_ROWS)
         return await service.read_models.answered_at_once(asking, seconds=REPORT_SECONDS)
-    except (UnusableParameter, UnreadableAsOf, TooManyRows) as error:
+    except (UnusableParameter, TooManyRows) as error:
         raise InvalidRequest(str(error)) from None
     except TookTooLong:
         raise InvalidRequest(

@@ -1,6 +1,6 @@
 """`grantledger audit ...`: read the audit trail at the terminal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -10,26 +10,15 @@ import rich_click as click
 from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option
 from api.cli.outcomes import Refused
-from api.cli.replay import interrupted
 from api.cli.running import opened_read_models
-from api.cli.tables import print_fields, print_json, print_json_line, print_rows, shown
+from api.cli.tables import print_fields, print_json, print_json_line, print_rows
+from api.cli.trail_lines import COLUMNS, interrupted, table_line
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, of_token, search
 from projections.event_filter import EventFilter
 
 _POLL_SECONDS = 0.5
 _PAGE = 1000
 _MAX_LINES = 10_000
-_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
-    "position": lambda entry: entry.position,
-    "occurred": lambda entry: entry.occurred_at,
-    "topic": lambda entry: entry.topic,
-    "outcome": lambda entry: entry.outcome,
-    "client": lambda entry: entry.client_id,
-    "subject": lambda entry: entry.subject,
-    "by": lambda entry: entry.actor,
-    "reason": lambda entry: entry.reason,
-    "jti": lambda entry: entry.jti,
-}
 
 
 @click.group()
@@ -77,7 +66,7 @@ def tail(
         if as_json or follow:
             _print_lines(shown_first, as_json=as_json)
         else:
-            print_rows(shown_first, _COLUMNS, as_json=False)
+            print_rows(shown_first, COLUMNS, as_json=False)
         if not follow:
             return
         with interrupted() as stop:
@@ -130,4 +119,4 @@ def _print_lines(entries: Sequence[AuditEntry], *, as_json: bool) -> None:
         if as_json:
             print_json_line(entry)
         else:
-            click.echo("  ".join(shown(value(entry)) for value in _COLUMNS.values()))
+            click.echo(table_line(entry))

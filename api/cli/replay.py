@@ -1,7 +1,6 @@
 """`grantledger replay`: the record once more, event by event, for people and for programs."""
 
 import csv
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,6 +17,7 @@ from api.cli.options import data_dir_option, examples, settings_in_force
 from api.cli.progress import waiting
 from api.cli.running import opened_trail
 from api.cli.tables import shown
+from api.cli.trail_lines import interrupted, table_line
 from api.report_formats import cell
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, last_position
 from projections.cloud_events import cloud_event
@@ -29,17 +29,6 @@ from projections.sentences import sentence
 POLL_SECONDS = 0.5
 SENTENCES, TABLE, JSONL, CSV = "sentences", "table", "jsonl", "csv"
 OCSF, CLOUDEVENTS = "ocsf", "cloudevents"
-_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
-    "position": lambda entry: entry.position,
-    "occurred": lambda entry: entry.occurred_at,
-    "topic": lambda entry: entry.topic,
-    "outcome": lambda entry: entry.outcome,
-    "client": lambda entry: entry.client_id,
-    "subject": lambda entry: entry.subject,
-    "by": lambda entry: entry.actor,
-    "reason": lambda entry: entry.reason,
-    "jti": lambda entry: entry.jti,
-}
 
 
 @click.command(
@@ -118,10 +107,6 @@ def _sentence(entry: AuditEntry) -> str:
     return f"{entry.position}  {shown(entry.occurred_at)}  {sentence(entry)}"
 
 
-def _table(entry: AuditEntry) -> str:
-    return "  ".join(shown(value(entry)) for value in _COLUMNS.values())
-
-
 def _ocsf(entry: AuditEntry) -> str:
     return to_json(ocsf_event(entry)).decode()
 
@@ -156,7 +141,7 @@ def _csv(entry: AuditEntry) -> str:
 
 _LINES: Mapping[str, Callable[[AuditEntry], str]] = {
     SENTENCES: _sentence,
-    TABLE: _table,
+    TABLE: table_line,
     CSV: _csv,
     OCSF: _ocsf,
     CLOUDEVENTS: _cloud_event,
@@ -172,18 +157,3 @@ def _quiet_where_nobody_reads() -> Iterator[None]:
         # Python would complain once more while it flushes at exit.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
         sys.exit(0)
-
-
-@contextmanager
-def interrupted() -> Iterator[Event]:
-    """Yield an event that Ctrl-C sets instead of raising KeyboardInterrupt.
-
-    Raised where Python ignores exceptions (a finaliser), it would be lost, and the command would go
-    on for ever.
-    """
-    stop = Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

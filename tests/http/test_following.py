@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from api import audit_events
-from api.audit_events import _followed, _Followers
+from api.audit_events import MAX_FOLLOWERS, Followers, followed
+from application.errors import TooManyRequests
 from application.token_keys import VerifiedClaims
 from projections.event_filter import EventFilter
 from tests.application.fakes import FakeClock, MemoryDirectory, MemoryLog
@@ -40,10 +41,10 @@ class _Service:
 
 
 async def _words(service: Any, most: int) -> list[str]:
-    followers = _Followers()
-    followers.enter()
+    followers = Followers()
     words = []
-    async for word in _followed(service, EventFilter(after=0), service.caller, followers):
+    stream = followed(service, EventFilter(after=0), service.caller, followers, followers.enter())
+    async for word in stream:
         words.append(word)
         if len(words) == most:
             break
@@ -77,3 +78,23 @@ async def test_an_expired_token_ends_it() -> None:
     service.clock.advance(seconds=61)
 
     assert await _words(service, 9) == ["retry: 2000\n\n"]
+
+
+def test_who_never_began_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that went away before the first word holds a place for a minute, not for ever."""
+    now = 0.0
+    monkeypatch.setattr(audit_events, "monotonic", lambda: now)
+    followers = Followers()
+    places = [followers.enter() for _ in range(MAX_FOLLOWERS)]
+    with pytest.raises(TooManyRequests):
+        followers.enter()
+    now = 59.0
+    followers.see(places[0])
+    now = 61.0
+    for _ in range(MAX_FOLLOWERS - 1):
+        followers.enter()
+
+    with pytest.raises(TooManyRequests):
+        followers.enter()
+    followers.leave(places[0])
+    followers.enter()

@@ -3,17 +3,34 @@
 import csv
 import io
 import json
-from typing import Any
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from projections.reports.registry import REPORTS
+from api import reports
+from api.composition import Service
+from api.read_models import ReadModels
+from application.clock import SystemClock
+from application.errors import InvalidRequest
+from projections.reports.registry import REPORTS, report_named
+from tests.builders import POLICY, a_client
 from tests.http.live import Live
+from tests.projections.projecting import catch_up
+from tests.projections.recording import Recording
 from tests.waiting import eventually
 
 INVENTORY = "/reports/client-inventory"
+
+
+@pytest.fixture
+def recording(database_url: str) -> Iterator[Recording]:
+    """The log of a fresh database."""
+    with Recording(database_url) as log:
+        yield log
 
 
 @pytest.mark.parametrize("path", ["/reports", INVENTORY])
@@ -134,3 +151,28 @@ def test_how_far_read_models_are_behind_is_told_of_now(live: Live) -> None:
 
     assert "projection" in sections[None]
     assert "projection" not in sections["1"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"),
+    [("MAX_ROWS", 0, "more than 0 rows"), ("REPORT_SECONDS", 0.001, "takes longer than")],
+)
+async def test_what_is_too_large_or_too_slow_is_refused(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, says: str
+) -> None:
+    """The refusal names the command that has neither bound."""
+    recording.record(a_client())
+    recording.issue(300)
+    catch_up(recording.database_url)
+    monkeypatch.setattr(reports, limit, value)
+    read_models = ReadModels(recording.database_url)
+    service = cast(
+        "Service", SimpleNamespace(clock=SystemClock(), policy=POLICY, read_models=read_models)
+    )
+    try:
+        with pytest.raises(InvalidRequest, match=says) as refused:
+            await reports.answered(service, report_named("log-health"), {}, None)
+    finally:
+        await read_models.close()
+
+    assert "grantledger report log-health" in refused.value.description
