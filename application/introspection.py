@@ -109,7 +109,10 @@ async def living_token(token_id: str, service: LivenessService) -> AccessToken |
     if not isinstance(record, AccessToken) or record.revoked:
         return None
     if missing_behind(record, service.directory) is not None:
-        return None
+        # Another replica may know somebody for a moment longer: a no is said on what is recorded.
+        await service.directory.refresh()
+        if missing_behind(record, service.directory) is not None:
+            return None
     ancestors = await asyncio.gather(*(service.log.load(UUID(jti)) for jti in record.lineage))
     for one in ancestors:
         if not isinstance(one, AccessToken) or one.cut:

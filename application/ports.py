@@ -62,6 +62,9 @@ class Directory(Protocol):
     def require_fresh(self) -> None:
         """Raise LedgerUnavailable where the log could not be read for too long."""
 
+    async def refresh(self) -> None:
+        """Read what was recorded by now. Raises LedgerUnavailable."""
+
     def keys(self) -> Iterable[SigningKey]:
         """Return every signing key that is known, retired ones too."""
 

@@ -175,6 +175,9 @@ class MemoryDirectory:
     def require_fresh(self) -> None:
         """It always is."""
 
+    async def refresh(self) -> None:
+        """Nothing to read: it keeps nothing."""
+
     def keys(self) -> Iterable[SigningKey]:
         return self._log.all_of(SigningKey)
 

@@ -16,6 +16,7 @@ from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import Audiences, ClientType
 from domain.principal import Principal
+from tests.application.fakes import MemoryDirectory
 from tests.application.service import FakeService, authenticated, context
 from tests.builders import AT_NOON, a_client, a_principal, a_request, later
 
@@ -156,6 +157,28 @@ async def test_a_token_of_an_unknown_client_is_inactive(service: FakeService) ->
     token = service.minter.mint(service.log.folded(issued.originator_id))
 
     assert await introspect(token, authenticated(a_client()), service) == {"active": False}
+
+
+class DirectoryBehind(MemoryDirectory):
+    """Knows no client until it is refreshed: a replica on which another one was registered."""
+
+    behind = True
+
+    def client(self, client_id: str) -> Client | None:
+        return None if self.behind else super().client(client_id)
+
+    async def refresh(self) -> None:
+        self.behind = False
+
+
+async def test_a_client_that_another_replica_registered_is_looked_for(service: FakeService) -> None:
+    """The token is proof of its client; whoever has not read of it yet reads, and says no wrong."""
+    token = await a_token(service)
+    service.directory = DirectoryBehind(service.log)
+
+    answer = await introspect(token, authenticated(a_client(**RESOURCE_SERVER)), service)
+
+    assert answer["active"] is True
 
 
 async def test_is_active_to_the_last_moment(service: FakeService) -> None:
