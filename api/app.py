@@ -48,14 +48,7 @@ from api.person_endpoints import (
 from api.registration_endpoint import registration_routes
 from api.reports import reports_router
 from api.request_reading import client_address
-from api.token_endpoint import (
-    INTROSPECTION_PATH,
-    REVOCATION_PATH,
-    TOKEN_PATH,
-    introspection_endpoint,
-    revocation_endpoint,
-    token_endpoint,
-)
+from api.token_endpoint import token_endpoints
 from api.visit import PageFrame
 from api.well_known import well_known_routes
 from application.errors import (
@@ -83,9 +76,7 @@ def create_app(service: Service) -> Litestar:
     frame = PageFrame(service, Pages())
     app = Litestar(
         [
-            _mounted(TOKEN_PATH, token_endpoint(service)),
-            _mounted(INTROSPECTION_PATH, introspection_endpoint(service)),
-            _mounted(REVOCATION_PATH, revocation_endpoint(service)),
+            *(_mounted(path, endpoint) for path, endpoint in token_endpoints(service).items()),
             _mounted(PAR_PATH, par_endpoint(service)),
             _mounted(DEVICE_AUTHORIZATION_PATH, device_authorization_endpoint(service)),
             *registration_routes(service),

@@ -30,6 +30,15 @@ REVOCATION_PATH = "/oauth/revoke"
 _Grant = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[TokenResponse]]
 
 
+def token_endpoints(service: Service) -> Mapping[str, OAuthEndpoint]:
+    """Return the endpoints of this module by their paths."""
+    return {
+        TOKEN_PATH: token_endpoint(service),
+        INTROSPECTION_PATH: introspection_endpoint(service),
+        REVOCATION_PATH: revocation_endpoint(service),
+    }
+
+
 def token_endpoint(service: Service) -> OAuthEndpoint:
     """Return the token endpoint (RFC 6749, Section 3.2)."""
 

@@ -5,18 +5,19 @@ import multiprocessing
 import os
 import signal
 
-from litestar import Litestar
-
 from api.app import create_app
 from api.composition import Service
+from api.direct import Direct
 from api.logging_setup import configure_logging
 from api.parent_process import when_parent_ends
+from api.token_endpoint import token_endpoints
 from application.settings import load_settings
 
 
-def application() -> Litestar:
+def application() -> Direct:
     """Return the application of a worker."""
-    return create_app(service_of_worker())
+    service = service_of_worker()
+    return Direct(create_app(service), token_endpoints(service))
 
 
 def service_of_worker() -> Service:

@@ -4,35 +4,32 @@ The route stands beside the real ones in the same application, so that both are 
 on one process.
 """
 
-from typing import Any
-
 import msgspec
-from litestar import Litestar
-from litestar.handlers import asgi
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.app import create_app
 from api.composition import Service
+from api.direct import Direct
 from api.forms import parse_form, read_body, require_form_type
 from api.request_reading import read_headers
+from api.token_endpoint import token_endpoints
 from api.worker import service_of_worker
 
 SIGN_ONLY_PATH = "/bench/sign"
 
 
-def application() -> Litestar:
-    """Return the service's own application with the sign-only route beside it."""
+def application() -> Direct:
+    """Return the service's own application with the sign-only route beside its direct ones."""
     service = service_of_worker()
-    app = create_app(service)
-    app.register(_sign_only(service))
-    return app
+    return Direct(
+        create_app(service), {SIGN_ONLY_PATH: _sign_only(service), **token_endpoints(service)}
+    )
 
 
-def _sign_only(service: Service) -> Any:
+def _sign_only(service: Service) -> ASGIApp:
     keys, clock, ids = service.keys, service.clock, service.ids
     issuer = service.settings.issuer_url
 
-    @asgi(SIGN_ONLY_PATH, copy_scope=False)
     async def sign_only(scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
         require_form_type(headers.content_type)
