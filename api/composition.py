@@ -27,7 +27,6 @@ from application.certificate_clients import CertificateClients
 from application.client_assertions import ClientAssertions
 from application.client_keys import ClientKeys
 from application.clock import RandomIds, SystemClock
-from application.coalescing import FLUSH_SECONDS
 from application.denials import DenialRecorder
 from application.derived_tokens import DerivedTokens
 from application.directory import LogDirectory
@@ -175,12 +174,13 @@ class Service:
             await self._close()
             raise
         self._keys_changed.clear()
+        counting = float(self.settings.counting_seconds)
         self._tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("denials", _every(DENIAL_SECONDS, self.denials.flush)),
-                ("usage", _every(FLUSH_SECONDS, self.usage.flush)),
-                ("audit reading", _every(FLUSH_SECONDS, self.audit_reading.flush)),
+                ("usage", _every(counting, self.usage.flush)),
+                ("audit reading", _every(counting, self.audit_reading.flush)),
                 ("keys", self._follow_keys()),
                 ("sweep", _every(SWEEP_SECONDS, self._sweep)),
                 ("unused clients", _every(UNUSED_SECONDS, lambda: disable_unused_clients(self))),

@@ -17,8 +17,6 @@ from application.unsettled import Unsettled
 from domain.provenance import Provenance
 from domain.recorded import Recorded
 
-FLUSH_SECONDS = 60.0
-
 Kind = TypeVar("Kind")
 Count = TypeVar("Count")
 Stream = TypeVar("Stream", bound=Recorded)

@@ -82,6 +82,13 @@ class Settings(RateLimitSettings, CertificateSettings):
         default="", description="`iss` of the tokens and base of all endpoints; no trailing slash"
     )
     workers: int = Field(default=1, ge=1, le=64, description="API processes")
+    counting_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="Seconds in which a client's uses, or one's readings of the audit trail, are"
+        " counted up to one event",
+    )
     token_lifetime: int = Field(
         default=3600,
         ge=1,

@@ -18,10 +18,13 @@ def live(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A service with two workers, so that no answer rests on what one process remembers."""
     data_dir: Path = tmp_path_factory.mktemp("live")
     # Everybody here has one address, and some of them guess thousands of times.
-    unlimited: dict[str, Any] = {"GRANTLEDGER_RATE_LIMIT_FAILED_AUTHENTICATION_PER_ADDRESS": ""}
+    settings: dict[str, Any] = {
+        "GRANTLEDGER_RATE_LIMIT_FAILED_AUTHENTICATION_PER_ADDRESS": "",
+        "GRANTLEDGER_COUNTING_SECONDS": "2",  # nobody waits a minute for what was counted
+    }
     with (
         postgres.database() as url,
-        running_service(data_dir, "--workers", "2", DATABASE_URL=url, **unlimited) as service,
+        running_service(data_dir, "--workers", "2", DATABASE_URL=url, **settings) as service,
         httpx.Client(base_url=service.url, timeout=20) as http,
     ):
         yield Live(service, http, url)

@@ -733,7 +733,7 @@ def test_reading_is_recorded(live: Live, fresh: Auditor) -> None:
             for entry in live.audit(topic="audit.read")
         )
 
-    eventually(recorded, seconds=90)
+    eventually(recorded, seconds=10)
     (entry, *_) = [
         entry
         for entry in live.audit(topic="audit.read")
