@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-audit lock clean
+.PHONY: help run test fuzz check format bench bench-audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -18,6 +18,9 @@ run: $(VENV)/run ## Start the service on 127.0.0.1:8000 (ARGS="--port 8001 ..." 
 
 test: $(VENV)/dev ## Run the tests, two files at a time (ARGS="-k name ..." is passed on to pytest)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+fuzz: $(VENV)/dev ## Try every parser with thousands of damaged values (a few minutes)
+	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz $(ARGS)
 
 check: $(VENV)/dev ## Check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .

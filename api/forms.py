@@ -104,7 +104,8 @@ async def read_body(receive: Receive, *, announced: bytes) -> bytes:
 
     Raises PayloadTooLarge past MAX_BODY_BYTES, InvalidRequest past BODY_SECONDS.
     """
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+    # Ten digits at most are made a number: Python refuses to read thousands of them.
+    if announced.isdigit() and (len(announced) > 10 or int(announced) > MAX_BODY_BYTES):
         raise PayloadTooLarge("the body is larger than 64 KiB")
     waiting = asyncio.get_running_loop().call_later(BODY_SECONDS, _give_up, asyncio.current_task())
     try:

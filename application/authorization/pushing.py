@@ -1,7 +1,8 @@
 """Pushed authorization requests (RFC 9126): the client sends the request itself, authenticated.
 
-The reference is 256 random bits, kept as a hash, good for one use within 90 seconds; after that
-use the browser carries the request sealed, so that a reload of a page does no harm.
+The reference is 256 random bits, kept as a hash of it and its client, good for one use within 90
+seconds: under another client's name it is not found, so that nobody who saw it can use it up. After
+that use the browser carries the request sealed, so that a reload of a page does no harm.
 """
 
 import secrets
@@ -32,7 +33,7 @@ async def push(request: AuthorizationRequest, context: RequestContext, service: 
     now = context.provenance.occurred_at
     await service.one_time.put(
         _KIND,
-        _key(reference),
+        _key(request.client_id, reference),
         msgspec.json.encode(request),
         expires_at=now + LIFETIME,
     )
@@ -51,16 +52,11 @@ async def pushed_request(
     content = None
     if request_uri.startswith(PREFIX):
         now = context.provenance.occurred_at
-        content = await service.one_time.take(_KIND, _key(reference), now=now)
+        content = await service.one_time.take(_KIND, _key(client_id, reference), now=now)
     if content is None:
         raise InvalidRequestUri("the request_uri is unknown, used or expired")
-    request = msgspec.json.decode(content, type=AuthorizationRequest)
-    if request.client_id != client_id:
-        raise InvalidRequestUri(
-            "the request_uri is unknown, used or expired", reason="other client"
-        )
-    return request
+    return msgspec.json.decode(content, type=AuthorizationRequest)
 
 
-def _key(reference: str) -> bytes:
-    return sha256(reference.encode()).digest()
+def _key(client_id: str, reference: str) -> bytes:
+    return sha256(f"{client_id}\0{reference}".encode()).digest()

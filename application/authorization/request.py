@@ -43,6 +43,7 @@ PROMPTS = ("none", "login", "consent", "select_account")
 MAX_SCOPE_CHARACTERS = 2048
 _MAX_OPAQUE = 2048
 _MAX_AGE_SECONDS = 10 * 365 * 86_400
+_SECONDS = re.compile(r"[0-9]{1,9}")
 # RFC 6749, Section 3.3: scope-token *( SP scope-token )
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*")
 _TARGET = re.compile(AUDIENCE)
@@ -205,7 +206,7 @@ def _max_age(parameters: Mapping[str, str]) -> int | None:
     value = parameters.get("max_age")
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit()) or int(value[:12]) > _MAX_AGE_SECONDS:
+    if not _SECONDS.fullmatch(value) or int(value) > _MAX_AGE_SECONDS:
         raise InvalidRequest("max_age must be a number of seconds")
     return int(value)
 

@@ -40,6 +40,7 @@ def push(live: Live, client: WebClient, **changes: str | None) -> httpx.Response
             {"response_type": "token"}, "unsupported_response_type", id="implicit response"
         ),
         pytest.param({"resource": "not a URI"}, "invalid_target", id="resource"),
+        pytest.param({"max_age": "0" * 12 + "9" * 5000}, "invalid_request", id="endless max_age"),
     ],
 )
 def test_what_cannot_be_pushed(
@@ -62,7 +63,9 @@ def test_only_clients_push(live: Live, kiosk: WebClient) -> None:
 
 
 def test_a_reference_is_its_clients(live: Live, reader: Person, kiosk: WebClient) -> None:
-    """Another client cannot use what this one pushed, nor is an invented reference taken."""
+    """Another client cannot use what this one pushed, nor is an invented reference taken; and none
+    of that uses it up.
+    """
     other = a_web_client(live, "kiosk-next-door")
     reference = push(live, kiosk).json()["request_uri"]
     pages = [
@@ -76,6 +79,8 @@ def test_a_reference_is_its_clients(live: Live, reader: Person, kiosk: WebClient
 
     assert [page.status_code for page in pages] == [400, 400, 400]
     assert all("request_uri is unknown" in page.text for page in pages)
+    own = reader.open("/oauth/authorize", client_id=kiosk.client_id, request_uri=reference)
+    assert own.status_code == 200
 
 
 def test_whom_userinfo_refuses(live: Live, reader: Person, kiosk: WebClient) -> None:
