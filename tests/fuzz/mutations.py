@@ -17,7 +17,7 @@ ODD_CHARACTERS = st.sampled_from(
         *("\x7f", "\x80", "é", "ﬀ", "İ", "\u202e", "\ufeff", "\u2028", "\U0001f511", "0" * 40),
     ]
 )
-ODD_VALUES = st.sampled_from(
+ODD_VALUES: SearchStrategy[Any] = st.sampled_from(
     [
         *("", "\0", "alice", "https://auth.example", "[]", "null", "\u202e", "x" * 600),
         *(0, -1, 1, 2**31, 2**53, 2**64, -(2**63) - 1, 10**400, 0.5, 1e300, -0.0, True, False),
