@@ -1,6 +1,5 @@
 """Claims whose form RFC 7519 fixes, read from what others signed."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ def moment(claims: Mapping[str, Any], name: str) -> datetime | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ForeignJwtRefused(f"{name}: an impossible moment")
-    if not math.isfinite(value) or not 0 <= value < _LATEST:
+    # A comparison takes numbers of any size, and NaN and the infinities fail it.
+    if not 0 <= value < _LATEST:
         raise ForeignJwtRefused(f"{name}: an impossible moment")
     return datetime.fromtimestamp(value, UTC)

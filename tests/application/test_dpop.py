@@ -111,6 +111,7 @@ REFUSED: list[tuple[str, Callable[[], str], str]] = [
     ("no iat", lambda: KEY.proof(URL, NOON, iat=None), "iat"),
     ("an iat that is text", lambda: rewritten(KEY.proof(URL, NOON), iat="now"), "iat"),
     ("an iat beyond every calendar", lambda: rewritten(KEY.proof(URL, NOON), iat=1e300), "iat"),
+    ("an iat of 400 digits", lambda: KEY.proof(URL, NOON, iat=10**400), "iat"),
     ("no type", lambda: KEY.proof(URL, NOON, header={"typ": None}), "type"),
     ("of type JWT", lambda: KEY.proof(URL, NOON, header={"typ": "JWT"}), "type"),
     ("an access token", lambda: KEY.proof(URL, NOON, header={"typ": "at+jwt"}), "type"),

@@ -54,7 +54,7 @@ def test_is_read_one_way_or_refused(text: bytes) -> None:
 
     written = json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     assert read_json(written) == found
-    assert all(isfinite(one) for one in _numbers(found))
+    assert all(isinstance(one, int) or isfinite(one) for one in _numbers(found))
     if not any(isinstance(one, int) and abs(one) >= 2**63 for one in _numbers(found)):
         assert msgspec.json.decode(text) == found
 
