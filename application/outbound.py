@@ -9,11 +9,11 @@ Whoever may write a URL that we follow could otherwise make us ask what only we 
    alone is asked, and of literals and `localhost` too only those that are listed may be private.
 3. The connection goes to an address that was checked, not to what a second look-up might say; the
    certificate must still be the host's.
-4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object.
+4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object that
+   every reader reads alike (application.strict_json).
 """
 
 import asyncio
-import json
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
@@ -25,6 +25,8 @@ from urllib.parse import quote_plus
 
 import httpx
 from pydantic import SecretStr
+
+from application.strict_json import read_json
 
 MAX_BYTES = 256 * 1024
 SECONDS = 5.0
@@ -268,8 +270,8 @@ def _max_age(cache_control: str) -> timedelta | None:
 
 def _json_object(body: bytes, host: str) -> dict[str, Any]:
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = read_json(body)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise OutboundFailed(f"{host}: the answer is no JSON object")

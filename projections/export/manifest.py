@@ -119,7 +119,7 @@ def read_manifest(directory: Path) -> Manifest:
         found = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise UnusableManifest(f"{path} is not there: this is no export") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnusableManifest(f"{path}: {error}") from None
     if (found.format, found.schema_version) != (FORMAT, SCHEMA_VERSION):
         raise UnusableManifest(

@@ -172,7 +172,7 @@ def read_archive(directory: Path) -> tuple[Month, Archived]:
         manifest = msgspec.json.decode(content, type=MonthManifest)
     except FileNotFoundError:
         raise UnusableManifest(f"{path} is not there: this is no archived month") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnusableManifest(f"{path}: {error}") from None
     month = month_named(manifest.partition)
     if (manifest.format, manifest.schema_version) != (FORMAT, SCHEMA_VERSION) or month is None:

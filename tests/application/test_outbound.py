@@ -199,6 +199,8 @@ UNUSABLE = (
     (answer(b"[]"), "no JSON object"),
     (answer(b"{"), "no JSON object"),
     (answer(b"\xff"), "no JSON object"),
+    (answer(b'{"a":1,"a":2}'), "no JSON object"),
+    (answer(b"\xef\xbb\xbf{}"), "no JSON object"),
     (answer(b"[" * 100_000), "no JSON object"),
     (b"nonsense\r\n\r\n", "RemoteProtocolError"),
     (b"", "RemoteProtocolError"),
