@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := domain application projections api tests
+SHIPPED := domain application projections api
+CODE := $(SHIPPED) tests
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check format bench bench-audit lock clean
+.PHONY: help run test fuzz check audit format bench bench-audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -22,11 +23,15 @@ test: $(VENV)/dev ## Run the tests, two files at a time (ARGS="-k name ..." is p
 fuzz: $(VENV)/dev ## Try every parser with thousands of damaged values (a few minutes)
 	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz $(ARGS)
 
-check: $(VENV)/dev ## Check format, lint, types and the direction of imports
+check: $(VENV)/dev ## Check format, lint, types, the direction of imports, and security by bandit
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(SHIPPED)
+
+audit: $(VENV)/dev ## Ask PyPI for known vulnerabilities of what the lock files name (needs the internet)
+	@for lock in requirements.lock requirements-dev.lock; do $(call audited,$$lock); done
 
 format: $(VENV)/dev ## Format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
@@ -53,6 +58,18 @@ clean: ## Remove .venv and all caches; never the data directory
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command "make lock"
+
+# pip-audit exits alike for a vulnerability and for a service that it cannot reach; what was not
+# asked must not pass for what was found well.
+define audited
+said=$$($(BIN)/pip-audit --requirement $(1) --require-hashes --disable-pip --progress-spinner off \
+	2>&1); status=$$?; \
+case "$$said" in \
+	*"known vulnerabilities"*|*"known vulnerability"*) echo "$(1): $$said"; test $$status = 0 || exit 1 ;; \
+	*) echo "$(1): NOT CHECKED, the advisory service did not answer:" \
+		"$$(echo "$$said" | tail -1 | cut -c1-200)" >&2; exit 2 ;; \
+esac
+endef
 
 # The stamps: newer than the lock file means that .venv has what the lock file says.
 $(VENV)/run: requirements.lock pyproject.toml

@@ -133,7 +133,7 @@ def test_headers(headers: list[tuple[bytes, bytes]]) -> None:
     """Headers are read, or InvalidRequest where one may not come twice."""
     twice = [name for name, _ in headers].count(b"authorization") > 1
     try:
-        read_headers({"headers": headers})  # type: ignore[typeddict-item]
+        read_headers({"headers": headers})  # type: ignore[arg-type]
     except InvalidRequest:
         assert twice
         return
