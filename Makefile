@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check audit format bench bench-audit lock clean
+.PHONY: help run test fuzz check audit format bench bench-growth bench-audit profile lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -37,8 +37,14 @@ format: $(VENV)/dev ## Format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/dev ## Measure tokens a second beside a sign-only endpoint (JSON=FILE writes data)
+bench: $(VENV)/dev ## Measure every endpoint beside a sign-only one (JSON=FILE writes data)
 	@$(BIN)/python -m tests.benchmarks $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+bench-growth: $(VENV)/dev ## Measure whether a growing log slows the service down (to 5,000,000 events)
+	@$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+profile: $(VENV)/dev ## Draw where the time of a request goes, as a flame graph (ARGS="refresh_token")
+	@$(BIN)/python -m tests.benchmarks.profile $(ARGS)
 
 bench-audit: $(VENV)/dev ## Measure search, reports, replay and export on a long history (5,000,000 events)
 	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)

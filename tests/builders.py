@@ -37,7 +37,13 @@ POLICY = DeploymentPolicy(
     subject_is_owner=True,
 )
 SIGNING = SigningChoice(kid="key-1", algorithm="ES256")
-PUBLIC_JWK = {"kty": "EC", "crv": "P-256", "x": "eHg", "y": "eXk"}
+# RFC 7517, Appendix A.1.
+PUBLIC_JWK = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+}
 
 
 def later(minutes: float) -> Provenance:

@@ -13,7 +13,7 @@ from jwt.algorithms import ECAlgorithm
 
 from tests.application.dpop_key import DpopKey
 from tests.benchmarks.families import TOKEN, administrator
-from tests.benchmarks.load import Target
+from tests.benchmarks.load import DPOP, Target
 from tests.benchmarks.service import RunningService, token_request
 from tests.waiting import eventually
 
@@ -47,7 +47,9 @@ class ClientWithKey:
     def request(self, seconds: float) -> Target:
         """Return the request for a token, with assertions for so many seconds."""
         once = tuple(self._assertion() for _ in range(int(MOST_A_SECOND * max(2, seconds))))
-        return Target(f"{self._service.url}{TOKEN}", "", _FORM, once=once)
+        return Target(
+            f"{self._service.url}{TOKEN}", "", _FORM, once=once, once_name="client_assertion"
+        )
 
     def _known(self) -> bool:
         # A connection of its own: one that is kept stays with its worker.
@@ -70,4 +72,5 @@ def with_proofs(service: RunningService, seconds: float) -> Target:
     target, key = token_request(service), DpopKey()
     now = datetime.now(UTC)
     count = int(MOST_A_SECOND * max(2, seconds))
-    return replace(target, once=tuple(key.proof(target.url, now) for _ in range(count)))
+    proofs = tuple(key.proof(target.url, now) for _ in range(count))
+    return replace(target, once=proofs, once_name=DPOP)

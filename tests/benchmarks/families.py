@@ -61,6 +61,13 @@ class Scene:
         for client_id in CLIENTS:
             self._consent(client_id)
 
+    def beside(self) -> "Scene":
+        """Return the same in another browser, where the person is logged in once more."""
+        other = Scene(self.service)
+        other.verifier = self.verifier
+        other._consent("bench-web")
+        return other
+
     def code(self, client_id: str = "bench-web") -> str:
         """Return a fresh code: the person is logged in and consented already."""
         for _ in range(RETRIES):  # a worker may be a moment behind on what was registered

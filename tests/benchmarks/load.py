@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+DPOP = "DPoP"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -21,8 +22,8 @@ class Target:
 
     `tokens` are refresh tokens, one a connection and a spare: each request then uses one of them
     and gets its successor. `once` are values, each for one request, and more of them than there
-    will be requests: DPoP headers, or client assertions where there are no other credentials. Both
-    are empty for a request that is the same every time.
+    will be requests; `once_name` is the parameter of the body that they are, or DPOP for that
+    header. Both are empty for a request that is the same every time.
     """
 
     url: str
@@ -30,6 +31,7 @@ class Target:
     body: str
     tokens: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
+    once_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def measure(target: Target, *, connections: int, seconds: float) -> Measurement:
         if target.once:
             values = Path(folder) / "once"
             values.write_text("\n".join(target.once))
-            more = _ONCE % values + (_IN_HEADER if target.authorization else _IN_BODY)
+            more = _ONCE % values + (
+                _IN_HEADER if target.once_name == DPOP else _IN_BODY % target.once_name
+            )
         script.write_text(_LUA % (target.body, FORM, target.authorization) + more)
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         done = subprocess.run(
@@ -89,6 +93,7 @@ def _bundled(
         "body": target.body,
         "tokens": target.tokens,
         "once": target.once,
+        "once_name": target.once_name,
         "connections": connections,
         "seconds": seconds,
         "requests": requests,
@@ -149,7 +154,7 @@ end
 """
 _IN_BODY = """
 function request()
-  return wrk.format(nil, nil, nil, wrk.body .. "&client_assertion=" .. once())
+  return wrk.format(nil, nil, nil, wrk.body .. "&%s=" .. once())
 end
 """
 _IN_HEADER = """

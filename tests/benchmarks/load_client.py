@@ -21,7 +21,7 @@ _SUCCESSOR = re.compile(rb'"refresh_token":"([^"]+)"')
 
 
 class _Request:
-    """The request as bytes; with a refresh token, proof or assertion, where each uses one."""
+    """The request as bytes; with a refresh token, or a value of its own, where each uses one."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         address = urlsplit(order["url"])
@@ -33,16 +33,16 @@ class _Request:
         )
         self._body = order["body"]
         self._once = iter(order.get("once") or ())
-        self._once_in_header = bool(given)
+        self._once_name = order.get("once_name") or ""
 
     def bytes_for(self, token: str | None) -> bytes:
         body = self._body if token is None else f"{self._body}&refresh_token={token}"
         head = self._head
         if (value := next(self._once, None)) is not None:
-            if self._once_in_header:
+            if self._once_name == "DPoP":
                 head += f"DPoP: {value}\r\n"
             else:
-                body += f"&client_assertion={value}"
+                body += f"&{self._once_name}={value}"
         return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 

@@ -39,11 +39,15 @@ Progress = Callable[[int, int], None]
 def write_history(
     database_url: str, events: int, *, end: datetime, seed: int = 7, progress: Progress
 ) -> None:
-    """Fill the empty log of `database_url` with `events` events of the DAYS before `end` (UTC)."""
+    """Add to the log of `database_url` `events` events of the DAYS before `end` (UTC)."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for days in range(DAYS + 31, -1, -31):
             ensure_partitions(connection, now=end - timedelta(days=days))
         history = History(random.Random(seed), end=end, events=events)
+        head = connection.execute(
+            "SELECT coalesce(max(notification_id), 0) FROM grantledger.ledger_events"
+        ).fetchone()
+        begin = 1 + (int(head[0]) if head else 0)
         with (
             connection.cursor() as cursor,
             cursor.copy(
@@ -52,12 +56,13 @@ def write_history(
             ) as copy,
         ):
             copy.set_types(["uuid", "int8", "text", "bytea", "int8", "timestamptz"])
-            position = 0
-            for position, (row, moment) in enumerate(history.rows(), start=1):
+            for position, (row, moment) in enumerate(history.rows(), start=begin):
                 copy.write_row((*row, position, moment))
                 if position % 50_000 == 0:
                     progress(position, events)
-        connection.execute("SELECT setval('grantledger.ledger_position', %s, true)", (position,))
+        connection.execute(
+            "SELECT setval('grantledger.ledger_position', %s, true)", (begin + events - 1,)
+        )
         connection.execute("VACUUM (ANALYZE) grantledger.ledger_events")
 
 

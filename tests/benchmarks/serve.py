@@ -8,13 +8,14 @@ from api.server import serve
 from application.settings import load_settings
 
 if __name__ == "__main__":
-    folder, port, workers = sys.argv[1:]
+    folder, port, workers, algorithm = sys.argv[1:]
     configure_logging("warning")
     serve(
         load_settings(
             data_dir=Path(folder),
             port=int(port),
             workers=int(workers),
+            signing_algorithms=(algorithm,),
             log_level="warning",
             rate_limit_authorize_per_address="",  # all of its people share one address
         ),

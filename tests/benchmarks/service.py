@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -43,6 +44,11 @@ class RunningService:
                 times = process.cpu_times()
                 used[_kind(process)] += times.user + times.system
         return used
+
+    def worker(self) -> psutil.Process:
+        """Return the API worker that worked most."""
+        workers = [one for one in self.parent.children(recursive=True) if _kind(one) == "api"]
+        return max(workers, key=lambda one: one.cpu_times().user)
 
     def resident_bytes(self) -> int:
         """Return the largest resident memory of an API worker."""
@@ -89,15 +95,23 @@ def _kind(process: psutil.Process) -> str:
 
 
 @contextmanager
-def running_service(data_dir: Path, *, workers: int) -> Iterator[RunningService]:
-    """Start the service with the sign-only route on a free port; stop it at the end."""
+def running_service(
+    data_dir: Path, *, workers: int, algorithm: str = "ES256", database_url: str | None = None
+) -> Iterator[RunningService]:
+    """Start the service with the sign-only route on a free port; stop it at the end.
+
+    It brings a PostgreSQL of its own unless `database_url` is given.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tests.benchmarks.serve"]
     log = (data_dir / "service.log").open("wb")
     process = subprocess.Popen(
-        [*command, str(data_dir), str(port), str(workers)], stdout=log, stderr=subprocess.STDOUT
+        [*command, str(data_dir), str(port), str(workers), algorithm],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **({"DATABASE_URL": database_url} if database_url else {})},
     )
     try:
         url = f"http://127.0.0.1:{port}"
