@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check audit format bench bench-growth bench-audit profile lock clean
+.PHONY: help run test fuzz check audit format bench bench-growth bench-timing bench-audit \
+	profile lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -45,6 +46,9 @@ bench-growth: $(VENV)/dev ## Measure whether a growing log slows the service dow
 
 profile: $(VENV)/dev ## Draw where the time of a request goes, as a flame graph (ARGS="refresh_token")
 	@$(BIN)/python -m tests.benchmarks.profile $(ARGS)
+
+bench-timing: $(VENV)/dev ## Measure whether refused clients can be told apart by time (ARGS="--rounds N")
+	@$(BIN)/python -m tests.benchmarks.timing $(ARGS)
 
 bench-audit: $(VENV)/dev ## Measure search, reports, replay and export on a long history (5,000,000 events)
 	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)

@@ -5,8 +5,9 @@ of something else, 4 one of the client's keys signed it, by an algorithm of the 
 this service alone, 6 `exp` lies ahead, by 5 minutes at most; `nbf` and `iat` do not, 7 the client
 is enabled, 8 the `jti` was not used before, on any replica.
 
-Whatever fails, the caller reads the same text. 8 comes last: only what is right in everything else
-uses up a name.
+Whatever fails, the caller reads the same text, and what fails before a signature was verified is
+verified with a decoy: the time would otherwise tell which clients there are. 8 comes last: only
+what is right in everything else uses up a name.
 """
 
 import re
@@ -17,8 +18,9 @@ from typing import Any
 
 from application.client_authentication import AuthenticatedClient, PresentedCredentials
 from application.client_keys import ClientKeys
+from application.decoy_keys import DecoyKeys
 from application.errors import InvalidClient
-from application.foreign_jwt import ForeignJwtRefused, Jwk, verified_claims
+from application.foreign_jwt import BadSignature, ForeignJwtRefused, Jwk, verified_claims
 from application.jwt_claims import moment
 from application.outbound import Outbound, OutboundError
 from application.ports import Directory, UsedNames
@@ -57,6 +59,7 @@ class ClientAssertions:
         self._audiences = audiences
         self._algorithms = algorithms
         self._one_audience = one_audience
+        self._decoys = DecoyKeys(algorithms)
 
     async def authenticate(
         self, presented: PresentedCredentials, assertion: UnverifiedJwt, now: datetime
@@ -65,6 +68,29 @@ class ClientAssertions:
 
         Raises InvalidClient, the cause in its reason, and LedgerUnavailable.
         """
+        try:
+            client = self._named(presented, assertion)  # 1, 2, 3
+            keys = await self._keys(client, assertion, now)
+            claims = verified_claims(assertion, keys, algorithms=self._algorithms)  # 4
+        except BadSignature as refused:
+            raise InvalidClient(reason=f"assertion: {refused}") from None
+        except ForeignJwtRefused as refused:
+            self._decoys.verify(assertion)
+            raise InvalidClient(reason=f"assertion: {refused}") from None
+        except InvalidClient:
+            self._decoys.verify(assertion)
+            raise
+        try:
+            expires_at = self._in_time(claims, now)  # 5, 6
+        except ForeignJwtRefused as refused:
+            raise InvalidClient(reason=f"assertion: {refused}") from None
+        if not client.enabled:  # 7
+            raise InvalidClient(reason="client disabled")
+        await self._use(client, claims, expires_at, now)  # 8
+        return AuthenticatedClient(client, PRIVATE_KEY_JWT, _credential(assertion))
+
+    def _named(self, presented: PresentedCredentials, assertion: UnverifiedJwt) -> Client:
+        """Return the client once 1, 2 and 3 hold. Raises InvalidClient."""
         client = self._directory.client(presented.client_id)  # 1
         if client is None:
             raise InvalidClient(reason="unknown client")
@@ -74,16 +100,7 @@ class ClientAssertions:
             raise InvalidClient(reason="assertion: iss is not the client")
         if assertion.type not in _TYPES:  # 3
             raise InvalidClient(reason="assertion: something else by its type")
-        try:
-            keys = await self._keys(client, assertion, now)
-            claims = verified_claims(assertion, keys, algorithms=self._algorithms)  # 4
-            expires_at = self._in_time(claims, now)  # 5, 6
-        except ForeignJwtRefused as refused:
-            raise InvalidClient(reason=f"assertion: {refused}") from None
-        if not client.enabled:  # 7
-            raise InvalidClient(reason="client disabled")
-        await self._use(client, claims, expires_at, now)  # 8
-        return AuthenticatedClient(client, PRIVATE_KEY_JWT, _credential(assertion))
+        return client
 
     async def _keys(
         self, client: Client, assertion: UnverifiedJwt, now: datetime

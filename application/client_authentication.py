@@ -9,7 +9,7 @@ attacker which client ids exist. 5 comes last, so that only the holder of the se
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from application.errors import InvalidClient, from_domain
 from application.ports import Directory
@@ -17,6 +17,7 @@ from application.secret_keys import Peppers, PresentedSecret
 from application.unverified_jwt import UnverifiedJwt
 from domain.client import Client
 from domain.client_configuration import ClientType
+from domain.client_secret import ClientSecret
 from domain.errors import DomainError
 
 
@@ -64,44 +65,69 @@ def authenticate(
     if presented is None:  # 1
         raise InvalidClient(reason="no client authentication")
     client = directory.client(presented.client_id)  # 2
+    if presented.secret is None:
+        credential_id = _named_only(client)  # 3
+    else:
+        credential_id = _prove(client, presented, presented.secret, peppers=peppers, now=now)  # 4
     if client is None:
-        if presented.secret is not None:
-            peppers.never(presented.secret)
         raise InvalidClient(reason="unknown client")
-    credential_id = _prove(client, presented, peppers=peppers, now=now)  # 3, 4
     if not client.enabled:  # 5
         raise InvalidClient(reason="client disabled")
     return AuthenticatedClient(client, presented.method, credential_id)
 
 
-def _prove(
-    client: Client, presented: PresentedCredentials, *, peppers: Peppers, now: datetime
-) -> str:
-    secret = presented.secret
-    if client.client_type is ClientType.PUBLIC:
-        if secret is not None:
-            peppers.never(secret)
-            raise InvalidClient(reason="a public client presented a secret")
-        return ""
-    if secret is None:
+def _named_only(client: Client | None) -> str:
+    """3. Return that nothing proved it, "", for a public client. Raises InvalidClient."""
+    if client is None:
+        raise InvalidClient(reason="unknown client")
+    if client.client_type is not ClientType.PUBLIC:
         raise InvalidClient(reason="no secret presented")
-    if client.authentication.method not in (None, presented.method):
-        peppers.never(secret)
-        raise InvalidClient(reason="not the client's authentication method")
+    return ""
+
+
+def _prove(
+    client: Client | None,
+    presented: PresentedCredentials,
+    secret: PresentedSecret,
+    *,
+    peppers: Peppers,
+    now: datetime,
+) -> str:
+    """4. Return which of the client's secrets `secret` is. Raises InvalidClient.
+
+    Where it cannot be any, it is compared with one that nobody has, by the same steps.
+    """
+    refusal = _refusal(client, presented)
+    secrets = _NOBODYS if client is None or refusal else client.secrets
     # Every usable secret is compared, so that the time does not tell which one fitted.
     fitting = [
-        kept.secret_id
-        for kept in client.usable_secrets(now)
-        if peppers.matches(secret, pepper_id=kept.pepper_id, verifier=kept.verifier)
+        kept.secret_id for kept in secrets if kept.usable(now) and _is(kept, secret, peppers)
     ]
     if fitting:
         return fitting[0]
-    ended = [kept for kept in client.secrets if not kept.usable(now)]
-    if not client.usable_secrets(now):
+    ended = [kept for kept in secrets if not kept.usable(now)]
+    if len(ended) == len(secrets):
         peppers.never(secret)
         raise InvalidClient(reason="no usable secret")
-    if any(
-        peppers.matches(secret, pepper_id=kept.pepper_id, verifier=kept.verifier) for kept in ended
-    ):
+    if any(_is(kept, secret, peppers) for kept in ended):
         raise InvalidClient(reason="retired secret")
-    raise InvalidClient(reason="wrong secret")
+    raise InvalidClient(reason=refusal or "wrong secret")
+
+
+def _refusal(client: Client | None, presented: PresentedCredentials) -> str:
+    """Return why no secret can prove the client, "" where one can."""
+    if client is None:  # 2
+        return "unknown client"
+    if client.client_type is ClientType.PUBLIC:  # 3
+        return "a public client presented a secret"
+    if client.authentication.method not in (None, presented.method):  # 4
+        return "not the client's authentication method"
+    return ""
+
+
+def _is(kept: ClientSecret, secret: PresentedSecret, peppers: Peppers) -> bool:
+    return peppers.matches(secret, pepper_id=kept.pepper_id, verifier=kept.verifier)
+
+
+# Under no pepper: Peppers.matches() compares with what fits nothing.
+_NOBODYS = (ClientSecret("", "", "", datetime.min.replace(tzinfo=UTC)),)

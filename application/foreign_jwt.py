@@ -20,6 +20,13 @@ class ForeignJwtRefused(Exception):
     """The JWT proves nothing; the message says why and quotes nothing of it."""
 
 
+class BadSignature(ForeignJwtRefused):
+    """A key that fits was found, and did not make the signature."""
+
+    def __init__(self) -> None:
+        super().__init__("bad signature")
+
+
 def verified_claims(
     token: UnverifiedJwt, keys: Sequence[Jwk], *, algorithms: Collection[str]
 ) -> Mapping[str, Any]:
@@ -29,7 +36,7 @@ def verified_claims(
         raise ForeignJwtRefused("algorithm not allowed")
     key = _key(token.header.get("kid"), str(algorithm), keys)
     if not key.Algorithm.verify(token.signing_input, key.key, token.signature):
-        raise ForeignJwtRefused("bad signature")
+        raise BadSignature
     return token.claims
 
 

@@ -18,6 +18,7 @@ if __name__ == "__main__":
             signing_algorithms=(algorithm,),
             log_level="warning",
             rate_limit_authorize_per_address="",  # all of its people share one address
+            rate_limit_failed_authentication_per_address="",  # and so do those it refuses
         ),
         announce=lambda _: None,
         target="tests.benchmarks.sign_only:application",
