@@ -43,6 +43,11 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
         server.cleanup()
 
 
+def is_set_up(data_dir: Path) -> bool:
+    """Tell whether a server was ever started in `data_dir`."""
+    return (data_dir / "postgres" / "PG_VERSION").exists()
+
+
 def start_server(data_dir: Path) -> "PostgresServer":
     """Start, or join, the server of `data_dir` and make our database in it.
 

@@ -17,6 +17,12 @@ from application.settings import Settings, SettingsError
 SECRETS_FILE = "secrets.json"
 
 
+def secrets_exist(settings: Settings) -> bool:
+    """Tell whether `load_secret_keys` would find everything, and make nothing."""
+    given = settings.peppers is not None and settings.master_keys is not None
+    return given or (settings.data_dir / SECRETS_FILE).exists()
+
+
 def load_secret_keys(settings: Settings) -> tuple[Peppers, MasterKeys]:
     """Return peppers and master keys from the settings, else from `secrets.json` in the data
     directory, which is made, readable by its owner alone, on the first run.

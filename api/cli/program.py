@@ -9,6 +9,7 @@ import rich_click as click
 from api.cli.audit import audit
 from api.cli.client import client
 from api.cli.diff import diff
+from api.cli.doctor import doctor
 from api.cli.export import export, export_verify
 from api.cli.family import family
 from api.cli.issuer import issuer
@@ -89,6 +90,7 @@ for _command in (
     export_verify,
     retention,
     status,
+    doctor,
     projections,
     migrate,
 ):

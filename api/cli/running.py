@@ -14,6 +14,7 @@ import rich_click as click
 from api.cli.options import settings_in_force
 from api.cli.progress import waiting
 from api.composition import Service
+from api.embedded_postgres import is_set_up
 from api.server import connectable, database
 from application.audit_reading import record_at_once
 from application.clock import RandomIds, SystemClock
@@ -44,7 +45,7 @@ def opened_database(settings: Settings, *, migrated: bool = True) -> Iterator[st
     with ExitStack() as stack:
         if settings.database_url is not None:
             text = "Connecting to PostgreSQL"
-        elif (settings.data_dir / "postgres" / "PG_VERSION").exists():
+        elif is_set_up(settings.data_dir):
             text = "Starting PostgreSQL"
         else:
             text = "Setting up PostgreSQL (the first time takes some seconds)"

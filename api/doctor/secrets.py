@@ -1,0 +1,98 @@
+"""Keys and peppers: what signs, whether it opens, how old it is, and what still needs the old."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from api.doctor.finding import Finding, fine, problem, warning
+from application.directory import LogDirectory
+from application.ledger.key_store import WrappedKeys
+from application.ledger.link import Link
+from application.ledger.mapper import LedgerMapper
+from application.secret_keys import MasterKeyMismatch, MasterKeys, Peppers, WrappedKey
+from application.settings import Settings
+from domain.client import Client
+from domain.signing_key import KeyState, SigningKey
+
+KEY_AGE = timedelta(days=90)
+"""After which a signing key should be followed by another."""
+
+
+async def examine_secrets(
+    url: str, settings: Settings, peppers: Peppers, master: MasterKeys, now: datetime
+) -> Sequence[Finding]:
+    """Return what there is to say about secrets as of `now` (UTC). Raises LedgerUnavailable."""
+    directory = LogDirectory(Link(url, name="doctor"), LedgerMapper())
+    store = WrappedKeys(Link(url, name="doctor"))
+    try:
+        await directory.refresh()
+        keys = [key for key in directory.keys() if key.state is not KeyState.RETIRED]
+        wrapped = await store.get([key.kid for key in keys])
+    finally:
+        await directory.close()
+        await store.close()
+    clients = [client for client in directory.clients() if client.enabled]
+    return [
+        *_signing(keys, settings.signing_algorithms, now),
+        *_openable(keys, wrapped, master),
+        *_peppers(clients, peppers.ids, now),
+    ]
+
+
+def _signing(
+    keys: Sequence[SigningKey], algorithms: Sequence[str], now: datetime
+) -> Iterator[Finding]:
+    for algorithm in algorithms:
+        check = f"signing key {algorithm}"
+        active = [
+            key for key in keys if key.algorithm == algorithm and key.state is KeyState.ACTIVE
+        ]
+        if not active:
+            yield problem(
+                check, "none is active", f"run `grantledger keys rotate --algorithm {algorithm}`"
+            )
+            continue
+        age = now - max(key.modified_on for key in active)
+        found = f"active for {age.days} days"
+        if age > KEY_AGE:
+            yield warning(check, found, f"run `grantledger keys rotate --algorithm {algorithm}`")
+        else:
+            yield fine(check, found)
+
+
+def _openable(
+    keys: Sequence[SigningKey], wrapped: Sequence[WrappedKey], master: MasterKeys
+) -> Iterator[Finding]:
+    present = {one.kid: one for one in wrapped}
+    for key in keys:
+        check = f"private key {key.kid[:12]}"
+        if key.kid not in present:
+            yield problem(check, "is not in the database", "restore it, or rotate to another key")
+            continue
+        try:
+            master.unwrap(present[key.kid])
+        except MasterKeyMismatch as mismatch:
+            yield problem(check, str(mismatch), "put that key back into GRANTLEDGER_MASTER_KEYS")
+        else:
+            yield fine(check, f"opens by master key {present[key.kid].master_key_id}")
+
+
+def _peppers(clients: Sequence[Client], known: Collection[str], now: datetime) -> Iterator[Finding]:
+    used = Counter(secret.pepper_id for client in clients for secret in client.usable_secrets(now))
+    current = next(iter(known))
+    lost = {pepper: count for pepper, count in used.items() if pepper not in known}
+    for pepper, count in lost.items():
+        yield problem(
+            f"pepper {pepper}",
+            f"not in the settings; {count} client secrets were made with it and are void",
+            "put it back into GRANTLEDGER_PEPPERS, or give these clients new secrets",
+        )
+    old = sum(count for pepper, count in used.items() if pepper != current and pepper in known)
+    if old:
+        yield warning(
+            "peppers",
+            f"{old} client secrets are still of an older pepper than {current}",
+            "rotate them (`grantledger client rotate-secret`) before you take the old pepper away",
+        )
+    else:
+        yield fine("peppers", f"{used[current]} client secrets, all of pepper {current}")
