@@ -31,6 +31,7 @@ from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
 from application.people.upstream import CALLBACK_PATH, UpstreamRefused
 from application.people.upstream_login import principal_of
+from application.people.upstream_recency import ANY_LOGIN, Recency
 
 ACCOUNT_PATH = "/account"
 DEVICE_CONFIRM_PATH = "/device/confirm"
@@ -153,11 +154,20 @@ async def _to_upstream(visit: Visit) -> AnyResponse:
         return _refused(visit, pending, "no upstream provider")
     try:
         location = await upstream.begin(
-            browser=visit.browser.id, request=visit.sealed(pending), now=_now(visit)
+            browser=visit.browser.id,
+            request=visit.sealed(pending),
+            now=_now(visit),
+            recency=_recency(pending),
         )
     except UpstreamRefused as refused:
         return _refused(visit, pending, refused.reason)
     return redirect(location)
+
+
+def _recency(pending: Pending) -> Recency:
+    if not isinstance(pending, Authorizing):
+        return ANY_LOGIN
+    return Recency(pending.request.max_age, pending.request.prompt)
 
 
 async def _from_upstream(visit: Visit) -> AnyResponse:

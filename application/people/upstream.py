@@ -7,6 +7,7 @@ What comes back is believed in this order (`finish`):
 3. The provider did not answer with an error, and gave a code.
 4. It takes the code, with our secret and the PKCE verifier, for an ID token.
 5. The ID token is right: see upstream_id_token.py.
+6. The login is as recent as the request wants it: see upstream_recency.py.
 """
 
 import hmac
@@ -26,6 +27,7 @@ from application.one_time_values import OneTimeValues
 from application.outbound import Outbound, OutboundError
 from application.people.upstream_id_token import Expected, IdTokenRefused, verified_claims
 from application.people.upstream_metadata import Metadata, UpstreamMetadata, origin_of
+from application.people.upstream_recency import ANY_LOGIN, Recency
 from application.settings import Settings
 
 CALLBACK_PATH = "/login/upstream/callback"
@@ -69,6 +71,8 @@ class _Begun(msgspec.Struct, frozen=True):
     verifier: str
     browser: bytes
     request: str
+    begun_at: datetime
+    recency: Recency
 
 
 class UpstreamProvider:
@@ -97,14 +101,16 @@ class UpstreamProvider:
         """The origin to which `begin` leads, for the Content-Security-Policy of the login page."""
         return origin_of(self._client.issuer)
 
-    async def begin(self, *, browser: str, request: str, now: datetime) -> str:
+    async def begin(
+        self, *, browser: str, request: str, now: datetime, recency: Recency = ANY_LOGIN
+    ) -> str:
         """Return the URL to send the browser to; `request` comes back from `finish`.
 
         Raises UpstreamRefused, LedgerUnavailable.
         """
         metadata = await self._endpoints(now)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        begun = _Begun(nonce, verifier, _hash(browser), request)
+        begun = _Begun(nonce, verifier, _hash(browser), request, now, recency)
         await self._values.put(
             _KIND, _hash(state), msgspec.json.encode(begun), expires_at=now + LIFETIME
         )
@@ -118,6 +124,7 @@ class UpstreamProvider:
             nonce=nonce,
             code_challenge=create_s256_code_challenge(verifier),
             code_challenge_method="S256",
+            **recency.parameters(),
         )
         return url
 
@@ -142,6 +149,8 @@ class UpstreamProvider:
             )
         except (OutboundError, IdTokenRefused) as refused:
             raise UpstreamRefused(str(refused)) from None
+        if problem := begun.recency.problem_with(auth_time, begun_at=begun.begun_at):
+            raise UpstreamRefused(problem)
         return UpstreamLogin(self._client.issuer, subject, auth_time, begun.request)
 
     async def _endpoints(self, now: datetime) -> Metadata:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from application.one_time_values import OneTimeValues
 from application.outbound import Outbound
 from application.people.upstream import UpstreamClient, UpstreamLogin, UpstreamProvider
+from application.people.upstream_recency import ANY_LOGIN, Recency
 from application.side_tables import SideTables
 from tests.application.people.upstream_provider import (
     CLIENT_ID,
@@ -33,6 +34,7 @@ class Scene:
     upstream: UpstreamProvider
     browser: str = BROWSER
     now: datetime = NOW
+    recency: Recency = ANY_LOGIN
     parameters: Callable[[dict[str, str]], dict[str, str]] = field(default=lambda given: given)
 
     async def begun(self) -> dict[str, str]:
@@ -41,7 +43,9 @@ class Scene:
 
     async def begin(self) -> str:
         """Begin as the first browser."""
-        return await self.upstream.begin(browser=BROWSER, request=REQUEST, now=self.now)
+        return await self.upstream.begin(
+            browser=BROWSER, request=REQUEST, now=self.now, recency=self.recency
+        )
 
     async def finish(self, parameters: dict[str, str]) -> UpstreamLogin:
         """Finish with these parameters."""
