@@ -1,4 +1,8 @@
-"""Questions to the read models from async code: a small pool, away from the hot path."""
+"""Questions to the read models from async code: a small pool, away from the hot path.
+
+Whatever auditors ask, a question ends after FETCH_SECONDS, and readiness is asked for over a
+connection of its own: nobody who reads slowly or widely takes the service away from others.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from application.errors import InvalidRequest
 from application.ledger.errors import LedgerUnavailable
 from projections.lineage import Lineage, lineage_of
 from projections.query import Asking, Query
@@ -20,6 +25,7 @@ from projections.status import ProjectionStatus, projection_status
 T = TypeVar("T")
 _CONNECTIONS = 4
 _WAIT_SECONDS = 3.0
+FETCH_SECONDS = 30
 _STATUS_SECONDS = 0.5
 _LONG_AT_ONCE = _CONNECTIONS // 2
 _ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -32,27 +38,23 @@ class TookTooLong(Exception):
 class ReadModels:
     """Asks PostgreSQL; opened on first use."""
 
-    def __init__(self, database_url: str) -> None:
-        self._pool = AsyncConnectionPool(
-            database_url,
-            min_size=0,
-            max_size=_CONNECTIONS,
-            open=False,
-            timeout=_WAIT_SECONDS,
-            kwargs={"autocommit": True, "application_name": "grantledger read models"},
-        )
+    def __init__(self, database_url: str, *, fetch_seconds: float = FETCH_SECONDS) -> None:
+        self._pool = _pool(database_url, connections=_CONNECTIONS, seconds=fetch_seconds)
+        self._of_status = _pool(database_url, connections=1, seconds=fetch_seconds)
         self._status: Sequence[ProjectionStatus] = ()
         self._status_at = float("-inf")
         self._asking = asyncio.Lock()
-        # Long answers take turns: the rest of the pool is for readiness and short questions.
+        # Long answers take turns: the rest of the pool is for short questions.
         self._long = asyncio.Semaphore(_LONG_AT_ONCE)
 
     async def fetch(self, query: Query[T]) -> list[T]:
-        """Return the answers to `query`. Raises LedgerUnavailable."""
+        """Return the answers to `query`. Raises InvalidRequest for one that takes too long,
+        LedgerUnavailable.
+        """
         try:
-            await self._pool.open()
-            async with self._pool.connection() as connection:
-                return await query.fetch_async(connection)
+            return await _fetched(self._pool, query)
+        except QueryCanceled:
+            raise InvalidRequest("the question takes too long: narrow it") from None
         except (psycopg.Error, PoolTimeout, OSError) as error:
             raise LedgerUnavailable("the read models cannot be read") from error
 
@@ -105,13 +107,43 @@ class ReadModels:
         """
         async with self._asking:
             if monotonic() - self._status_at > _STATUS_SECONDS:
-                self._status = await self.fetch(projection_status())
+                self._status = await self._asked_status()
                 self._status_at = monotonic()
             return self._status
+
+    async def _asked_status(self) -> Sequence[ProjectionStatus]:
+        try:
+            return await _fetched(self._of_status, projection_status())
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            raise LedgerUnavailable("the read models cannot be read") from error
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+        await self._of_status.close()
+
+
+def _pool(database_url: str, *, connections: int, seconds: float) -> AsyncConnectionPool:
+    async def bound(connection: AsyncConnection[Any]) -> None:
+        await connection.execute(
+            "SELECT set_config('statement_timeout', %s, false)", (f"{seconds}s",)
+        )
+
+    return AsyncConnectionPool(
+        database_url,
+        min_size=0,
+        max_size=connections,
+        open=False,
+        timeout=_WAIT_SECONDS,
+        configure=bound,
+        kwargs={"autocommit": True, "application_name": "grantledger read models"},
+    )
+
+
+async def _fetched(pool: AsyncConnectionPool, query: Query[T]) -> list[T]:
+    await pool.open()
+    async with pool.connection() as connection:
+        return await query.fetch_async(connection)
 
 
 async def _answered_on(connection: AsyncConnection[Any], asking: Asking[T]) -> T:

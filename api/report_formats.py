@@ -3,13 +3,14 @@
 - JSON: an object with report, parameters, position and moment, when it was made, columns, rows.
 - CSV: a line of names and the rows, nothing else; lists with spaces between, objects as JSON. A
   text that a spreadsheet would take for a formula (it begins with = + - @, wide or not, or with a
-  tab or a line end) gets an apostrophe before it: names come from strangers.
+  tab or a line end) gets an apostrophe before it: names come from strangers. What a spreadsheet of
+  another country would part at (semicolon, tab) stands in quotes: else the rest began a cell.
 - Parquet: the rows, typed; what it rests on is in the file's metadata under `grantledger`.
 """
 
-import csv
 import io
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,7 @@ from projections.reports.report import Answer
 
 # The wide forms count as well where the spreadsheet is set to Chinese or Japanese.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_PARTED = re.compile('[,;"\\t\\r\\n]')
 
 
 class Format(StrEnum):
@@ -68,12 +70,18 @@ def _json(answer: Answer) -> bytes:
 
 
 def _csv(answer: Answer) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180, Section 2
-    writer.writerow([column.name for column in answer.report.columns])
-    for row in answer.rows:
-        writer.writerow([cell(value) for value in row])
-    return out.getvalue().encode()
+    lines = [csv_line([column.name for column in answer.report.columns])]
+    lines += [csv_line([cell(value) for value in row]) for row in answer.rows]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Return a record of CSV without its line end (RFC 4180, Section 2)."""
+    if len(cells) == 1 and not cells[0]:
+        return '""'  # an empty line would be no record
+    return ",".join(
+        '"' + text.replace('"', '""') + '"' if _PARTED.search(text) else text for text in cells
+    )
 
 
 def cell(value: Any) -> str:

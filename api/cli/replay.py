@@ -1,8 +1,7 @@
 """`grantledger replay`: the record once more, event by event, for people and for programs."""
 
-import csv
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from threading import Event
@@ -18,7 +17,7 @@ from api.cli.progress import waiting
 from api.cli.running import opened_trail
 from api.cli.tables import shown
 from api.cli.trail_lines import interrupted, table_line
-from api.report_formats import cell
+from api.report_formats import cell, csv_line
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, last_position
 from projections.cloud_events import cloud_event
 from projections.event_filter import EventFilter
@@ -119,24 +118,11 @@ def _cloud_event(entry: AuditEntry) -> str:
 _CSV_COLUMNS = tuple(AuditEntry.__dataclass_fields__)
 
 
-def _csv_line(values: Sequence[str]) -> str:
-    line: list[str] = []
-    csv.writer(_Lines(line), lineterminator="").writerow(values)
-    return line[0]
-
-
-class _Lines:
-    """What csv writes to: a file has only to be written to."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self.write = lines.append
-
-
-_CSV_HEADING = _csv_line(_CSV_COLUMNS)
+_CSV_HEADING = csv_line(_CSV_COLUMNS)
 
 
 def _csv(entry: AuditEntry) -> str:
-    return _csv_line([cell(getattr(entry, name)) for name in _CSV_COLUMNS])
+    return csv_line([cell(getattr(entry, name)) for name in _CSV_COLUMNS])
 
 
 _LINES: Mapping[str, Callable[[AuditEntry], str]] = {

@@ -5,6 +5,7 @@ code: version N is what the first N events say.
 """
 
 import asyncio
+import re
 from typing import Any
 
 from api.admin_requests import client_named
@@ -17,6 +18,7 @@ from domain.recorded import fold
 from projections import client_changes, client_last_used
 
 CLIENTS_SHOWN = 500
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 async def listing(sight: Sight) -> AnyResponse:
@@ -73,7 +75,7 @@ def page(segment: str) -> Page:
 def _version(text: str | None, newest: int) -> int:
     if text is None:
         return newest
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= newest):
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= newest:
         raise InvalidRequest(f"version is a number from 1 to {newest}")
     return int(text)
 

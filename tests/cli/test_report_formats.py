@@ -45,3 +45,13 @@ def test_cells(value: Any, cell: str) -> None:
     text = written(answer, Format.CSV).decode()
 
     assert list(csv.reader(io.StringIO(text, newline=""))) == [["it"], [cell]]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_no_cell_begins_within_another(separator: str) -> None:
+    """Where a spreadsheet parts at semicolons or tabs, a text with one is still one cell."""
+    answer = Answer(REPORT, AsOf(1, NOON), NOON, [(f"name{separator}=1+1",)])
+    text = written(answer, Format.CSV).decode()
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+
+    assert rows == [["it"], [f"name{separator}=1+1"]]

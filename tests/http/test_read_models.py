@@ -8,6 +8,7 @@ import pytest
 from psycopg.sql import SQL
 
 from api.read_models import ReadModels, TookTooLong
+from application.errors import InvalidRequest
 from projections.query import Asking, Query
 
 
@@ -50,3 +51,18 @@ async def test_long_questions_leave_room(database_url: str) -> None:
         answers = await asyncio.gather(*asked, return_exceptions=True)
 
     assert [type(answer) for answer in answers] == [TookTooLong] * 12
+
+
+async def test_a_wide_question_is_stopped(database_url: str) -> None:
+    """Whoever asks too widely is told to narrow it, and readiness never waited for that."""
+    read_models = ReadModels(database_url, fetch_seconds=0.5)
+    try:
+        asked = [asyncio.create_task(read_models.answered(_long(60))) for _ in range(4)]
+        await asyncio.sleep(0)  # they begin, on every connection of the pool
+
+        assert await read_models.projection_status()
+        assert not any(task.done() for task in asked)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [InvalidRequest] * 4
+    finally:
+        await read_models.close()
