@@ -627,7 +627,9 @@ def test_client_page_as_of(desk: Auditor, recorded: Recorded) -> None:
     assert "as of version 1" in before
 
 
-@pytest.mark.parametrize("version", ["0", "999", "x", "-1", "1.5", "000000001999", "000000001" + "9" * 5000])
+@pytest.mark.parametrize(
+    "version", ["0", "999", "x", "-1", "1.5", "000000001999", "000000001" + "9" * 5000]
+)
 def test_no_such_version(desk: Auditor, recorded: Recorded, version: str) -> None:
     """A version that there is not is the asker's mistake."""
     path = f"/console/clients/{recorded.client_id}"
