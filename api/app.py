@@ -1,5 +1,6 @@
 """The Litestar application: all routes of one process around its Service."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from api.composition import Service
 from api.console.routes import console_routes
 from api.device_pages import device_routes
 from api.error_page import error_page
+from api.forms import BODY_SECONDS
 from api.health import health_routes
 from api.login_pages import login_routes
 from api.logout_pages import logout_routes
@@ -126,9 +128,14 @@ def _mounted(path: str, endpoint: OAuthEndpoint) -> Any:
 class _JsonRequest(Request[Any, Any, Any]):
     """A request whose body, where it cannot be read, is its sender's mistake in every case."""
 
+    body_seconds: float = BODY_SECONDS
+
     async def body(self) -> bytes:
         try:
-            return await super().body()
+            async with asyncio.timeout(self.body_seconds):
+                return await super().body()
+        except TimeoutError:
+            raise InvalidRequest("the body did not arrive in time") from None
         except InternalServerException:
             raise InvalidRequest("the request was cut off") from None
 
