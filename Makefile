@@ -21,7 +21,7 @@ run: $(VENV)/run ## Start the service on 127.0.0.1:8000 (ARGS="--port 8001 ..." 
 test: $(VENV)/dev ## Run the tests, two files at a time (ARGS="-k name ..." is passed on to pytest)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-fuzz: $(VENV)/dev ## Try every parser with thousands of damaged values (two minutes)
+fuzz: $(VENV)/dev ## Try every parser with thousands of damaged values (about four minutes)
 	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz $(ARGS)
 
 check: $(VENV)/dev ## Check format, lint, types, the direction of imports, and security by bandit

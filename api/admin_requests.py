@@ -11,6 +11,7 @@ from api.composition import Service
 from api.request_reading import trace_of
 from api.resource_server import caller_of
 from application.administration.initial_access import DEFAULT_LIFETIME, MAX_LIFETIME
+from application.errors import NotFound
 from domain.client_configuration import (
     SUBJECT,
     Audiences,
@@ -112,8 +113,13 @@ class KeyRotation(Body):
 def client_named(segment: str) -> str:
     """Return the client_id of a segment of a path: one that is a URL comes encoded twice, for its
     slashes would be those of the path once servers have decoded it.
+
+    Raises NotFound for U+0000, which no name has and PostgreSQL fails on.
     """
-    return unquote(segment)
+    name = unquote(segment)
+    if "\0" in name:
+        raise NotFound("nothing has such a name")
+    return name
 
 
 def administrative(

@@ -43,10 +43,9 @@ async def listing(sight: Sight) -> AnyResponse:
 
 def page(segment: str) -> Page:
     """Return the page of one client; `version` names a point of its history, else the present."""
-    client_id = client_named(segment)
 
     async def shown(sight: Sight) -> AnyResponse:
-        service = sight.service
+        service, client_id = sight.service, client_named(segment)
         # Before anything is asked: no other name has a stream, and some break the database's text.
         if service.directory.client(client_id) is None:
             raise NotFound("there is no such client")

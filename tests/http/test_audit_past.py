@@ -145,6 +145,10 @@ def test_token_and_family(live: Live, auditor: Mapping[str, str]) -> None:
         (f"/audit/tokens/{UNKNOWN}/state", {}),
         ("/audit/tokens/07e4ca6e-88f7-4a86-8337-3cd728d000ab/state", {"as_of": "-1d"}),
         (f"/audit/families/{UNKNOWN}", {}),
+        ("/audit/clients/%2500", {}),
+        ("/audit/clients/%2500/diff", {"from": "0"}),
+        ("/audit/clients/%2500/last-used", {}),
+        ("/audit/principals/%2500", {}),
     ],
 )
 def test_unknown(live: Live, auditor: Mapping[str, str], path: str, query: dict[str, str]) -> None:
