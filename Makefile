@@ -24,12 +24,14 @@ test: $(VENV)/dev ## Run the tests, two files at a time (ARGS="-k name ..." is p
 fuzz: $(VENV)/dev ## Try every parser with thousands of damaged values (about four minutes)
 	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz $(ARGS)
 
-check: $(VENV)/dev ## Check format, lint, types, the direction of imports, and security by bandit
+check: $(VENV)/dev ## Check format, lint, types, imports, security, and the container files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(SHIPPED)
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile; fi
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 audit: $(VENV)/dev ## Ask PyPI for known vulnerabilities of what the lock files name (needs the internet)
 	@for lock in requirements.lock requirements-dev.lock; do $(call audited,$$lock); done
