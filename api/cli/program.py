@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import rich_click as click
 
 from api.cli.audit import audit
+from api.cli.backup import backup, restore
 from api.cli.client import client
 from api.cli.diff import diff
 from api.cli.doctor import doctor
@@ -89,6 +90,8 @@ for _command in (
     export,
     export_verify,
     retention,
+    backup,
+    restore,
     status,
     doctor,
     projections,

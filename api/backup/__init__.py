@@ -1,0 +1,1 @@
+"""Backups: a directory with one consistent snapshot of the database, and proof that it is whole."""
