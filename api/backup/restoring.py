@@ -17,7 +17,7 @@ from psycopg import Connection
 
 from api.backup.errors import BackupRefused
 from api.backup.manifest import DUMP, Manifest
-from api.backup.tools import run, tool
+from api.backup.postgresql_programs import run, tool
 from application.ledger.schema import migrate
 from projections.session import open_session
 

@@ -22,7 +22,7 @@ from api.backup import manifest
 from api.backup.contents import contents_of
 from api.backup.errors import BackupRefused
 from api.backup.manifest import Contents, Manifest
-from api.backup.tools import Tool, run, tool
+from api.backup.postgresql_programs import Tool, run, tool
 from projections.session import open_session
 
 _DUMP = (

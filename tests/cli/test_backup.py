@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from api.backup.errors import BackupRefused
-from api.backup.tools import tool
+from api.backup.postgresql_programs import tool
 from tests.cli.in_process import CommandLine
 
 
