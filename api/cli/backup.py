@@ -17,7 +17,7 @@ from api.cli.progress import counting, waiting
 from api.cli.running import opened_database, record_reading
 from api.cli.tables import print_fields, print_json
 from application.secret_keys import MasterKeys
-from application.secrets_file import SECRETS_FILE, load_secret_keys, write_private
+from application.secrets_file import SECRETS_FILE, load_secret_keys, secrets_exist, write_private
 from application.settings import Settings
 
 _REFUSALS = (BackupRefused, OSError)
@@ -121,9 +121,7 @@ def _install_secrets(settings: Settings, directory: Path, found: Manifest) -> No
 
 def _master_keys(settings: Settings) -> MasterKeys | None:
     # Reading them would make a file of fresh ones, which then stands in the way of the right ones.
-    if settings.master_keys is None and not (settings.data_dir / SECRETS_FILE).exists():
-        return None
-    return load_secret_keys(settings)[1]
+    return load_secret_keys(settings)[1] if secrets_exist(settings) else None
 
 
 def _show(found: Manifest, proof: Proof, *, as_json: bool) -> None:
