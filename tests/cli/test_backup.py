@@ -2,6 +2,7 @@
 
 import json
 import stat
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,8 @@ import psycopg
 import pytest
 
 from api.backup.errors import BackupRefused
-from api.backup.postgresql_programs import tool
+from api.backup.postgresql_programs import Tool, run, tool
+from api.cli.running import record_reading
 from tests.cli.in_process import CommandLine
 
 
@@ -266,3 +268,40 @@ def test_a_missing_tool_is_named(directories: list[str], tmp_path: Path) -> None
     """Where no pg_dump is new enough, it says which one is needed and what to install."""
     with pytest.raises(BackupRefused, match="postgresql-client-16"):
         tool("pg_dump", at_least=16, search=[tmp_path / name for name in directories])
+
+
+def test_a_backup_under_load_is_of_one_moment(
+    cli: CommandLine, database_url: str, target: CommandLine, tmp_path: Path
+) -> None:
+    """What is recorded while it is taken is in it whole or not at all, and the proof holds."""
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            record_reading(database_url, "events", "")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        cli.succeed("backup", "--out", str(tmp_path / "b"))
+    finally:
+        stop.set()
+        writer.join()
+    shown = target.json("restore", str(tmp_path / "b"))
+
+    assert shown["problems"] == []
+    assert shown["position"] == shown["events"]
+
+
+def test_a_password_is_not_among_the_arguments(tmp_path: Path) -> None:
+    """Everybody on the machine sees the arguments of a process: a password goes elsewhere."""
+    program = tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\necho "$@ password=$PGPASSWORD" >&2\nexit 1\n')
+    program.chmod(0o700)
+    with pytest.raises(BackupRefused) as refused:
+        run(Tool(program, 16), ["--format=custom"], url="postgresql://me:hunter2@db/ours")
+
+    arguments, _, password = str(refused.value).partition(" password=")
+    assert "hunter2" not in arguments
+    assert "dbname=ours" in arguments
+    assert password == "hunter2"  # of no database
