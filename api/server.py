@@ -1,7 +1,8 @@
 """`grantledger serve`: database, schema, first run, API workers and projections, in that order.
 
 The parent prepares and supervises; it answers no request. Ctrl-C or SIGTERM stops the workers
-(each answers what it has), then the projections, then the embedded database.
+(each answers what it has), then the projections, then the embedded database. SIGHUP replaces the
+workers one after the other.
 """
 
 import asyncio
@@ -17,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
+from granian.server.common import AbstractServer
 from pydantic import SecretStr
 
 from api.composition import Service
@@ -35,6 +38,9 @@ from application.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 15
+_AGAIN_SECONDS = 1.0
+_REPLACED_SECONDS = 4.0
+"""After SIGHUP: how long a new worker has before the old one stops. The other workers answer."""
 _READY_SECONDS = 60.0
 _CONNECT_SECONDS = 5
 
@@ -85,8 +91,8 @@ def serve(
         _export(settings, url)
         processes = settings.workers + (settings.mtls_port is not None)
         with _shared_metrics(processes), _projections(), _mtls_listener(settings):
-            _announce_when_ready(settings, lambda: announce(first))
-            _run_workers(settings, target)
+            answered = _announce_when_ready(settings, lambda: announce(first))
+            _run_workers(settings, target, answered)
 
 
 @contextmanager
@@ -141,11 +147,27 @@ def _export(settings: Settings, url: str) -> None:
     os.environ["GRANTLEDGER_DATABASE_URL"] = url
 
 
-def _run_workers(settings: Settings, target: str) -> None:
+def _run_workers(settings: Settings, target: str, answered: threading.Event) -> None:
+    """Serve until told to stop; `answered` says that requests were answered at least once."""
     # Not fork: this process has threads and has read its metrics' environment already; a worker
     # must start without the locks of the one and with an eye for the other.
     multiprocessing.set_start_method("spawn", force=True)
-    Server(
+    while True:
+        server = _server(settings, target)
+        try:
+            server.serve()
+            return
+        except SystemExit:
+            # The server ends where a worker dies twice within seconds. What it died of may pass;
+            # only where nothing ever worked is there nothing to come back to.
+            if server.interrupt_signal or not answered.is_set():
+                raise
+        _log.error("workers died again and again; starting them anew")
+        time.sleep(_AGAIN_SECONDS)
+
+
+def _server(settings: Settings, target: str) -> AbstractServer[Any]:
+    return Server(
         target,
         factory=True,
         address=settings.host,
@@ -159,9 +181,9 @@ def _run_workers(settings: Settings, target: str) -> None:
         websockets=False,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        respawn_interval=0.5,
+        respawn_interval=_REPLACED_SECONDS,
         workers_kill_timeout=_STOP_SECONDS,
-    ).serve()
+    )
 
 
 @contextmanager
@@ -214,17 +236,22 @@ def _detached(command: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, start_new_session=True)  # noqa: S603  # our own interpreter
 
 
-def _announce_when_ready(settings: Settings, announce: Callable[[], None]) -> None:
+def _announce_when_ready(settings: Settings, announce: Callable[[], None]) -> threading.Event:
+    """Call `announce` once requests are answered; the event that is returned is set then."""
+    answered = threading.Event()
+
     def wait() -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if answers(settings):
+                answered.set()
                 announce()
                 return
             time.sleep(0.05)
         _log.error("no worker answers after %d s", _READY_SECONDS)
 
     threading.Thread(target=wait, name="announce", daemon=True).start()
+    return answered
 
 
 def answers(settings: Settings) -> bool:
