@@ -156,7 +156,7 @@ class _Errors:
         error = _as_oauth(raised)
         request_id = self._service.ids.request_id()
         if isinstance(error, ServerError):
-            _log.error("request %s failed", request_id, exc_info=raised)
+            _log.error("request failed", exc_info=raised, extra={"request_id": request_id})
         if error.status in (401, 403, 429):
             self._record(request, error, request_id)
         shown = error_headers(error, metadata_url=self._service.resource_server.metadata_url)

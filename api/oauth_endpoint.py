@@ -137,7 +137,7 @@ class OAuthEndpoint:
         except LedgerUnavailable as error:
             await refused.answer(TemporarilyUnavailable(reason=str(error)), send)
         except Exception:
-            _log.exception("request %s failed", request_id)
+            _log.exception("request failed", extra={"request_id": request_id})
             await refused.answer(ServerError(), send)
         else:
             extra = self.nonce()

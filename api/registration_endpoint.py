@@ -187,7 +187,9 @@ class _Frame:
         except LedgerUnavailable as error:
             return self._refused(call, TemporarilyUnavailable(reason=str(error)))
         except Exception:
-            _log.exception("request %s failed", call.context.provenance.request_id)
+            _log.exception(
+                "request failed", extra={"request_id": call.context.provenance.request_id}
+            )
             return self._refused(call, ServerError())
         REQUESTS.labels(_NAME, "ok").inc()
         headers = {**_HEADERS, "X-Request-Id": call.context.provenance.request_id}

@@ -168,7 +168,9 @@ class PageFrame:
         except LedgerUnavailable as error:
             response = visit.explain(TemporarilyUnavailable(reason=str(error)))
         except Exception:
-            _log.exception("request %s failed", visit.context.provenance.request_id)
+            _log.exception(
+                "request failed", extra={"request_id": visit.context.provenance.request_id}
+            )
             response = visit.explain(ServerError())
         response.headers["X-Request-Id"] = visit.context.provenance.request_id
         return visit.browser.settle(response)

@@ -25,7 +25,7 @@ def service_of_worker() -> Service:
     environment, the database URL of the embedded server included.
     """
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     _calm_collector()
     _end_with_parent()
     if settings.database_url is None:

@@ -267,6 +267,9 @@ class Settings(RateLimitSettings, CertificateSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that is logged"
     )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="How log lines read: `auto` is JSON except at a terminal"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -69,7 +69,7 @@ def program() -> None:
     Exit codes: 0 done, 1 refused, 2 wrong usage or setting, 3 database or service away,
     130 interrupted.
     """
-    configure_logging("warning")
+    configure_logging("warning", "console")
 
 
 for _command in (

@@ -130,7 +130,7 @@ def run(*, parent: int | None) -> None:
     Any number of these may run: one leads, the others take over when it dies.
     """
     settings = settings_in_force()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     with opened_database(settings) as url, _until_told(parent) as stop:
         run_projections(url, stop)
 

@@ -43,7 +43,7 @@ def serve(
     settings = settings_in_force(
         host=host, port=port, issuer=issuer, workers=workers, log_level=log_level
     )
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     if sys.stderr.isatty():
         click.echo("Starting; the very first start takes some seconds ...", err=True)
     server.serve(settings, announce=lambda first: _announce(settings, first))
