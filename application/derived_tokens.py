@@ -12,6 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from uuid import UUID
 
@@ -89,6 +90,7 @@ class DerivedTokens:
         return self._peppers.mac(pepper_id, b"token\0" + kind.encode() + b"\0" + fixed)
 
 
+@lru_cache(maxsize=64)  # as many as there are peppers, and those are few
 def _tag(pepper_id: str) -> bytes:
     return sha256(pepper_id.encode()).digest()[:4]
 

@@ -24,7 +24,6 @@ from application.errors import UnauthorizedClient
 from application.ports import Clock, Directory, EventLog
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from application.token_response import token_type
-from application.unverified_jwt import UnverifiedJwt
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import CLIENT_CREDENTIALS, ClientType
@@ -38,10 +37,10 @@ INACTIVE: Mapping[str, Any] = {"active": False}
 class TokenVerifier(Protocol):
     """Tells our tokens from anything else."""
 
-    def verify(self, token: str | UnverifiedJwt) -> VerifiedClaims:
+    def verify(self, token: str) -> VerifiedClaims:
         """Return the claims of a token of ours, expired or not. Raises UnverifiableToken."""
 
-    def verify_id_token(self, token: str | UnverifiedJwt) -> Mapping[str, Any]:
+    def verify_id_token(self, token: str) -> Mapping[str, Any]:
         """Return the claims of an ID token of ours, expired or not. Raises UnverifiableToken."""
 
 

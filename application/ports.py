@@ -46,6 +46,11 @@ class EventLog(Protocol):
     async def load(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream as of now, or None. Raises LedgerUnavailable."""
 
+    def recent(self, stream_id: UUID) -> Any:
+        """Return the aggregate as of a while ago, or None: for what only counts once it is saved,
+        and is refused with a Conflict where the stream has gone on.
+        """
+
 
 class Directory(Protocol):
     """Clients, principals and keys as of a moment ago (at most a second, or it refuses)."""

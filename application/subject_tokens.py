@@ -71,7 +71,7 @@ async def subject_token(
     """
     token = _read(value)
     if not service.trusted.speak_for(token.claims):
-        return await _own(token, kind, client, context, service), None
+        return await own_token(value, kind, client, context, service), None
     await service.rate_limits.foreign_tokens.require(client, context)  # before keys are fetched
     try:
         statement = await service.trusted.verified(
@@ -103,7 +103,13 @@ async def own_token(
     """Return a token of ours that `client` may exchange; an ID token stands for the access token
     that it came with. Raises UnusableToken, LedgerUnavailable.
     """
-    return await _own(_read(value), kind, client, context, service)
+    now = context.provenance.occurred_at
+    token_id_of = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
+    token_id = token_id_of(value, client, now, service)  # 3, 5
+    record = await living_token(token_id, service)  # 4
+    if record is None:
+        raise UnusableToken(reason="token revoked, or what stands behind it")
+    return SubjectToken.of(record)
 
 
 def _read(value: str) -> UnverifiedJwt:
@@ -113,27 +119,9 @@ def _read(value: str) -> UnverifiedJwt:
         raise UnusableToken(reason=str(error)) from None
 
 
-async def _own(
-    token: UnverifiedJwt,
-    kind: str,
-    client: Client,
-    context: RequestContext,
-    service: SubjectService,
-) -> SubjectToken:
-    now = context.provenance.occurred_at
-    token_id_of = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
-    token_id = token_id_of(token, client, now, service)  # 3, 5
-    record = await living_token(token_id, service)  # 4
-    if record is None:
-        raise UnusableToken(reason="token revoked, or what stands behind it")
-    return SubjectToken.of(record)
-
-
-def _of_access_token(
-    token: UnverifiedJwt, client: Client, now: datetime, service: SubjectService
-) -> str:
+def _of_access_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
     try:
-        verified = service.verifier.verify(token)
+        verified = service.verifier.verify(value)
     except UnverifiableToken as error:
         raise UnusableToken(reason=str(error)) from None
     if verified.expired(now):
@@ -143,11 +131,9 @@ def _of_access_token(
     return verified.token_id
 
 
-def _of_id_token(
-    token: UnverifiedJwt, client: Client, now: datetime, service: SubjectService
-) -> str:
+def _of_id_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
     try:
-        claims: Any = service.verifier.verify_id_token(token)
+        claims: Any = service.verifier.verify_id_token(value)
     except UnverifiableToken as error:
         raise UnusableToken(reason=str(error)) from None
     if datetime.fromtimestamp(claims["exp"], UTC) <= now:

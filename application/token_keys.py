@@ -8,6 +8,7 @@ Connect Core, Section 2) is signed by the same keys, and its `typ` keeps it from
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256, sha512
 from typing import Any
 
@@ -18,7 +19,7 @@ from jwt.utils import base64url_encode
 
 from application.errors import TemporarilyUnavailable
 from application.key_material import algorithm_of, signing_function
-from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
+from application.unverified_jwt import UnreadableJwt, read_jwt
 from domain.access_token import ID_JAG, AccessToken
 from domain.descent import Actor
 from domain.issuance import SigningChoice
@@ -30,6 +31,8 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, Section 2.1, 
 ID_TOKEN_TYPE = "JWT"  # noqa: S105  # the media type of RFC 7519, Section 5.1
 REQUIRED_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id")
 """RFC 9068, Section 2.2: what every access token has."""
+KNOWN_TOKENS = 1024
+"""How many tokens a process knows the signature of: who asks about one often asks again."""
 _OTHERWISE = {TOKEN_TYPE: "not an access token", ID_TOKEN_TYPE: "not an ID token"}
 _HASHES: Mapping[str, Callable[[bytes], Any]] = {
     "ES256": sha256,
@@ -83,6 +86,7 @@ class TokenKeys:
         self._signers: dict[str, _Signer] = {}
         self._verifiers: dict[str, _Verifier] = {}
         self._encode = msgspec.json.Encoder().encode
+        self._known = lru_cache(KNOWN_TOKENS)(self._access_claims)
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -122,6 +126,7 @@ class TokenKeys:
                     signing_function(key.algorithm, private_keys[key.kid]), headers
                 )
         self._active, self._signers, self._verifiers = active, signers, verifiers
+        self._known.cache_clear()  # a key that is published no more vouches for nothing
 
     def choose(self, algorithm: str | None) -> SigningChoice:
         """Return the active key of `algorithm`, or of the deployment's first where None.
@@ -217,7 +222,7 @@ class TokenKeys:
         choice = SigningChoice(issued.kid, issued.algorithm)
         return self.sign(claims, choice, token_type=ID_TOKEN_TYPE)
 
-    def verify_id_token(self, token: str | UnverifiedJwt) -> Mapping[str, Any]:
+    def verify_id_token(self, token: str) -> Mapping[str, Any]:
         """Return the claims of an ID token of ours, expired or not: a hint (RP-Initiated Logout).
 
         Raises UnverifiableToken.
@@ -236,24 +241,25 @@ class TokenKeys:
         signing_input = signer.headers[token_type] + b"." + base64url_encode(self._encode(claims))
         return (signing_input + b"." + base64url_encode(signer.sign(signing_input))).decode()
 
-    def verify(self, token: str | UnverifiedJwt) -> VerifiedClaims:
+    def verify(self, token: str) -> VerifiedClaims:
         """Return the claims of an access token of ours, expired or not. Raises UnverifiableToken.
 
         1 readable, not oversized, 2 a header with a kid that is published, 3 that key's own
         algorithm and no other, 4 typ (RFC 9068, Section 4), 5 signature, 6 issuer and the claims
-        every token of ours has. `token` may have been read already.
+        every token of ours has. What was verified is kept for a while, and nothing refused is.
         """
+        return self._known(token)
+
+    def _access_claims(self, token: str) -> VerifiedClaims:
         return access_claims(self._verified(token, TOKEN_TYPE, REQUIRED_CLAIMS))
 
     async def claims_of(self, token: str, now: datetime) -> VerifiedClaims:  # noqa: ARG002
         """Return what `verify` does: for a resource server in the same process."""
         return self.verify(token)
 
-    def _verified(
-        self, token: str | UnverifiedJwt, token_type: str, required: Sequence[str]
-    ) -> Mapping[str, Any]:
+    def _verified(self, token: str, token_type: str, required: Sequence[str]) -> Mapping[str, Any]:
         try:
-            read = read_jwt(token) if isinstance(token, str) else token  # 1
+            read = read_jwt(token)  # 1
         except UnreadableJwt as error:
             raise UnverifiableToken(str(error)) from None
         kid = read.header.get("kid")

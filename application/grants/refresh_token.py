@@ -61,6 +61,10 @@ async def handle(
     async def use(family: RefreshTokenFamily, presented: Derived) -> TokenResponse:
         return await _use(family, presented, parameters, requester, context, service)
 
+    def rotates(family: RefreshTokenFamily, presented: Derived) -> bool:
+        now = context.provenance.occurred_at
+        return family.meaning_of(presented.generation, now) is Use.ROTATE
+
     return await use_presented(
         Presented(parameters.refresh_token, TokenKind.REFRESH, "refresh token"),  # 1
         requester,
@@ -68,6 +72,7 @@ async def handle(
         of=RefreshTokenFamily,
         client_of=lambda family: family.started.client_id,  # 2
         use=use,
+        saves=rotates,
     )
 
 

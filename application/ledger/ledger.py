@@ -1,26 +1,35 @@
 """The ledger as the use cases see it: load an aggregate, save what was decided as one unit.
 
-A long stream is read once: its aggregate is kept as of the version that was read, and the next load
-asks for what is newer. Events never change, so that what is kept is never wrong, only old.
+What was loaded is kept as of the version that was read, and the next load asks for what is newer.
+Events never change, so that what is kept is never wrong, only old.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from eventsourcing.domain import CanMutateAggregate
 from eventsourcing.persistence import StoredEvent
 
+from application.ledger.errors import Conflict
 from application.ledger.group_commit import GroupCommit
 from application.ledger.grouped_read import GroupedReader
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
+from application.recently_used import RecentlyUsed
 from domain.recorded import Recorded, fold
 
-KEPT_FROM_VERSION = 8
-"""Shorter streams cost no more to read than to keep."""
-KEPT = 4096
+LONG_FROM_VERSION = 8
+"""Streams of as many events are kept apart, so that many short ones do not push them out."""
+KEPT_LONG = 4096
+KEPT_SHORT = 1024
+SHARED_SECONDS = 60.0
+"""How long nothing is built on what was not read anew once another process was found to be faster:
+each conflict costs a commit, and where requests go to any replica most of it would be old.
+"""
+
+_Shelf = RecentlyUsed[UUID, Recorded]
 
 
 class Ledger:
@@ -36,7 +45,9 @@ class Ledger:
             )
         )
         self.reader = GroupedReader(Link(database_url, name="reader"))
-        self._kept: OrderedDict[UUID, Recorded] = OrderedDict()
+        self._long: _Shelf = RecentlyUsed(KEPT_LONG)
+        self._short: _Shelf = RecentlyUsed(KEPT_SHORT)
+        self._shared_until = 0.0
 
     async def __aenter__(self) -> "Ledger":
         self.writer.start()
@@ -56,31 +67,54 @@ class Ledger:
         facts = [fact for aggregate in aggregates for fact in aggregate.facts()]
         if not facts:
             return 0
-        return await self.writer.append([self.mapper.to_stored_event(fact) for fact in facts])
+        # Copied before waiting: whoever decided may go on with what it has.
+        followed = [one.copied() for one in aggregates if self._kept(one.id) is not None]
+        try:
+            position = await self.writer.append(
+                [self.mapper.to_stored_event(fact) for fact in facts]
+            )
+        except Conflict:
+            self._shared_until = monotonic() + SHARED_SECONDS
+            raise
+        for aggregate in followed:
+            self._keep(aggregate)
+        return position
 
     async def load(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream as of now, None where there is none.
 
         Raises LedgerUnavailable.
         """
-        kept = self._kept.get(stream_id)
-        known = kept.version if kept is not None else 0
-        newer = [
-            self.mapper.to_domain_event(stored)
-            for stored in await self.reader.read(stream_id, after=known)
-        ]
-        aggregate = fold(newer, since=kept.copied() if kept is not None else None)
-        if isinstance(aggregate, Recorded) and aggregate.version >= KEPT_FROM_VERSION:
-            self._keep(aggregate)
+        kept = self._kept(stream_id)
+        newer = await self.reader.read(stream_id, after=kept.version if kept is not None else 0)
+        if kept is not None and not newer:
+            return kept.copied()
+        aggregate = fold(
+            [self.mapper.to_domain_event(stored) for stored in newer],
+            since=kept.copied() if kept is not None else None,
+        )
+        if isinstance(aggregate, Recorded):
+            self._keep(aggregate.copied())
         return aggregate
 
+    def recent(self, stream_id: UUID) -> Any:
+        """Return the aggregate as of when this process last loaded or saved it, None where that is
+        long ago or other processes write the same streams. It may be old: decide upon it only what
+        `save` refuses then, with a Conflict.
+        """
+        if monotonic() < self._shared_until:
+            return None
+        kept = self._kept(stream_id)
+        return kept.copied() if kept is not None else None
+
+    def _kept(self, stream_id: UUID) -> Recorded | None:
+        return self._long.get(stream_id) or self._short.get(stream_id)
+
     def _keep(self, aggregate: Recorded) -> None:
-        present = self._kept.get(aggregate.id)
+        present = self._kept(aggregate.id)
         if present is None or present.version < aggregate.version:
-            self._kept[aggregate.id] = aggregate.copied()
-        self._kept.move_to_end(aggregate.id)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            shelf = self._long if aggregate.version >= LONG_FROM_VERSION else self._short
+            shelf.put(aggregate.id, aggregate)
 
     async def events(self, stream_id: UUID) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the events of a stream, oldest first. Raises LedgerUnavailable."""

@@ -17,7 +17,6 @@ Whatever fails, the caller reads one text: it names the URL, and must not learn 
 
 import asyncio
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from application.kept import Kept
 from application.ledger.errors import Conflict
 from application.outbound import Outbound, OutboundError, OutboundFailed, OutboundRefused
 from application.ports import Directory
+from application.recently_used import RecentlyUsed
 from application.registration.metadata import DEFAULT_GRANT_TYPES, NONE
 from application.registration.policy import Limits
 from application.registration.registering import RegistrationService, begun, by
@@ -84,17 +84,15 @@ class MetadataDocuments:
     def __init__(self, outbound: Outbound, *, enabled: bool) -> None:
         self.enabled = enabled
         self._outbound = outbound
-        self._kept: OrderedDict[str, Kept[Document]] = OrderedDict()
+        self._kept: RecentlyUsed[str, Kept[Document]] = RecentlyUsed(KEPT)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def document(self, url: str, now: datetime) -> Document:
         """Return what lies at a URL (4). Raises OutboundError, UnusableDocument."""
         kept = self._kept.get(url)
         if kept is None:
-            kept = self._kept[url] = Kept(self._fetching(url), stale=STALE, pause=PAUSE)
-        self._kept.move_to_end(url)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            kept = Kept(self._fetching(url), stale=STALE, pause=PAUSE)
+            self._kept.put(url, kept)
         return await kept.value(now)
 
     def _fetching(self, url: str) -> Any:

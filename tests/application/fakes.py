@@ -69,7 +69,8 @@ class MemoryLog:
 
     Events go through the mapper, so that only what can be stored comes back. `save_faults` and
     `load_faults` are used up one a call, None or False meaning that the call goes well;
-    `meanwhile` runs once, just before the next save: there another writer is faster.
+    `meanwhile` runs once, just before the next save: there another writer is faster. `known` has
+    what this process is said to have seen last, by stream.
     """
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class MemoryLog:
         self.save_faults: deque[Fault | None] = deque()
         self.load_faults: deque[bool] = deque()
         self.meanwhile: Callable[[], object] | None = None
+        self.known: dict[UUID, Recorded] = {}
         self.loads = 0
 
     @property
@@ -127,6 +129,10 @@ class MemoryLog:
         if self.load_faults and self.load_faults.popleft():
             raise LedgerUnavailable("PostgreSQL cannot be read")
         return self.folded(stream_id)
+
+    def recent(self, stream_id: UUID) -> Any:
+        known = self.known.get(stream_id)
+        return known.copied() if known is not None else None
 
     def folded(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream, None where there is none."""

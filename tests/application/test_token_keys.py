@@ -154,3 +154,26 @@ def test_a_retired_key_verifies_until_its_end(private_keys: PrivateKeys) -> None
 
     with pytest.raises(UnverifiableToken, match=r"^unknown kid$"):
         keys.verify(token)
+
+
+def test_what_was_verified_is_known(private_keys: PrivateKeys) -> None:
+    """A token that was verified is not verified again, and a change of one byte is another one."""
+    keys = token_keys(private_keys, "ES256")
+    token = keys.sign(CLAIMS, keys.choose(None))
+    damaged = f"{token[:-9]}{'A' if token[-9] != 'A' else 'B'}{token[-8:]}"
+
+    assert keys.verify(token) is keys.verify(token)
+    for _ in range(2):
+        with pytest.raises(UnverifiableToken, match="bad signature"):
+            keys.verify(damaged)
+
+
+def test_a_key_that_is_gone_vouches_for_nothing(private_keys: PrivateKeys) -> None:
+    """A token that was verified under a key is unknown as soon as the key is published no more."""
+    keys = token_keys(private_keys, "ES256")
+    token = keys.sign(CLAIMS, keys.choose(None))
+    keys.verify(token)
+    keys.update((), {}, now=NOON)
+
+    with pytest.raises(UnverifiableToken, match="unknown kid"):
+        keys.verify(token)

@@ -1,22 +1,24 @@
-"""Long streams are kept as of a version: what is loaded must not differ from what the log says."""
+"""Aggregates are kept as of a version: what is loaded must not differ from what the log says."""
 
 import asyncio
+from time import monotonic
 from uuid import UUID
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 
-from application.ledger import ledger as kept_in
 from application.ledger.errors import Conflict
-from application.ledger.ledger import KEPT_FROM_VERSION, Ledger
+from application.ledger.ledger import LONG_FROM_VERSION, Ledger
+from application.recently_used import RecentlyUsed
 from domain.client import Client
 from domain.client_configuration import TokenPolicy
 from tests.builders import a_client, later
 
 
 async def a_long_stream(ledger: Ledger, client_id: str = "reporter") -> UUID:
-    """Record a client with more events than the shortest stream that is kept."""
+    """Record a client with more events than the shortest of the long streams."""
     client = a_client(client_id=client_id)
-    for number in range(KEPT_FROM_VERSION + 2):
+    for number in range(LONG_FROM_VERSION + 2):
         _change(client, 60 + number)
     await ledger.save(client)
     return client.id
@@ -66,12 +68,90 @@ async def test_stale_decisions_still_conflict(ledger: Ledger) -> None:
     assert (await ledger.load(stream)).tokens.lifetime == 3000
 
 
-async def test_the_oldest_go_first(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more are kept than there is room for, and what fell out is read from the log again."""
-    monkeypatch.setattr(kept_in, "KEPT", 2)
-    streams = [await a_long_stream(ledger, f"client-{number}") for number in range(3)]
-    for stream in streams:
-        await ledger.load(stream)
+async def test_what_was_saved_is_recent(ledger: Ledger) -> None:
+    """Who loads and saves has the saved state at hand, as the log has it, and nothing undecided."""
+    stream = await a_long_stream(ledger)
+    mine = await ledger.load(stream)
+    _change(mine, 3000)
+    await ledger.save(mine)
+    _change(mine, 4000)
 
-    assert list(ledger._kept) == streams[1:]
-    assert (await ledger.load(streams[0])).version == KEPT_FROM_VERSION + 3
+    recent = ledger.recent(stream)
+    assert (recent.version, recent.tokens.lifetime) == (mine.version - 1, 3000)
+    assert list(recent.facts()) == []
+    assert vars(recent) == vars(await ledger.load(stream))
+
+
+async def test_what_was_only_saved_is_not_kept(ledger: Ledger) -> None:
+    """A token that is issued is asked about by few: keeping each would push out what is used."""
+    client = a_client()
+    await ledger.save(client)
+
+    assert ledger.recent(client.id) is None
+
+
+async def test_a_lost_race_makes_it_read_first(
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another process was faster, nothing is built on what is known for a while; and what
+    was refused is not known.
+    """
+    stream = await a_long_stream(ledger)
+    mine = await ledger.load(stream)
+    async with Ledger(database_url) as other:
+        theirs = await other.load(stream)
+        _change(theirs, 1000)
+        await other.save(theirs)
+    _change(mine, 2000)
+    with pytest.raises(Conflict):
+        await ledger.save(mine)
+
+    assert ledger.recent(stream) is None
+    assert (await ledger.load(stream)).tokens.lifetime == 1000
+    monkeypatch.setattr(ledger, "_shared_until", monotonic())
+    assert ledger.recent(stream).tokens.lifetime == 1000
+
+
+async def test_an_older_read_does_not_replace_a_newer_state(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that was under way while another request saved does not turn back what is kept."""
+    stream = await a_long_stream(ledger)
+    mine = await ledger.load(stream)
+    monkeypatch.setattr(ledger, "_long", RecentlyUsed(4))  # so that the next one reads it all
+    answered, go_on = asyncio.Event(), asyncio.Event()
+    read = ledger.reader.read
+
+    async def slowly(stream_id: UUID, *, after: int = 0) -> list[StoredEvent]:
+        events = await read(stream_id, after=after)
+        answered.set()
+        await go_on.wait()
+        return events
+
+    monkeypatch.setattr(ledger.reader, "read", slowly)
+    old = asyncio.create_task(ledger.load(stream))
+    await answered.wait()
+    ledger._keep(mine.copied())
+    _change(mine, 3000)
+    await ledger.save(mine)
+    go_on.set()
+
+    assert (await old).version == mine.version - 1
+    assert ledger.recent(stream).version == mine.version
+
+
+async def test_short_streams_do_not_push_out_long_ones(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many short streams are asked for, those that are costly to read stay."""
+    monkeypatch.setattr(ledger, "_short", RecentlyUsed(2))
+    stream = await a_long_stream(ledger)
+    await ledger.load(stream)
+    others = [a_client(client_id=f"client-{number}") for number in range(3)]
+    await ledger.save(*others)
+    for one in others:
+        await ledger.load(one.id)
+
+    assert [ledger.recent(one.id) is not None for one in others] == [False, True, True]
+    assert ledger.recent(stream) is not None
+    assert (await ledger.load(others[0].id)).client_id == "client-0"

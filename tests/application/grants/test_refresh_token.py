@@ -1,0 +1,128 @@
+"""A rotation on what this process knows: whoever was faster elsewhere is never overruled."""
+
+from datetime import timedelta
+
+import pytest
+
+from application.derived_tokens import TokenKind
+from application.errors import UnusableGrant
+from application.grants import refresh_token
+from application.token_response import TokenResponse
+from domain.access_token import AccessToken
+from domain.client import Client
+from domain.client_configuration import AUTHORIZATION_CODE, REFRESH_TOKEN, Redirects
+from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
+from tests.application.service import PEPPER, FakeService, authenticated, context
+from tests.builders import NOON, a_client, a_principal, later, stream_id
+
+FIRST = IssuedToken("019cb3e5-4400-7000-8000-000000000001", NOON + timedelta(hours=1))
+
+
+@pytest.fixture
+def client(service: FakeService) -> Client:
+    """A client that may refresh, recorded with the person it acts for."""
+    client = a_client(
+        grant_types=(AUTHORIZATION_CODE, REFRESH_TOKEN),
+        redirects=Redirects(redirect_uris=("https://shop.example/callback",)),
+    )
+    service.log.record(client)
+    service.log.record(a_principal("alice"))
+    return client
+
+
+@pytest.fixture
+def family(service: FakeService, client: Client) -> RefreshTokenFamily:
+    """A family of noon, recorded."""
+    terms = FamilyTerms(
+        client_id=client.client_id,
+        subject="alice",
+        session_id="sess_1",
+        scope=("user",),
+        audience=(),
+        authenticated_at=NOON,
+        lifetime=86_400,
+        idle_lifetime=3600,
+        grace=10,
+    )
+    family = RefreshTokenFamily.start(
+        stream_id(NOON), terms, pepper_id=PEPPER.key_id, token=FIRST, provenance=later(0)
+    )
+    service.log.record(family)
+    return family
+
+
+async def refresh(
+    service: FakeService, client: Client, family: RefreshTokenFamily, generation: int
+) -> TokenResponse:
+    """Present a generation of `family` a minute after noon."""
+    presented = service.derived.derive(TokenKind.REFRESH, family.id, generation=generation)
+    return await refresh_token.handle(
+        refresh_token.Parameters(presented, None, ()),
+        authenticated(client),
+        context(NOON + timedelta(minutes=1)),
+        service,
+    )
+
+
+async def test_reads_nothing_where_it_saved_last(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """A process that knows the family's present generation rotates it without reading it first."""
+    service.log.known[family.id] = family
+
+    response = await refresh(service, client, family, 1)
+
+    assert service.log.loads == 0
+    assert service.log.folded(family.id).generation == 2
+    assert response.refresh_token == service.derived.derive(
+        TokenKind.REFRESH, family.id, generation=2
+    )
+
+
+async def test_a_rotation_elsewhere_is_not_lost(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """Where another replica rotated meanwhile, this one answers the retry that it is by now."""
+    service.log.known[family.id] = family.copied()
+    there = IssuedToken("019cb3e5-4400-7000-8000-000000000002", NOON + timedelta(hours=1))
+    family.rotate(pepper_id=PEPPER.key_id, token=there, provenance=later(0.9))
+    service.log.record(family)
+
+    response = await refresh(service, client, family, 1)
+
+    assert service.log.folded(family.id).generation == 2
+    assert response.refresh_token == service.derived.derive(
+        TokenKind.REFRESH, family.id, generation=2
+    )
+    assert service.log.of(RefreshTokenFamily.RotationRetried)
+
+
+async def test_an_end_elsewhere_counts(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """Where another replica revoked the family meanwhile, nothing is issued on what is known."""
+    service.log.known[family.id] = family.copied()
+    family.revoke(by="alice", reason="logout", provenance=later(0.5))
+    service.log.record(family)
+
+    with pytest.raises(UnusableGrant) as refused:
+        await refresh(service, client, family, 1)
+
+    assert refused.value.reason == "family revoked"
+    assert service.log.of(AccessToken.Issued) == []
+
+
+async def test_reuse_is_judged_by_the_log(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """What is known may be old: it never makes a good token look like a stolen one."""
+    service.log.known[family.id] = family.copied()
+    for number, minutes in ((2, 0.5), (3, 0.6)):
+        token = IssuedToken(f"019cb3e5-4400-7000-8000-00000000000{number}", FIRST.expires_at)
+        family.rotate(pepper_id=PEPPER.key_id, token=token, provenance=later(minutes))
+    service.log.record(family)
+
+    await refresh(service, client, family, 3)
+
+    assert service.log.folded(family.id).generation == 4
+    assert service.log.of(RefreshTokenFamily.ReuseDetected) == []
