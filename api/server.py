@@ -31,7 +31,6 @@ from pydantic import SecretStr
 from api.composition import Service
 from api.embedded_postgres import embedded_postgres
 from api.first_run import prepare, prepare_console
-from api.mtls_listener import listener
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.schema import migrate
 from application.settings import Settings, SettingsError
@@ -85,6 +84,9 @@ def serve(
     """
     _require_free_ports(settings)
     if settings.mtls_port is not None:
+        # The whole application, which this process needs for nothing else.
+        from api.mtls_listener import listener  # noqa: PLC0415
+
         listener(settings)  # not started: it says now what it would say for ever
     with database(settings) as url:
         first = asyncio.run(_prepare(settings, url))
@@ -189,8 +191,7 @@ def _server(settings: Settings, target: str) -> AbstractServer[Any]:
 @contextmanager
 def _projections() -> Iterator[None]:
     """Keep one process that builds the read models."""
-    command = ["-m", "api.cli", "projections", "run", "--parent", str(os.getpid())]
-    with _kept("the projections", command):
+    with _kept("the projections", ["-m", "api.projector", str(os.getpid())]):
         yield
 
 

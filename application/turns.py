@@ -4,29 +4,20 @@ Not for correctness: versions decide. But sixty uses of one refresh token at onc
 meet sixty conflicts, and each conflict costs a commit.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio import Lock
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 
 class Turns:
-    """Locks by stream id; one that nobody waits for takes no memory."""
+    """Locks by stream id; one that nobody holds or waits for takes no memory."""
 
     def __init__(self) -> None:
-        self._locks: dict[UUID, tuple[asyncio.Lock, int]] = {}
+        self._locks: WeakValueDictionary[UUID, Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def of(self, stream_id: UUID) -> AsyncIterator[None]:
-        """Wait for the turn of this stream, and hold it."""
-        lock, waiting = self._locks.get(stream_id) or (asyncio.Lock(), 0)
-        self._locks[stream_id] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, waiting = self._locks[stream_id]
-            if waiting == 1:
-                del self._locks[stream_id]
-            else:
-                self._locks[stream_id] = (lock, waiting - 1)
+    def of(self, stream_id: UUID) -> Lock:
+        """Return the turn of this stream: `async with` waits for it, and holds it."""
+        lock = self._locks.get(stream_id)
+        if lock is None:
+            lock = self._locks[stream_id] = Lock()
+        return lock

@@ -1,10 +1,8 @@
 """`grantledger projections ...`: look after the read models, or build them in a process apart."""
 
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 
 import rich_click as click
 
@@ -14,7 +12,7 @@ from api.cli.progress import counting
 from api.cli.running import opened_database
 from api.cli.tables import print_rows
 from api.logging_setup import configure_logging
-from api.parent_process import when_parent_ends
+from api.projector import until_told
 from projections.projection import Projection
 from projections.rebuild import Rebuilt, rebuild
 from projections.registry import PROJECTIONS, projection_named
@@ -122,35 +120,17 @@ def verify_them(*, names: tuple[str, ...], without_detached: bool, as_json: bool
 
 
 @projections.command(epilog=examples("DATABASE_URL=... grantledger projections run"))
-@click.option("--parent", type=int, hidden=True, help="Stop when this process has ended")
 @data_dir_option
-def run(*, parent: int | None) -> None:
+def run() -> None:
     """Build the read models until SIGTERM or Ctrl-C. `serve` does this by itself.
 
     Any number of these may run: one leads, the others take over when it dies.
     """
     settings = settings_in_force()
     configure_logging(settings.log_level, settings.log_format)
-    with opened_database(settings) as url, _until_told(parent) as stop:
+    with opened_database(settings) as url, until_told() as stop:
         run_projections(url, stop)
 
 
 def _chosen(names: Sequence[str]) -> Sequence[Projection]:
     return [projection_named(name) for name in names] if names else PROJECTIONS
-
-
-@contextmanager
-def _until_told(parent: int | None) -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM, Ctrl-C or the end of the process `parent` sets."""
-    stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    if parent is not None:
-        when_parent_ends(parent, stop.set)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -32,7 +32,7 @@ async def test_one_after_the_other() -> None:
     await asyncio.gather(first(), second(), third())
 
     assert order == ["other stream", "first", "second"]
-    assert turns._locks == {}
+    assert len(turns._locks) == 0
 
 
 async def test_a_failure_gives_the_turn_away() -> None:
@@ -46,4 +46,4 @@ async def test_a_failure_gives_the_turn_away() -> None:
     async with asyncio.timeout(1), turns.of(stream):
         pass
 
-    assert turns._locks == {}
+    assert len(turns._locks) == 0

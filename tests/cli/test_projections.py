@@ -82,15 +82,15 @@ def test_run_until_told(cli: CommandLine, number: signal.Signals) -> None:
 
 
 def test_run_ends_with_its_parent(cli: CommandLine) -> None:
-    """`run` ends by itself when the process that started it is gone, however that died."""
+    """What `serve` starts ends by itself when that process is gone, however that died."""
     script = (
         "import os, subprocess, sys\n"
-        "child = subprocess.Popen([*sys.argv[1:], '--parent', str(os.getpid())])\n"
+        "child = subprocess.Popen([*sys.argv[1:], str(os.getpid())])\n"
         "print(child.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, *COMMAND, "projections", "run"],
+        [sys.executable, "-c", script, sys.executable, "-m", "api.projector"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
