@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check audit format bench bench-growth bench-timing bench-audit \
+.PHONY: help run test fuzz faults check audit format bench bench-growth bench-timing bench-audit \
 	profile lock clean
 .DELETE_ON_ERROR:
 
@@ -23,6 +23,9 @@ test: $(VENV)/dev ## Run the tests, two files at a time (ARGS="-k name ..." is p
 
 fuzz: $(VENV)/dev ## Try every parser with thousands of damaged values (about four minutes)
 	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz $(ARGS)
+
+faults: $(VENV)/dev ## Play every fault under load and check that nothing is lost (about four minutes)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/dev ## Check format, lint, types, imports, security, and the container files
 	@$(BIN)/ruff format --check .

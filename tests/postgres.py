@@ -78,8 +78,13 @@ class Postgres:
         Path(f"{self._socket}.lock").unlink()
 
     @property
+    def pgdata(self) -> Path:
+        """The data directory."""
+        return self._server.pgdata
+
+    @property
     def _pid_file(self) -> Path:
-        return self._server.pgdata / "postmaster.pid"
+        return self.pgdata / "postmaster.pid"
 
     @property
     def _socket(self) -> Path:

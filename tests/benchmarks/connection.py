@@ -2,11 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 Answer = tuple[int, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer; the names of `headers` are in small letters, `body` is JSON, or empty."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: dict[str, Any]
 
 
 class Cut(Exception):
@@ -23,9 +34,14 @@ class Connection:
 
     async def post(self, path: str, form: dict[str, str]) -> Answer:
         """Send a form and return status and JSON. Raises Cut."""
+        response = await self.ask(path, form)
+        return response.status, response.body
+
+    async def ask(self, path: str, form: dict[str, str]) -> Response:
+        """Send a form and return the whole answer. Raises Cut."""
         try:
             reader = await self._send(path, form)
-            return await _answer(reader)
+            return await _response(reader)
         except (OSError, asyncio.IncompleteReadError, ValueError):
             self.close()
             raise Cut from None
@@ -66,10 +82,9 @@ class Connection:
         return reader
 
 
-async def _answer(reader: asyncio.StreamReader) -> Answer:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    length = next(
-        int(line.split(":")[1]) for line in head if line.lower().startswith("content-length:")
-    )
-    body = await reader.readexactly(length)
-    return int(head[0].split(" ")[1]), json.loads(body) if body else {}
+async def _response(reader: asyncio.StreamReader) -> Response:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    fields = (line.partition(":") for line in lines if line)
+    headers = {name.lower(): value.strip() for name, _, value in fields}
+    body = await reader.readexactly(int(headers["content-length"]))
+    return Response(int(first.split(" ")[1]), headers, json.loads(body) if body else {})

@@ -20,7 +20,7 @@ from domain.client_configuration import TOKEN_EXCHANGE
 from tests.benchmarks.connection import Answer, Connection
 from tests.benchmarks.families import TOKEN, administrator, machine_token
 from tests.benchmarks.load import Target
-from tests.benchmarks.service import RunningService, basic, running_service
+from tests.benchmarks.service import Reachable, RunningService, basic, running_service
 from tests.waiting import eventually
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -32,7 +32,7 @@ AT_ONCE = 64
 class Delegations:
     """A client that exchanges tokens of the demo client, and its own again."""
 
-    def __init__(self, service: RunningService) -> None:
+    def __init__(self, service: Reachable) -> None:
         self.service = service
         configuration = {
             "client_id": AGENT,

@@ -31,7 +31,7 @@ import psutil
 import psycopg
 
 from tests.benchmarks.connection import Answer, Connection, Cut
-from tests.benchmarks.service import RunningService, running_service
+from tests.benchmarks.service import Reachable, RunningService, running_service
 from tests.http.person import challenge
 
 TOKEN = "/oauth/token"
@@ -46,7 +46,7 @@ CLIENTS = {"bench-web": 10, "bench-strict": 0}
 class Scene:
     """A person that is logged in and has consented, and the clients it uses."""
 
-    def __init__(self, service: RunningService) -> None:
+    def __init__(self, service: Reachable) -> None:
         self.service = service
         self.browser = httpx.Client(base_url=service.url, timeout=30)
         self.verifier = secrets.token_urlsafe(32)
@@ -144,13 +144,13 @@ class Scene:
         }
 
 
-def administrator(service: RunningService) -> dict[str, str]:
+def administrator(service: Reachable) -> dict[str, str]:
     """Return the Authorization header of an administrator."""
     token = machine_token(service, "administration")
     return {"Authorization": f"Bearer {token}"}
 
 
-def machine_token(service: RunningService, name: str) -> str:
+def machine_token(service: Reachable, name: str) -> str:
     """Return a token of the bootstrap client `name`."""
     client = service.credentials(name)
     answered = httpx.post(
@@ -226,6 +226,8 @@ async def abandoned(scene: Scene, options: argparse.Namespace) -> dict[str, Any]
 async def killed(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     """Rotate while workers are killed."""
     stop = asyncio.Event()
+    service = scene.service
+    assert isinstance(service, RunningService)
 
     async def kill() -> int:
         dice, kills = random.Random(options.seed), 0
@@ -233,7 +235,7 @@ async def killed(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
             # The oldest, and not too often: a worker that dies twice within 5.5 seconds is taken
             # for one that cannot run, and the server ends.
             await asyncio.sleep(dice.uniform(1.6, 3.0))
-            workers = _workers(scene.service)
+            workers = _workers(service)
             if workers and not stop.is_set():
                 min(workers, key=psutil.Process.create_time).kill()
                 kills += 1

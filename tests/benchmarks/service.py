@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psutil
@@ -20,6 +20,17 @@ from tests.benchmarks.load import Target
 
 START_SECONDS = 90.0
 _STOP_SECONDS = 30
+
+
+class Reachable(Protocol):
+    """A service that can be asked, wherever it came from."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens: http and on the loopback interface."""
+
+    def credentials(self, name: str) -> dict[str, str]:
+        """Return the bootstrap client `name`: "demo" or "administration"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,7 @@ def _kind(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
     if "postgres" in process.name():
         return "postgres"
-    return "projections" if "projections" in command else "api"
+    return "projections" if "projector" in command else "api"
 
 
 @contextmanager
