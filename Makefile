@@ -60,7 +60,7 @@ bench-audit: $(VENV)/dev ## Measure search, reports, replay and export on a long
 
 lock: $(VENV)/dev ## Renew both lock files with the newest allowed versions
 	@$(COMPILE) pyproject.toml --group build --output-file requirements.lock
-	@$(COMPILE) pyproject.toml --group dev --constraint requirements.lock \
+	@$(COMPILE) pyproject.toml --group dev --extra otel --constraint requirements.lock \
 		--output-file requirements-dev.lock
 
 clean: ## Remove .venv and all caches; never the data directory

@@ -76,7 +76,9 @@ PENDING_SECONDS = 1800
 class Service:
     """Everything that routes and commands work with. Use as an asynchronous context manager."""
 
-    def __init__(self, settings: Settings, database_url: str) -> None:
+    def __init__(
+        self, settings: Settings, database_url: str, *, ledger: type[Ledger] = Ledger
+    ) -> None:
         self.settings = settings
         self.database_url = database_url
         self.catalogue = settings.catalogue()
@@ -87,7 +89,7 @@ class Service:
         self.jwks_max_age = settings.jwks_max_age
         self.clock = SystemClock()
         self.ids = RandomIds()
-        self.log = Ledger(database_url)
+        self.log = ledger(database_url)
         self.directory = LogDirectory(Link(database_url, name="directory"), self.log.mapper)
         self.key_store = WrappedKeys(Link(database_url, name="keys"))
         self.read_models = ReadModels(database_url)

@@ -113,7 +113,7 @@ class OAuthEndpoint:
         began = perf_counter()
         service = self._service
         request_id = service.ids.request_id()
-        refused = _Refused(self, request_id)
+        refused = Refused(self, request_id)
         try:
             if scope["method"] != "POST":  # type: ignore[typeddict-item]
                 raise MethodNotAllowed("this endpoint takes POST")
@@ -160,7 +160,7 @@ class OAuthEndpoint:
         return JSON, msgspec.json.encode(answer)
 
     def _presented(
-        self, headers: RequestHeaders, form: Form, refused: "_Refused"
+        self, headers: RequestHeaders, form: Form, refused: "Refused"
     ) -> PresentedCredentials | None:
         directory = self._service.directory
         directory.require_fresh()  # 2
@@ -233,7 +233,7 @@ class OAuthEndpoint:
             return []
         return nonce_headers(nonces.current(self._service.clock.now()))
 
-    def denied(self, refused: "_Refused", error: OAuthError) -> None:
+    def denied(self, refused: "Refused", error: OAuthError) -> None:
         """Record a refusal. Failures of ours are not refusals."""
         REQUESTS.labels(self._name, error.code).inc()
         if error.status >= 500:
@@ -272,7 +272,7 @@ class MethodNotAllowed(InvalidRequest):
     status = InvalidRequest.status.METHOD_NOT_ALLOWED
 
 
-class _Refused:
+class Refused:
     """What is known of a request by the time it is refused."""
 
     __slots__ = ("client_id", "context", "endpoint", "form", "request_id")

@@ -31,6 +31,7 @@ from pydantic import SecretStr
 from api.composition import Service
 from api.embedded_postgres import embedded_postgres
 from api.first_run import prepare, prepare_console
+from api.tracing import require_traces
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.schema import migrate
 from application.settings import Settings, SettingsError
@@ -83,6 +84,7 @@ def serve(
     a port in use.
     """
     _require_free_ports(settings)
+    require_traces(os.environ)
     if settings.mtls_port is not None:
         # The whole application, which this process needs for nothing else.
         from api.mtls_listener import listener  # noqa: PLC0415

@@ -30,16 +30,18 @@ REVOCATION_PATH = "/oauth/revoke"
 _Grant = Callable[[Form, AuthenticatedClient, RequestContext], Awaitable[TokenResponse]]
 
 
-def token_endpoints(service: Service) -> Mapping[str, OAuthEndpoint]:
-    """Return the endpoints of this module by their paths."""
+def token_endpoints(
+    service: Service, kind: type[OAuthEndpoint] = OAuthEndpoint
+) -> Mapping[str, OAuthEndpoint]:
+    """Return the endpoints of this module by their paths, each a `kind`."""
     return {
-        TOKEN_PATH: token_endpoint(service),
-        INTROSPECTION_PATH: introspection_endpoint(service),
-        REVOCATION_PATH: revocation_endpoint(service),
+        TOKEN_PATH: token_endpoint(service, kind),
+        INTROSPECTION_PATH: introspection_endpoint(service, kind),
+        REVOCATION_PATH: revocation_endpoint(service, kind),
     }
 
 
-def token_endpoint(service: Service) -> OAuthEndpoint:
+def token_endpoint(service: Service, kind: type[OAuthEndpoint] = OAuthEndpoint) -> OAuthEndpoint:
     """Return the token endpoint (RFC 6749, Section 3.2)."""
 
     async def machine(
@@ -122,7 +124,7 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
             )
         return rendered(await grant(form, caller, context))
 
-    return OAuthEndpoint(
+    return kind(
         "token",
         service,
         issue,
@@ -132,16 +134,20 @@ def token_endpoint(service: Service) -> OAuthEndpoint:
     )
 
 
-def introspection_endpoint(service: Service) -> OAuthEndpoint:
+def introspection_endpoint(
+    service: Service, kind: type[OAuthEndpoint] = OAuthEndpoint
+) -> OAuthEndpoint:
     """Return the introspection endpoint (RFC 7662, Section 2)."""
 
     async def ask(form: Form, caller: AuthenticatedClient, _: RequestContext) -> Answer:
         return await introspect(form.require("token"), caller, service)
 
-    return OAuthEndpoint("introspect", service, ask, signs=True)
+    return kind("introspect", service, ask, signs=True)
 
 
-def revocation_endpoint(service: Service) -> OAuthEndpoint:
+def revocation_endpoint(
+    service: Service, kind: type[OAuthEndpoint] = OAuthEndpoint
+) -> OAuthEndpoint:
     """Return the revocation endpoint (RFC 7009, Section 2)."""
 
     async def void(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
@@ -151,7 +157,7 @@ def revocation_endpoint(service: Service) -> OAuthEndpoint:
         await revoke(form.require("token"), caller, context, service, descendants=wish == "true")
         return None
 
-    return OAuthEndpoint("revoke", service, void)
+    return kind("revoke", service, void)
 
 
 def requested_scope(form: Form) -> tuple[str, ...] | None:

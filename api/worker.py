@@ -5,24 +5,33 @@ import multiprocessing
 import os
 import signal
 
+from litestar.types import ASGIApp
+
 from api.app import create_app
 from api.composition import Service
 from api.direct import Direct
 from api.logging_setup import configure_logging
 from api.parent_process import when_parent_ends
 from api.token_endpoint import token_endpoints
+from api.tracing import traces_wanted
+from application.ledger.ledger import Ledger
 from application.settings import load_settings
 
 
-def application() -> Direct:
+def application() -> ASGIApp:
     """Return the application of a worker."""
-    service = service_of_worker()
-    return Direct(create_app(service), token_endpoints(service))
+    traces = traces_wanted(os.environ)
+    if traces is None:
+        service = service_of_worker()
+        return Direct(create_app(service), token_endpoints(service))
+    service = service_of_worker(traces.ledger)
+    endpoints = token_endpoints(service, traces.endpoint)
+    return traces.around(Direct(create_app(service), endpoints), endpoints.keys())
 
 
-def service_of_worker() -> Service:
-    """Return the Service of this process. `serve` has put the effective settings into the
-    environment, the database URL of the embedded server included.
+def service_of_worker(ledger: type[Ledger] = Ledger) -> Service:
+    """Return the Service of this process, on a log of that kind. `serve` has put the effective
+    settings into the environment, the database URL of the embedded server included.
     """
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -30,7 +39,7 @@ def service_of_worker() -> Service:
     _end_with_parent()
     if settings.database_url is None:
         raise RuntimeError("a worker is started by `grantledger serve`, which names its database")
-    return Service(settings, settings.database_url.get_secret_value())
+    return Service(settings, settings.database_url.get_secret_value(), ledger=ledger)
 
 
 def _end_with_parent() -> None:

@@ -46,8 +46,9 @@ CLIENTS = {"bench-web": 10, "bench-strict": 0}
 class Scene:
     """A person that is logged in and has consented, and the clients it uses."""
 
-    def __init__(self, service: Reachable) -> None:
+    def __init__(self, service: Reachable, *, token_seconds: int = 3600) -> None:
         self.service = service
+        self._token_seconds = token_seconds
         self.browser = httpx.Client(base_url=service.url, timeout=30)
         self.verifier = secrets.token_urlsafe(32)
 
@@ -57,7 +58,8 @@ class Scene:
         self._admin("POST", "/admin/principals", headers, {"subject": "pat", "roles": ["user"]})
         self._admin("PUT", "/admin/principals/pat/login", headers, _login())
         for client_id, grace in CLIENTS.items():
-            self._admin("POST", "/admin/clients", headers, _client(client_id, grace))
+            configuration = _client(client_id, grace, self._token_seconds)
+            self._admin("POST", "/admin/clients", headers, configuration)
         for client_id in CLIENTS:
             self._consent(client_id)
 
@@ -166,7 +168,7 @@ def _login() -> dict[str, str]:
     return {"login": "pat", "password": PASSWORD}
 
 
-def _client(client_id: str, grace: int) -> dict[str, Any]:
+def _client(client_id: str, grace: int, token_seconds: int) -> dict[str, Any]:
     return {
         "client_id": client_id,
         "client_type": "public",
@@ -174,6 +176,7 @@ def _client(client_id: str, grace: int) -> dict[str, Any]:
         "scopes": ["openid", "offline_access", "user"],
         "redirects": {"redirect_uris": [CALLBACK]},
         "refresh": {"grace": grace},
+        "tokens": {"lifetime": token_seconds},
     }
 
 

@@ -11,8 +11,9 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from litestar.types import ASGIApp
+
 from api import composition, server, worker
-from api.direct import Direct
 from api.logging_setup import configure_logging
 from application.clock import SystemClock
 from application.settings import load_settings
@@ -35,7 +36,7 @@ class MovedClock(SystemClock):
         return super().now() + timedelta(seconds=seconds)
 
 
-def application() -> Direct:
+def application() -> ASGIApp:
     """Return the application of a worker, by the moved clock."""
     setattr(composition, "SystemClock", MovedClock)  # noqa: B010  # a name that is not exported
     return worker.application()
