@@ -77,7 +77,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version
 # pip-audit exits alike for a vulnerability and for a service that it cannot reach; what was not
 # asked must not pass for what was found well.
 define audited
-said=$$($(BIN)/pip-audit --requirement $(1) --require-hashes --disable-pip --progress-spinner off \
+said=$$($(BIN)/pip-audit --requirement $(1) --require-hashes --disable-pip --strict \
+	--progress-spinner off \
 	2>&1); status=$$?; \
 case "$$said" in \
 	*"known vulnerabilities"*|*"known vulnerability"*) echo "$(1): $$said"; test $$status = 0 || exit 1 ;; \

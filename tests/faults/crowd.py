@@ -16,6 +16,8 @@ from tests.faults.books import Books, Held
 INTROSPECT, REVOKE = "/oauth/introspect", "/oauth/revoke"
 CLIENT = "bench-web"
 MACHINES, PEOPLE, AGENTS, ASKING, REVOKING = 5, 6, 2, 3, 1
+GRACE_SECONDS = 60
+"""How long a retry of a rotation is taken for one: longer than any fault lasts."""
 SERVED_SECONDS = 20.0
 """How long a client may go without an answer once the fault is over."""
 _PACE_SECONDS = 0.01
@@ -31,7 +33,7 @@ class Crowd:
         self._begin()
         self._families: list[str] = []
         self._agent = ("", "")
-        self.people = Scene(service)
+        self.people = Scene(service, grace=GRACE_SECONDS)
 
     def prepare(self) -> None:
         """Register who takes part, and begin their families; blocks."""

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import Enum, auto
-from urllib.parse import parse_qs, urlsplit
+
+from tests.postgres_proxy import PostgresProxy
 
 _READY = b"Z"
 _BIND = b"B"
@@ -27,41 +28,16 @@ class Cut(Enum):
     """The client is cut off at once; the server gets it just before the client's next attempt."""
 
 
-class CuttingProxy:
-    """Listens on a TCP port of its own and forwards to the Unix socket of `database_url`."""
+class CuttingProxy(PostgresProxy):
+    """Forwards to the Unix socket of `database_url`, and cuts as it was told."""
 
     def __init__(self, database_url: str) -> None:
-        parts = urlsplit(database_url)
-        self._database = parts.path
-        self._socket = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
-        self._server: asyncio.Server | None = None
+        super().__init__(database_url)
         self._plan: tuple[bytes, Cut] | None = None
         self._meanwhile: Callable[[], object] = lambda: None
         self._late: _Late | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
         self.statements = 0
-
-    async def __aenter__(self) -> "CuttingProxy":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        """The database's URL through the proxy."""
-        assert self._server is not None
-        port = self._server.sockets[0].getsockname()[1]
-        return (
-            f"postgresql://postgres@127.0.0.1:{port}{self._database}"
-            "?sslmode=disable&gssencmode=disable"
-        )
 
     def cut(
         self, *, mark: bytes, when: Cut, meanwhile: Callable[[], object] = lambda: None
@@ -69,9 +45,6 @@ class CuttingProxy:
         """Cut once, at the next message that contains `mark`; run `meanwhile` just before."""
         self._plan = (mark, when)
         self._meanwhile = meanwhile
-
-    def _accept(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.create_task(self._serve(client, answers)))
 
     async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
         server, requests = await asyncio.open_unix_connection(self._socket)
