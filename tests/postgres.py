@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 from api.embedded_postgres import start_server
 from application.ledger.schema import migrate
+from tests.processes import ended
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Postgres:
         for process in processes:
             with suppress(psutil.NoSuchProcess):  # a backend that ended meanwhile
                 process.kill()
-        eventually(lambda: all(_ended(process) for process in processes))
+        eventually(lambda: all(ended(process) for process in processes))
         # Until somebody reaps it the postmaster is a zombie, which the next start takes for a
         # living one where it finds its lock files.
         self._pid_file.unlink()
@@ -93,13 +94,6 @@ class Postgres:
     def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(make_conninfo(self._uri), autocommit=True) as connection:
             connection.execute(SQL(statement).format(*map(Identifier, names)))
-
-
-def _ended(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @contextmanager

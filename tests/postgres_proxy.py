@@ -15,6 +15,7 @@ class PostgresProxy(ABC):
         self._socket = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._opened: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -26,6 +27,12 @@ class PostgresProxy(ABC):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._opened:
+            writer.transport.abort()
+        # The loop may end with the block: what is not closed by then never is.
+        await asyncio.gather(
+            *(writer.wait_closed() for writer in self._opened), return_exceptions=True
+        )
 
     @property
     def url(self) -> str:
@@ -37,7 +44,13 @@ class PostgresProxy(ABC):
             "?sslmode=disable&gssencmode=disable"
         )
 
+    async def _reach_server(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(self._socket)
+        self._opened.append(writer)
+        return reader, writer
+
     def _accept(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        self._opened.append(answers)
         task = asyncio.create_task(self._serve(client, answers))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

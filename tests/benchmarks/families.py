@@ -27,12 +27,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
-import psutil
 import psycopg
 
 from tests.benchmarks.connection import Answer, Connection, Cut
 from tests.benchmarks.service import Reachable, RunningService, running_service
 from tests.http.person import challenge
+from tests.processes import living_children
 
 TOKEN = "/oauth/token"
 CALLBACK = "https://client.example/callback"
@@ -241,9 +241,9 @@ async def killed(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
             # The oldest, and not too often: a worker that dies twice within 5.5 seconds is taken
             # for one that cannot run, and the server ends.
             await asyncio.sleep(dice.uniform(1.6, 3.0))
-            workers = _workers(service)
+            workers = living_children(service.parent.pid, "spawn_main")
             if workers and not stop.is_set():
-                min(workers, key=psutil.Process.create_time).kill()
+                workers[0].kill()
                 kills += 1
         return kills
 
@@ -251,11 +251,6 @@ async def killed(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     counts = await _rotations(scene, options.rotations // 4, loss=0.0, seed=options.seed)
     stop.set()
     return {"workers killed": await killer, **counts}
-
-
-def _workers(service: RunningService) -> list[psutil.Process]:
-    children = service.parent.children()
-    return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
 
 
 async def _rotations(

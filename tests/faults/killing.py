@@ -1,9 +1,6 @@
 """Processes of ours that end at once, without a chance to say so."""
 
 import asyncio
-from contextlib import suppress
-
-import psutil
 
 from tests.faults.fault import fault
 from tests.faults.stage import Stage
@@ -36,14 +33,9 @@ async def service_killed(stage: Stage) -> None:
 async def projector_killed(stage: Stage) -> None:
     """SIGKILL of the process that builds the read models, in the middle of its batches."""
     for _ in range(4):
-        await eventually_async(lambda: _has_projector(stage), seconds=10)
+        await eventually_async(lambda: len(stage.service.projectors()) == 1, seconds=10)
         await asyncio.sleep(1.5)  # it is up, and at work
-        stage.service.projector().kill()
-    await eventually_async(lambda: _has_projector(stage), seconds=10)
+        for projector in stage.service.projectors():
+            projector.kill()
+    await eventually_async(lambda: len(stage.service.projectors()) == 1, seconds=10)
     stage.ends()
-
-
-def _has_projector(stage: Stage) -> bool:
-    with suppress(StopIteration, psutil.NoSuchProcess):
-        return stage.service.projector().is_running()
-    return False

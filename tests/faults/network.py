@@ -15,7 +15,6 @@ class Network(PostgresProxy):
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
-        self._writers: set[asyncio.StreamWriter] = set()
         self._whole = asyncio.Event()
         self._whole.set()
         self._commits_to_cut = 0
@@ -32,15 +31,13 @@ class Network(PostgresProxy):
     def heal(self) -> None:
         """Reset what hangs, and let new connections through."""
         self._whole.set()
-        for writer in list(self._writers):
+        for writer in self._opened:
             writer.transport.abort()
 
     async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        self._writers.add(answers)
         try:
             await self._whole.wait()
-            server, requests = await asyncio.open_unix_connection(self._socket)
-            self._writers.add(requests)
+            server, requests = await self._reach_server()
             directions = [
                 asyncio.create_task(self._forward(client, requests, answers)),
                 asyncio.create_task(self._forward(server, answers, None)),
@@ -52,12 +49,10 @@ class Network(PostgresProxy):
                     direction.cancel()
                 await asyncio.gather(*directions, return_exceptions=True)
                 requests.close()
-                self._writers.discard(requests)
         except OSError:  # PostgreSQL does not listen
             pass
         finally:
             answers.close()
-            self._writers.discard(answers)
 
     async def _forward(
         self,

@@ -22,6 +22,7 @@ from tests.faults.follower import Follower
 from tests.faults.network import Network
 from tests.faults.serve import CLOCK, SECONDS
 from tests.postgres import Postgres
+from tests.processes import living_children
 from tests.waiting import eventually
 
 START_SECONDS = 60
@@ -78,12 +79,11 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """Return the living API workers, the oldest first."""
-        found = [one for one in self._children() if "spawn_main" in " ".join(one.cmdline())]
-        return sorted(found, key=psutil.Process.create_time)
+        return self._children("spawn_main")
 
-    def projector(self) -> psutil.Process:
-        """Return the process that builds the read models. Raises StopIteration without one."""
-        return next(one for one in self._children() if "api.projector" in one.cmdline())
+    def projectors(self) -> list[psutil.Process]:
+        """Return the process that builds the read models, nothing while there is none."""
+        return self._children("api.projector")
 
     def credentials(self, name: str) -> dict[str, str]:
         """Return the bootstrap client `name`: "demo" or "administration"."""
@@ -98,16 +98,9 @@ class Service:
         with path.open("r+b") as file:
             file.write(SECONDS.pack(seconds))
 
-    def _children(self) -> list[psutil.Process]:
+    def _children(self, marker: str) -> list[psutil.Process]:
         assert self.process is not None
-        living = []
-        for one in psutil.Process(self.process.pid).children():
-            try:
-                if one.status() != psutil.STATUS_ZOMBIE:
-                    living.append(one)
-            except psutil.NoSuchProcess:
-                continue
-        return living
+        return living_children(self.process.pid, marker)
 
     def _ready(self) -> bool:
         try:

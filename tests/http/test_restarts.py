@@ -15,6 +15,7 @@ from tests.benchmarks.connection import Connection, Cut
 from tests.cli.running_service import STOP_SECONDS, RunningService, running_service
 from tests.http.live import TOKEN
 from tests.postgres import Postgres
+from tests.processes import living_children
 from tests.waiting import eventually, eventually_async
 
 CLIENTS = 16
@@ -68,10 +69,7 @@ class Started:
 
     def workers(self) -> list[psutil.Process]:
         """Return the API workers, the oldest first."""
-        children = psutil.Process(self.service.process.pid).children()
-        living = [one for one in children if not _dead(one)]
-        found = [one for one in living if "spawn_main" in " ".join(one.cmdline())]
-        return sorted(found, key=psutil.Process.create_time)
+        return living_children(self.service.process.pid, "spawn_main")
 
     def recorded(self) -> set[str]:
         """Return the jti of every token in the log."""
@@ -143,13 +141,6 @@ def test_what_was_asked_is_answered_before_the_end(started: Started) -> None:
 
 def _pids(processes: list[psutil.Process]) -> set[int]:
     return {one.pid for one in processes}
-
-
-def _dead(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _answers(started: Started) -> bool:

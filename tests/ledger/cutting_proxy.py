@@ -47,7 +47,7 @@ class CuttingProxy(PostgresProxy):
         self._meanwhile = meanwhile
 
     async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        server, requests = await asyncio.open_unix_connection(self._socket)
+        server, requests = await self._reach_server()
         link = _Link(client, answers, server, requests)
         try:
             requests.write(await _first_message(client))
