@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable, Mapping
 
 from litestar.types import ASGIApp
 
@@ -20,13 +21,19 @@ from application.settings import load_settings
 
 def application() -> ASGIApp:
     """Return the application of a worker."""
+    return composed(lambda _: {})
+
+
+def composed(beside: Callable[[Service], Mapping[str, ASGIApp]]) -> ASGIApp:
+    """Return the same with what `beside` makes, by path, next to its own direct endpoints."""
     traces = traces_wanted(os.environ)
     if traces is None:
         service = service_of_worker()
-        return Direct(create_app(service), token_endpoints(service))
+        return Direct(create_app(service), {**token_endpoints(service), **beside(service)})
     service = service_of_worker(traces.ledger)
-    endpoints = token_endpoints(service, traces.endpoint)
-    return traces.around(Direct(create_app(service), endpoints), endpoints.keys())
+    endpoints: Mapping[str, ASGIApp] = token_endpoints(service, traces.endpoint)
+    direct = {**endpoints, **beside(service)}
+    return traces.around(Direct(create_app(service), direct), direct.keys())
 
 
 def service_of_worker(ledger: type[Ledger] = Ledger) -> Service:

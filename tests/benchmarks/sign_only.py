@@ -7,23 +7,17 @@ on one process.
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.app import create_app
 from api.composition import Service
-from api.direct import Direct
 from api.forms import parse_form, read_body, require_form_type
 from api.request_reading import read_headers
-from api.token_endpoint import token_endpoints
-from api.worker import service_of_worker
+from api.worker import composed
 
 SIGN_ONLY_PATH = "/bench/sign"
 
 
-def application() -> Direct:
+def application() -> ASGIApp:
     """Return the service's own application with the sign-only route beside its direct ones."""
-    service = service_of_worker()
-    return Direct(
-        create_app(service), {SIGN_ONLY_PATH: _sign_only(service), **token_endpoints(service)}
-    )
+    return composed(lambda service: {SIGN_ONLY_PATH: _sign_only(service)})
 
 
 def _sign_only(service: Service) -> ASGIApp:
