@@ -26,11 +26,6 @@ class Held:
         """The token's id, which is the id of its stream."""
         return str(self.claims["jti"])
 
-    @property
-    def kid(self) -> str:
-        """The key that signed it."""
-        return str(jwt.get_unverified_header(self.token)["kid"])
-
 
 @dataclass
 class Books:
@@ -42,6 +37,8 @@ class Books:
     held: dict[str, Held] = field(default_factory=dict)
     recent: deque[Held] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """Tokens of machines, which their client may ask about and revoke."""
+    kids: set[str] = field(default_factory=set)
+    """The keys that signed what was handed out."""
     revoked: set[str] = field(default_factory=set)
     unsettled: set[str] = field(default_factory=set)
     """Tokens that somebody asked to revoke: nobody knows about them until there is an answer."""
@@ -54,6 +51,7 @@ class Books:
         """Write down a token that was handed out to a request that began in `era`."""
         claims = jwt.decode(token, options={"verify_signature": False})
         held = Held(token, claims, era)
+        self.kids.add(str(jwt.get_unverified_header(token)["kid"]))
         if held.jti in self.held:
             self.complain(f"jti {held.jti} was handed out twice")
         self.held[held.jti] = held

@@ -13,6 +13,7 @@ import psycopg
 from tests.cli.running_service import COMMAND, clean_environment, run_command
 from tests.faults.fault import fault
 from tests.faults.stage import Stage
+from tests.waiting import eventually_async
 
 _DEATHS = 12
 
@@ -20,16 +21,17 @@ _DEATHS = 12
 @fault
 async def signing_key_rotated(stage: Stage) -> None:
     """The signing key is rotated three times, at once and without waiting for anybody."""
-    for _ in range(3):
+    kids = stage.crowd.books.kids
+    for number in range(1, 4):
         rotated = await asyncio.to_thread(
             run_command,
             *("keys", "rotate", "--force", "--reason", "drill", "--data-dir", str(stage.folder)),
             DATABASE_URL=stage.url,
         )
         assert rotated.returncode == 0, rotated.stderr
+        # Both workers learn of it by themselves; what the old key signed still counts.
+        await eventually_async(lambda: len(kids) == number + 1, seconds=10)  # noqa: B023
         await asyncio.sleep(stage.seconds / 3)
-    kids = {held.kid for held in stage.crowd.books.held.values()}
-    assert len(kids) == 4, f"tokens were signed by {len(kids)} keys"
     stage.ends()
 
 
