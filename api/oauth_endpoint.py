@@ -15,6 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -269,7 +270,7 @@ class OAuthEndpoint:
 class MethodNotAllowed(InvalidRequest):
     """The endpoint takes POST only."""
 
-    status = InvalidRequest.status.METHOD_NOT_ALLOWED
+    status = HTTPStatus.METHOD_NOT_ALLOWED
 
 
 class Refused:
