@@ -13,7 +13,6 @@ case. A refusal is recorded with its true reason and answered with its public te
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -21,6 +20,7 @@ from typing import Any
 
 import msgspec
 from litestar.types import Receive, Scope, Send
+from msgspec.structs import replace
 
 from api.client_admission import admit_client
 from api.client_certificate import client_certificate, endpoints_url

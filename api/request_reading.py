@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
+import msgspec
 from litestar.types import Scope
 
 from api.client_network import network_of
@@ -20,6 +20,7 @@ _WANTED = frozenset(
         b"authorization",
         b"content-type",
         b"content-length",
+        b"transfer-encoding",
         b"user-agent",
         b"traceparent",
         b"x-forwarded-for",
@@ -30,9 +31,12 @@ _WANTED = frozenset(
 _ONCE = frozenset({b"authorization", b"content-type"})
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHeaders:
-    """The headers that decide something; absent ones are empty, `authorization` None."""
+class RequestHeaders(msgspec.Struct, frozen=True):
+    """The headers that decide something; absent ones are empty, `authorization` None.
+
+    `content_length` is empty, too, where something else tells the length of the body: RFC 9112,
+    Section 6.3: "the Transfer-Encoding overrides the Content-Length".
+    """
 
     authorization: bytes | None
     content_type: bytes
@@ -63,7 +67,9 @@ def read_headers(scope: Scope) -> RequestHeaders:
     return RequestHeaders(
         authorization=found.get(b"authorization"),
         content_type=found.get(b"content-type", b""),
-        content_length=found.get(b"content-length", b""),
+        content_length=(
+            b"" if b"transfer-encoding" in found else found.get(b"content-length", b"")
+        ),
         user_agent=found.get(b"user-agent", b""),
         traceparent=found.get(b"traceparent", b""),
         forwarded_for=found.get(b"x-forwarded-for", b""),

@@ -8,8 +8,9 @@ Whatever fails, the caller reads the same text, after the same work: 2 to 5 woul
 attacker which client ids exist. 5 comes last, so that only the holder of the secret waits on it.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from application.errors import InvalidClient, from_domain
 from application.ports import Directory
@@ -21,8 +22,7 @@ from domain.client_secret import ClientSecret
 from domain.errors import DomainError
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedCredentials:
+class PresentedCredentials(msgspec.Struct, frozen=True):
     """What the request carried. `method` is the registered name (RFC 7591, Section 2).
 
     `assertion` is that of private_key_jwt, unread; `client_id` is then what the request names
@@ -35,8 +35,7 @@ class PresentedCredentials:
     assertion: UnverifiedJwt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticatedClient:
+class AuthenticatedClient(msgspec.Struct, frozen=True):
     """A client that proved who it is; `credential_id` names the secret that proved it."""
 
     client: Client

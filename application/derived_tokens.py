@@ -10,11 +10,12 @@ import base64
 import hmac
 import re
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
 from uuid import UUID
+
+import msgspec
 
 from application.secret_keys import Peppers
 
@@ -39,8 +40,7 @@ class UnreadableToken(Exception):
     """The string is no derived token of ours; the message says why, for the record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(msgspec.Struct, frozen=True):
     """What a derived token says: whose stream, and which of its generations."""
 
     stream_id: UUID

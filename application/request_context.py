@@ -1,13 +1,12 @@
 """What a use case knows about the request it serves, besides its parameters."""
 
-from dataclasses import dataclass
+import msgspec
 
 from domain.confirmation import Confirmation
 from domain.provenance import Origin, Provenance
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, frozen=True):
     """The circumstances of one request: `origin` is hashed already, unless settings keep it.
 
     `confirmation` is the key that the sender proved to hold: what it is issued is bound to it.

@@ -153,7 +153,7 @@ class TokenKeys:
             "exp": int(issued.expires_at.timestamp()),
             "iat": begins,
             "nbf": begins,
-            "jti": str(token.id),
+            "jti": token.id,
             "client_id": issued.client_id,
             "scope": " ".join(issued.scope),
             "sid": issued.session_id,

@@ -1,7 +1,8 @@
 """What a successful token request is answered with."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from domain.access_token import ACCESS_TOKEN, AccessToken
 from domain.authorization_details import Details
@@ -16,8 +17,7 @@ def token_type(confirmation: Confirmation | None) -> str:
     return "DPoP" if confirmation and confirmation.method == DPOP else "Bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenResponse:
+class TokenResponse(msgspec.Struct, frozen=True):
     """RFC 6749, Section 5.1. `expires_in` is in seconds; the tokens stay out of the repr.
 
     `token_type` is "N_A" for what is no access token (RFC 8693, Section 2.2.1).

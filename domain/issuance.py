@@ -6,6 +6,7 @@ requests.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.authorization_details import Details
@@ -44,8 +45,7 @@ class SigningChoice:
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowing:
+class Narrowing(NamedTuple):
     """Which requested scopes are left, in catalogue order, and what each side lacked."""
 
     granted: tuple[str, ...]
@@ -75,10 +75,11 @@ def narrow(
     granted: list[str] = []
     lacking_client: list[str] = []
     lacking_owner: list[str] = []
+    known = catalogue.by_name
     for name in catalogue.order(requested):
         if name not in client_scopes:
             lacking_client.append(name)
-        elif catalogue[name].tier is Tier.SERVICE or name in owner_permissions:
+        elif known[name].tier is Tier.SERVICE or name in owner_permissions:
             granted.append(name)
         else:
             lacking_owner.append(name)
@@ -147,9 +148,8 @@ def require_audiences(
     *, granted: Sequence[str], audience: Collection[str], catalogue: Catalogue
 ) -> None:
     """Raise AudienceMissing for a permission that needs an audience the token lacks."""
-    for name in granted:
-        needed = catalogue[name].required_audience
-        if needed is not None and needed not in audience:
+    for name, needed in catalogue.bound_to_audience.items():
+        if name in granted and needed not in audience:
             raise AudienceMissing(f"{name} requires the audience {needed}")
 
 

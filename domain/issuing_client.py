@@ -23,7 +23,7 @@ Last, in every grant: a client whose tokens are bound to a key has proved to hol
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
@@ -95,8 +95,7 @@ class Authority:
     authorization_details: Details = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
+class _Decision(NamedTuple):
     narrowing: Narrowing
     audience: tuple[str, ...]
     subject: str | None

@@ -113,6 +113,11 @@ class Catalogue(BaseModel):
         return {permission.name: permission for permission in self.permissions}
 
     @cached_property
+    def bound_to_audience(self) -> Mapping[str, str]:
+        """The audience that a token must carry, by the permissions that need one."""
+        return {p.name: p.required_audience for p in self.permissions if p.required_audience}
+
+    @cached_property
     def _rank(self) -> Mapping[str, tuple[int, int]]:
         return {p.name: (-p.level, index) for index, p in enumerate(self.permissions)}
 

@@ -15,9 +15,10 @@ import asyncio
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
+
+import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
@@ -57,8 +58,7 @@ __all__ = ["GRANT_TYPE", "Parameters", "handle"]
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """`redirect_uri` is None and `resource` empty where the request named none."""
 
     code: str

@@ -5,8 +5,9 @@ the order that domain.client gives and says why. No refresh token is issued: RFC
 4.4.3: "A refresh token SHOULD NOT be included."
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.errors import from_domain
@@ -22,8 +23,7 @@ GRANT_TYPE = "client_credentials"
 __all__ = ["GRANT_TYPE", "Parameters", "handle"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """`scope` is None where the request named none; `audience` holds `resource` values too."""
 
     scope: tuple[str, ...] | None

@@ -10,9 +10,10 @@ The session is the device's own, so that logging out of the browser that approve
 off the television, and each can be ended by itself.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
+
+import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
@@ -41,8 +42,7 @@ GRANT_TYPE = DEVICE_CODE
 __all__ = ["GRANT_TYPE", "Parameters", "handle"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """What the device was given."""
 
     device_code: str

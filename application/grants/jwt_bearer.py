@@ -18,6 +18,8 @@ from hashlib import sha256
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from application.client_authentication import AuthenticatedClient
 from application.errors import UnusableAssertion, from_domain
 from application.foreign_jwt import ForeignJwtRefused
@@ -55,8 +57,7 @@ _METHODS = ("fed",)
 __all__ = ["GRANT_TYPE", "Parameters", "handle"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """What RFC 7523, Section 2.1 names; `scope` is None where the request named none."""
 
     assertion: str

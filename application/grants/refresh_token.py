@@ -11,7 +11,7 @@ learns and moves nothing, not even the end of the family. 6 comes before 5 in ef
 token is reuse whatever else the request says. Every refusal of the token itself reads the same.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
@@ -33,8 +33,7 @@ GRANT_TYPE = REFRESH_TOKEN
 __all__ = ["GRANT_TYPE", "Parameters", "handle"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """`scope` is None and `resource` empty where the request named none."""
 
     refresh_token: str

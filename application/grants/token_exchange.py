@@ -14,8 +14,9 @@ actors and what each set removed.
 5 comes before 4: a client cannot make us read for tokens that are none of its business.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.errors import InvalidRequest, InvalidTarget, UnusableToken, from_domain
@@ -50,8 +51,7 @@ ACTOR_TOKEN_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE)
 __all__ = ["ACTOR_TOKEN_TYPES", "GRANT_TYPE", "ID_JAG_TYPE", "Parameters", "handle"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """What RFC 8693, Section 2.1 names; `scope` is None where the request named none."""
 
     subject_token: str

@@ -68,7 +68,7 @@ class Ledger:
         if not facts:
             return 0
         # Copied before waiting: whoever decided may go on with what it has.
-        followed = [one.copied() for one in aggregates if self._kept(one.id) is not None]
+        followed = [one.copied() for one in aggregates if self._follows(one)]
         try:
             position = await self.writer.append(
                 [self.mapper.to_stored_event(fact) for fact in facts]
@@ -106,6 +106,10 @@ class Ledger:
             return None
         kept = self._kept(stream_id)
         return kept.copied() if kept is not None else None
+
+    def _follows(self, decided: Recorded) -> bool:
+        begun = decided.version == decided.INITIAL_VERSION  # as most are that pass here: tokens
+        return not begun and self._kept(decided.id) is not None
 
     def _kept(self, stream_id: UUID) -> Recorded | None:
         return self._long.get(stream_id) or self._short.get(stream_id)

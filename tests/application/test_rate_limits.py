@@ -1,11 +1,11 @@
 """Rate limits count by address before and by client after, in windows that end when they say."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from limits.aio.storage import Storage
+from msgspec.structs import replace
 
 from application.errors import TooManyRequests
 from application.ports import Clock

@@ -1,12 +1,13 @@
 """jwt-bearer (RFC 7523) and ID-JAG: what an assertion leads to, once, and what is refused."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
+from msgspec.structs import replace
 
 from application.ending import end_session
 from application.errors import (

@@ -1,12 +1,12 @@
 """token-exchange (RFC 8693): what it passes on, who acts, and every refusal."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
+from msgspec.structs import replace
 
 from application.ending import ended_tokens
 from application.errors import (
