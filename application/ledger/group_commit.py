@@ -216,7 +216,7 @@ class GroupCommit:
                 _log.warning("PostgreSQL refused a batch: %s", type(error).__name__)
                 _fail(batch, LedgerUnavailable("PostgreSQL cannot record at the moment"))
             else:
-                await self._resolve_doubt(batch, events)
+                await self._resolve_doubt(batch, events, error)
         else:
             self._succeed(batch, read_int(rows[0][0]))
 
@@ -234,9 +234,15 @@ class GroupCommit:
             _log.error("the store refused a unit: %s", type(error).__name__)
             batch[0].fail(UnitRejected("the store refused the unit"))
 
-    async def _resolve_doubt(self, batch: Sequence[_Unit], events: Sequence[StoredEvent]) -> None:
+    async def _resolve_doubt(
+        self, batch: Sequence[_Unit], events: Sequence[StoredEvent], cause: Exception
+    ) -> None:
         self.counts.lost += 1
-        _log.warning("the answer to a commit of %d events was lost; reading back", len(events))
+        _log.warning(
+            "the answer to a commit of %d events was lost (%s); reading back",
+            len(events),
+            type(cause).__name__,
+        )
         deadline = monotonic() + DOUBT_SECONDS
         while True:
             try:

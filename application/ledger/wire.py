@@ -7,6 +7,7 @@ socket stays registered, and parameters come encoded.
 """
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,18 @@ class Statement:
 
 
 class Wire:
-    """Owns the socket of `connection` from its construction on; one statement at a time."""
+    """Drives `connection` from its construction on; one statement at a time.
+
+    The event loop watches a duplicate of its socket. libpq closes its own as soon as the connection
+    breaks, and the next connection of the process gets that number: whoever then unregisters the
+    broken one makes the loop deaf for the other, whose answers would never be noticed.
+    """
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
-        self._socket = self._pgconn.socket
+        self._socket = os.dup(self._pgconn.socket)
         self._prepared: set[str] = set()
         self._waiter: Answer | None = None
         self._last: pq.abc.PGresult | None = None
@@ -99,10 +105,10 @@ class Wire:
         ]
 
     async def close(self) -> None:
-        """Give the socket back and close the connection."""
+        """Close the connection."""
         if self._socket >= 0:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+            self._stop_watching()
+            os.close(self._socket)
             self._socket = -1
         await self._connection.close()
 
@@ -143,9 +149,12 @@ class Wire:
 
     def _lost(self, error: psycopg.OperationalError) -> None:
         # Readable for ever from now on: without this the loop would spin.
+        self._stop_watching()
+        self._fail(error)
+
+    def _stop_watching(self) -> None:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
-        self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
