@@ -2,17 +2,17 @@
 
 import asyncio
 
-from tests.faults.fault import fault
+from tests.faults.fault import unnoticed_fault
 from tests.faults.stage import Stage
 
 
-@fault
+@unnoticed_fault
 async def clock_back(stage: Stage) -> None:
     """The clock steps back by ten minutes, and then to where it was."""
     await _stepping(stage, -600)
 
 
-@fault
+@unnoticed_fault
 async def clock_forward(stage: Stage) -> None:
     """The clock steps forward by an hour, and then to where it was."""
     await _stepping(stage, 3600)

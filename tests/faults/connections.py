@@ -6,7 +6,7 @@ from contextlib import suppress
 from tests.benchmarks.connection import Connection, Cut
 from tests.benchmarks.service import Reachable
 from tests.faults.crowd import INTROSPECT, REVOKE
-from tests.faults.fault import fault
+from tests.faults.fault import fault, unnoticed_fault
 from tests.faults.stage import Stage, beside
 
 _SLOW = 200
@@ -49,7 +49,7 @@ async def replica_partitioned(stage: Stage) -> None:
     stage.ends()
 
 
-@fault
+@unnoticed_fault
 async def slow_clients(stage: Stage) -> None:
     """200 clients that send a byte a second, and 200 that send half a request and nothing more."""
     slow = [asyncio.create_task(_trickle(stage)) for _ in range(_SLOW)]
@@ -66,7 +66,7 @@ async def slow_clients(stage: Stage) -> None:
         writer.transport.abort()
 
 
-@fault
+@unnoticed_fault
 async def large_bodies(stage: Stage) -> None:
     """Bodies of more than 64 KiB to each endpoint, over and over: all are refused."""
     statuses = set()
@@ -82,7 +82,7 @@ async def large_bodies(stage: Stage) -> None:
     stage.ends()
 
 
-@fault
+@unnoticed_fault
 async def idle_connections(stage: Stage) -> None:
     """1,000 connections that are opened and never used."""
     idle = [await _open(stage) for _ in range(_IDLE)]

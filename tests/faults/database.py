@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tests.faults.fault import NotHere, fault
+from tests.faults.fault import NotHere, fault, unnoticed_fault
 from tests.faults.stage import Stage
 from tests.waiting import eventually
 
@@ -83,7 +83,7 @@ async def connections_exhausted(stage: Stage) -> None:
     stage.ends()
 
 
-@fault
+@unnoticed_fault
 async def long_transactions(stage: Stage) -> None:
     """Foreign transactions stay open for the whole time, beside VACUUM, ANALYZE and checkpoints."""
     with ExitStack() as foreign:

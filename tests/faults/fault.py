@@ -16,11 +16,14 @@ class NotHere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`about` is the first line of what `play` says of itself."""
+    """`about` is the first line of what `play` says of itself. `unnoticed`: no client may be
+    refused or cut off by it, since nothing that an answer needs is touched.
+    """
 
     name: str
     about: str
     play: Play
+    unnoticed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,16 @@ class Outcome:
 
 def fault(play: Play) -> Play:
     """Add `play` to the faults, under the name of the function."""
+    return _added(play, unnoticed=False)
+
+
+def unnoticed_fault(play: Play) -> Play:
+    """Add one that no client may notice."""
+    return _added(play, unnoticed=True)
+
+
+def _added(play: Play, *, unnoticed: bool) -> Play:
     assert play.__doc__ is not None
     name = play.__name__.replace("_", "-")
-    FAULTS[name] = Fault(name, play.__doc__.split("\n")[0].rstrip("."), play)
+    FAULTS[name] = Fault(name, play.__doc__.split("\n")[0].rstrip("."), play, unnoticed)
     return play

@@ -11,14 +11,14 @@ import sys
 import psycopg
 
 from tests.cli.running_service import COMMAND, clean_environment, run_command
-from tests.faults.fault import fault
+from tests.faults.fault import fault, unnoticed_fault
 from tests.faults.stage import Stage
 from tests.waiting import eventually_async
 
 _DEATHS = 12
 
 
-@fault
+@unnoticed_fault
 async def signing_key_rotated(stage: Stage) -> None:
     """The signing key is rotated three times, at once and without waiting for anybody."""
     kids = stage.crowd.books.kids
@@ -50,7 +50,7 @@ async def pepper_and_master_key_rotated(stage: Stage) -> None:
     await asyncio.sleep(stage.seconds)
 
 
-@fault
+@unnoticed_fault
 async def migration_interrupted(stage: Stage) -> None:
     """`grantledger migrate` is killed again and again on an empty database, and then let finish."""
     with stage.postgres.database(migrated=False) as url:

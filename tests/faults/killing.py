@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.faults.fault import fault
+from tests.faults.fault import fault, unnoticed_fault
 from tests.faults.stage import Stage
 from tests.waiting import eventually_async
 
@@ -29,7 +29,7 @@ async def service_killed(stage: Stage) -> None:
     stage.ends()
 
 
-@fault
+@unnoticed_fault
 async def projector_killed(stage: Stage) -> None:
     """SIGKILL of the process that builds the read models, in the middle of its batches."""
     for _ in range(4):

@@ -21,7 +21,9 @@ async def play(fault: Fault, stage: Stage) -> Outcome:
         except AssertionError as failed:
             found.append(str(failed))
     await stage.follower.read_on()
-    held = crowd.books.held
+    held, answers = crowd.books.held, crowd.books.answers
     found += crowd.books.wrong
+    if fault.unnoticed and answers["503"] + answers["cut"]:
+        found.append(f"{answers['503']} requests were refused and {answers['cut']} cut off")
     found += await asyncio.to_thread(problems, stage.url, held.values(), stage.follower.positions)
-    return Outcome(fault.name, crowd.books.answers, len(held), back, tuple(dict.fromkeys(found)))
+    return Outcome(fault.name, answers, len(held), back, tuple(dict.fromkeys(found)))
