@@ -49,7 +49,7 @@ from api.person_endpoints import (
 )
 from api.registration_endpoint import registration_routes
 from api.reports import reports_router
-from api.request_reading import client_address
+from api.request_reading import client_address, forwarded_for
 from api.token_endpoint import token_endpoints
 from api.visit import PageFrame
 from api.well_known import well_known_routes
@@ -177,7 +177,7 @@ class _Errors:
         settings = self._service.settings
         address = client_address(
             request.scope,
-            forwarded_for=request.headers.get("x-forwarded-for", "").encode("latin-1"),
+            forwarded_for=forwarded_for(request.scope),
             trusted=settings.trusted_proxies,
         )
         if not settings.keep_network_data:

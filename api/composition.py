@@ -34,7 +34,6 @@ from application.dpop import DpopProofs
 from application.dpop_nonces import DpopNonces
 from application.introspection import is_live
 from application.key_material import load_private_key
-from application.ledger.errors import LedgerUnavailable
 from application.ledger.key_store import WrappedKeys
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
@@ -239,8 +238,9 @@ class Service:
             self._keys_changed.clear()
             try:
                 await self.load_keys()
-            except (LedgerUnavailable, ValueError) as error:
-                _log.error("the signing keys could not be loaded: %s", error)
+            except Exception as error:
+                # LedgerUnavailable, a key that does not open, or anything: it is tried again.
+                _log.error("the signing keys could not be loaded: %r", error)
                 await asyncio.sleep(1)
                 self._keys_changed.set()
 

@@ -29,6 +29,7 @@ _WANTED = frozenset(
     }
 )
 _ONCE = frozenset({b"authorization", b"content-type"})
+_LISTS = frozenset({b"accept", b"x-forwarded-for"})
 
 
 class RequestHeaders(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def read_headers(scope: Scope) -> RequestHeaders:
             if name == b"dpop":
                 proofs = (*proofs, value)
             # RFC 9110, Section 5.3: several lines of a list are one list.
-            listed = name == b"accept" and name in found
+            listed = name in _LISTS and name in found
             found[name] = found[name] + b"," + value if listed else value
     return RequestHeaders(
         authorization=found.get(b"authorization"),
@@ -93,6 +94,11 @@ def request_context(
     origin = Origin(pseudonym(address), pseudonym(agent))
     hashed = origin.address if network == address else pseudonym(network)
     return RequestContext(provenance, origin, network=hashed)
+
+
+def forwarded_for(scope: Scope) -> bytes:
+    """Return X-Forwarded-For, empty where it is absent: each proxy may have added a line."""
+    return b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
 
 
 def trace_of(traceparent: bytes) -> str:

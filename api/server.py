@@ -9,6 +9,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +40,7 @@ from application.settings import Settings, SettingsError
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 15
 _AGAIN_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 _REPLACED_SECONDS = 4.0
 """After SIGHUP: how long a new worker has before the old one stops. The other workers answer."""
 _READY_SECONDS = 60.0
@@ -164,10 +166,24 @@ def _run_workers(settings: Settings, target: str, answered: threading.Event) -> 
         except SystemExit:
             # The server ends where a worker dies twice within seconds. What it died of may pass;
             # only where nothing ever worked is there nothing to come back to.
-            if server.interrupt_signal or not answered.is_set():
+            if _told_to_stop(server) or not answered.is_set():
                 raise
         _log.error("workers died again and again; starting them anew")
+        # Signals still go to the server that ended, and nobody would look at them: until the next
+        # one takes them, they end this process as any other.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop_at_once)
+        if _told_to_stop(server):
+            return
         time.sleep(_AGAIN_SECONDS)
+
+
+def _told_to_stop(server: AbstractServer[Any]) -> bool:
+    return bool(server.interrupt_signal)
+
+
+def _stop_at_once(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _server(settings: Settings, target: str) -> AbstractServer[Any]:
@@ -215,10 +231,11 @@ def _kept(name: str, arguments: list[str]) -> Iterator[None]:
     processes = [_detached(command)]
 
     def watch() -> None:
-        while not stopping.wait(0.5):
+        while not stopping.wait(_LOOK_SECONDS):
             if processes[0].poll() is not None:
                 _log.error("%s stopped; starting it again", name)
-                processes[0] = _detached(command)
+                with suppress(OSError):  # no memory or process to be had: in a moment, perhaps
+                    processes[0] = _detached(command)
 
     watcher = threading.Thread(target=watch, name=name, daemon=True)
     watcher.start()

@@ -13,7 +13,7 @@ from time import monotonic
 from uuid import UUID
 
 import psycopg
-from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
+from eventsourcing.persistence import StoredEvent
 
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.grouped_read import stored_event
@@ -165,6 +165,7 @@ class LogDirectory:
                 await self.refresh()
             except LedgerUnavailable:
                 _log.warning("the directory cannot be read; it is %.1f s old", self.age)
-            except MapperDeserialisationError:
-                # Deciding on a directory that cannot follow the log would be a wrong yes.
+            except Exception:
+                # Whatever it is, it must not end the tailing. Deciding on a directory that cannot
+                # follow the log would be a wrong yes: it grows old, and then refuses.
                 _log.exception("the directory cannot follow the log")

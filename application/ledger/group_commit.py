@@ -9,7 +9,8 @@ Rules of our own:
    request: the event loop would come to the writer only after every request that is ready, and the
    other half is worked on while PostgreSQL flushes.
 5. A lost answer is not a conflict: the batch is read back, under the writers' lock, before it is
-   decided. A batch is one statement, so it is in the log whole or not at all.
+   decided. A batch is one statement, so it is in the log whole or not at all. What is not there is
+   sent once more, and all of it for so long only: what breaks each connection must not go on so.
 6. With PostgreSQL away nothing waits for long: what was not sent is refused at once.
 """
 
@@ -198,7 +199,11 @@ class GroupCommit:
         return batch
 
     async def _commit(
-        self, batch: Sequence[_Unit], *, answer: Answer | None = None, doubted: bool = False
+        self,
+        batch: Sequence[_Unit],
+        *,
+        answer: Answer | None = None,
+        doubted_until: float | None = None,
     ) -> None:
         events = _events(batch)
         try:
@@ -208,25 +213,31 @@ class GroupCommit:
                 else self._link.fetch(_APPEND, _parameters(batch))
             )
         except (psycopg.IntegrityError, psycopg.DataError) as error:
-            if doubted and await self._recorded_after_all(batch, events):
+            if doubted_until is not None and await self._recorded_after_all(batch, events):
                 return
-            await self._isolate(batch, error, doubted=doubted)
+            await self._isolate(batch, error, doubted_until=doubted_until)
         except (psycopg.Error, TimeoutError) as error:
             if self._link.up:  # the statement was refused: disk full, read-only, cancelled
                 _log.warning("PostgreSQL refused a batch: %s", type(error).__name__)
                 _fail(batch, LedgerUnavailable("PostgreSQL cannot record at the moment"))
+                if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                    # A primary that became a standby: by another connection we may reach the new.
+                    await self._link.drop()
             else:
-                await self._resolve_doubt(batch, events, error)
+                if doubted_until is not None:  # what breaks it does so at once, perhaps
+                    await asyncio.sleep(RECONNECT_SECONDS)
+                until = doubted_until or monotonic() + DOUBT_SECONDS
+                await self._resolve_doubt(batch, events, error, until=until)
         else:
             self._succeed(batch, read_int(rows[0][0]))
 
     async def _isolate(
-        self, batch: Sequence[_Unit], error: psycopg.Error, *, doubted: bool
+        self, batch: Sequence[_Unit], error: psycopg.Error, *, doubted_until: float | None
     ) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
-            await self._commit(batch[:middle], doubted=doubted)
-            await self._commit(batch[middle:], doubted=doubted)
+            await self._commit(batch[:middle], doubted_until=doubted_until)
+            await self._commit(batch[middle:], doubted_until=doubted_until)
         elif isinstance(error, psycopg.errors.UniqueViolation):
             self.counts.conflicts += 1
             batch[0].fail(Conflict("another writer was first"))
@@ -235,7 +246,12 @@ class GroupCommit:
             batch[0].fail(UnitRejected("the store refused the unit"))
 
     async def _resolve_doubt(
-        self, batch: Sequence[_Unit], events: Sequence[StoredEvent], cause: Exception
+        self,
+        batch: Sequence[_Unit],
+        events: Sequence[StoredEvent],
+        cause: Exception,
+        *,
+        until: float,
     ) -> None:
         self.counts.lost += 1
         _log.warning(
@@ -243,18 +259,20 @@ class GroupCommit:
             len(events),
             type(cause).__name__,
         )
-        deadline = monotonic() + DOUBT_SECONDS
         while True:
             try:
                 recorded = await self._recorded_after_all(batch, events)
                 break
             except (LedgerUnavailable, psycopg.Error, TimeoutError) as error:
-                if monotonic() >= deadline:
+                if monotonic() >= until:
                     raise LedgerUnavailable("PostgreSQL did not come back in time") from error
                 await asyncio.sleep(RECONNECT_SECONDS)
-        if not recorded:
-            # The lost attempt may still arrive before this one: its conflict is with itself.
-            await self._commit(batch, doubted=True)
+        if recorded:
+            return
+        if monotonic() >= until:
+            raise LedgerUnavailable("PostgreSQL answers, but not to this batch") from cause
+        # The lost attempt may still arrive before this one: its conflict is with itself.
+        await self._commit(batch, doubted_until=until)
 
     async def _recorded_after_all(
         self, batch: Sequence[_Unit], events: Sequence[StoredEvent]
@@ -299,6 +317,9 @@ class GroupCommit:
                 await self._link.connected()
                 break
             except LedgerUnavailable:
+                await asyncio.sleep(RECONNECT_SECONDS)
+            except Exception:
+                _log.exception("connecting failed in an unforeseen way")
                 await asyncio.sleep(RECONNECT_SECONDS)
         self._away = False
         _log.warning("PostgreSQL is back")

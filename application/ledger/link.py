@@ -81,19 +81,26 @@ class Link:
         await self.drop()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await AsyncConnection.connect(
-                    self._database_url,
-                    autocommit=True,
-                    application_name=f"grantledger {self._name}",
-                    connect_timeout=CONNECT_SECONDS,
-                )
-                for statement in self._on_connect:
-                    await connection.execute(statement)
+                self._wire = wire = await self._opened()
         except (Error, OSError, TimeoutError) as error:
             raise LedgerUnavailable(f"no connection to PostgreSQL ({self._name})") from error
-        self._wire = Wire(connection)
         _log.debug("connected to PostgreSQL (%s)", self._name)
-        return self._wire
+        return wire
+
+    async def _opened(self) -> Wire:
+        connection = await AsyncConnection.connect(
+            self._database_url,
+            autocommit=True,
+            application_name=f"grantledger {self._name}",
+            connect_timeout=CONNECT_SECONDS,
+        )
+        try:
+            for statement in self._on_connect:
+                await connection.execute(statement)
+            return Wire(connection)
+        except BaseException:
+            await connection.close()
+            raise
 
     async def drop(self) -> None:
         """Close what is open; the next use connects anew."""

@@ -48,7 +48,11 @@ class Wire:
         self._prepared: set[str] = set()
         self._waiter: Answer | None = None
         self._last: pq.abc.PGresult | None = None
-        self._loop.add_reader(self._socket, self._readable)
+        try:
+            self._loop.add_reader(self._socket, self._readable)
+        except OSError:
+            os.close(self._socket)
+            raise
 
     @property
     def open(self) -> bool:
@@ -163,7 +167,9 @@ class Wire:
 
 def _error(result: pq.abc.PGresult) -> psycopg.Error:
     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-    message = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode()
+    # In the encoding of the session, which may be any, and in the language of the server.
+    text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+    message = text.decode(errors="replace")
     try:
         return lookup(state)(message)
     except KeyError:

@@ -1,8 +1,11 @@
 """An address is one caller; of IPv6 its /64 is."""
 
+from typing import Any
+
 import pytest
 
 from api.client_network import network_of
+from api.request_reading import client_address, forwarded_for, read_headers
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,18 @@ from api.client_network import network_of
 def test_networks(address: str, network: str) -> None:
     """What a proxy may write is read, and what is no address counts as what it is."""
     assert network_of(address) == network
+
+
+def test_each_proxy_may_add_a_line() -> None:
+    """Several lines of X-Forwarded-For are one list: of the last line alone the nearest proxy would
+    pass for everybody, and one address that guesses would lock out all.
+    """
+    scope: Any = {
+        "client": ("10.0.0.1", 5000),
+        "headers": [(b"x-forwarded-for", b"203.0.113.7"), (b"x-forwarded-for", b"10.0.0.2")],
+    }
+    lines = read_headers(scope).forwarded_for
+    address = client_address(scope, forwarded_for=lines, trusted={"10.0.0.1", "10.0.0.2"})
+
+    assert lines == forwarded_for(scope)
+    assert address == "203.0.113.7"

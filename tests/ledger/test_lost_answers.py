@@ -11,12 +11,14 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from eventsourcing.persistence import IntegrityError
 
-from application.ledger.errors import Conflict
+from application.ledger.errors import Conflict, LedgerUnavailable
+from application.ledger.group_commit import DOUBT_SECONDS, RECONNECT_SECONDS
 from application.ledger.ledger import Ledger
 from application.ledger.recorder import LedgerRecorder, open_datastore
 from tests.builders import records, stream_id
 from tests.ledger.cutting_proxy import Cut, CuttingProxy
 from tests.ledger.log_table import keys, keys_of, positions, rows
+from tests.waiting import eventually_async
 
 MARK = b'{"marked": true}'
 
@@ -77,6 +79,36 @@ async def test_group_commit_still_sees_a_true_conflict(
     assert found[1] == 2
     assert [row.state for row in rows(database_url)] == [b"rival", b"{}", b"{}"]
     assert positions(database_url) == [1, 2, 3]
+
+
+async def test_a_doubt_ends(proxy: CuttingProxy, database_url: str) -> None:
+    """Where what is asked breaks each connection that it is asked on, it is given up in time, and
+    the writer goes on with what others ask.
+    """
+
+    def cut_again() -> None:
+        proxy.cut(mark=MARK, when=Cut.BEFORE, meanwhile=cut_again)
+
+    async with Ledger(proxy.url) as ledger:
+        await ledger.writer.append(records())
+        cut_again()
+        with pytest.raises(LedgerUnavailable):
+            await asyncio.wait_for(
+                ledger.writer.append(records(state=MARK)), timeout=2 * DOUBT_SECONDS
+            )
+        await eventually_async(lambda: _recorded(ledger), seconds=5)
+        lost = ledger.writer.counts.lost
+
+    assert 2 <= lost <= DOUBT_SECONDS / RECONNECT_SECONDS + 1
+    assert positions(database_url) == [1, 2]
+
+
+async def _recorded(ledger: Ledger) -> bool:
+    try:
+        await ledger.writer.append(records())
+    except LedgerUnavailable:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
