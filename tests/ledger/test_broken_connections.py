@@ -18,6 +18,7 @@ from application.ledger.mapper import LedgerMapper
 from application.ledger.wire import Statement
 from tests.builders import records
 from tests.conftest import PrivateDatabase
+from tests.ledger.attempts import records_again
 from tests.postgres import Postgres
 from tests.waiting import eventually_async
 
@@ -68,14 +69,6 @@ async def test_a_broken_connection_is_forgotten_without_harm_to_its_successor(
     assert after == before
 
 
-async def _records(ledger: Ledger) -> bool:
-    try:
-        await ledger.writer.append(records())
-    except LedgerUnavailable:
-        return False
-    return True
-
-
 async def test_the_writer_outlives_a_process_without_file_descriptors(
     private_database: PrivateDatabase, second_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,12 +85,12 @@ async def test_the_writer_outlives_a_process_without_file_descriptors(
             await ledger.writer.append(records())
             _let_in(administrator, private_database.url, "false")
             administrator.execute(_WRITERS, ("% writer",))
-            refused = await _records(ledger)  # from here on it waits for PostgreSQL
+            refused = await records_again(ledger)  # from here on it waits for PostgreSQL
             with monkeypatch.context() as machine:
                 machine.setattr(os, "dup", none_left)
                 _let_in(administrator, private_database.url, "true")
                 await eventually_async(lambda: len(tried) >= 2)
-            await eventually_async(lambda: _records(ledger), seconds=5)
+            await eventually_async(lambda: records_again(ledger), seconds=5)
 
     assert not refused
 
@@ -126,7 +119,7 @@ async def test_the_writer_leaves_a_server_that_became_read_only(database_url: st
             administrator.execute(
                 SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(database)
             )
-            await eventually_async(lambda: _records(ledger), seconds=5)
+            await eventually_async(lambda: records_again(ledger), seconds=5)
 
 
 async def _refused_by_the_server(ledger: Ledger) -> bool:

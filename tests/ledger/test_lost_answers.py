@@ -16,6 +16,7 @@ from application.ledger.group_commit import DOUBT_SECONDS, RECONNECT_SECONDS
 from application.ledger.ledger import Ledger
 from application.ledger.recorder import LedgerRecorder, open_datastore
 from tests.builders import records, stream_id
+from tests.ledger.attempts import records_again
 from tests.ledger.cutting_proxy import Cut, CuttingProxy
 from tests.ledger.log_table import keys, keys_of, positions, rows
 from tests.waiting import eventually_async
@@ -96,19 +97,11 @@ async def test_a_doubt_ends(proxy: CuttingProxy, database_url: str) -> None:
             await asyncio.wait_for(
                 ledger.writer.append(records(state=MARK)), timeout=2 * DOUBT_SECONDS
             )
-        await eventually_async(lambda: _recorded(ledger), seconds=5)
+        await eventually_async(lambda: records_again(ledger), seconds=5)
         lost = ledger.writer.counts.lost
 
     assert 2 <= lost <= DOUBT_SECONDS / RECONNECT_SECONDS + 1
     assert positions(database_url) == [1, 2]
-
-
-async def _recorded(ledger: Ledger) -> bool:
-    try:
-        await ledger.writer.append(records())
-    except LedgerUnavailable:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(

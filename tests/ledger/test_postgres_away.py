@@ -15,6 +15,7 @@ from application.ledger.ledger import Ledger
 from application.ledger.recorder import LedgerRecorder, open_datastore
 from tests.builders import records, stream_id
 from tests.conftest import PrivateDatabase
+from tests.ledger.attempts import records_again
 from tests.ledger.log_table import keys, keys_of, positions
 from tests.waiting import eventually_async
 
@@ -28,15 +29,6 @@ async def refused_within(ledger: Ledger, seconds: float) -> bool:
     with pytest.raises(LedgerUnavailable):
         await ledger.writer.append(records())
     return monotonic() - began < seconds
-
-
-async def records_again(ledger: Ledger) -> bool:
-    """Try to record an event and tell whether it was."""
-    try:
-        await ledger.writer.append(records())
-    except LedgerUnavailable:
-        return False
-    return True
 
 
 async def reads_again(ledger: Ledger) -> bool:
