@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from application.connection_pool import connection_pool
 from application.errors import InvalidRequest
 from application.ledger.errors import LedgerUnavailable
 from projections.lineage import Lineage, lineage_of
@@ -41,7 +42,7 @@ class ReadModels:
     def __init__(self, database_url: str, *, fetch_seconds: float = FETCH_SECONDS) -> None:
         self._pool = _pool(database_url, connections=_CONNECTIONS, seconds=fetch_seconds)
         self._of_status = _pool(database_url, connections=1, seconds=fetch_seconds)
-        self._status: Sequence[ProjectionStatus] = ()
+        self._status: Sequence[ProjectionStatus] | LedgerUnavailable = ()
         self._status_at = float("-inf")
         self._asking = asyncio.Lock()
         # Long answers take turns: the rest of the pool is for short questions.
@@ -103,19 +104,22 @@ class ReadModels:
     async def projection_status(self) -> Sequence[ProjectionStatus]:
         """Return how far the projections are, at most half a second old. Raises LedgerUnavailable.
 
-        Anybody may ask for readiness; the database is asked no more often for that.
+        Anybody may ask for readiness; the database is asked no more often for that, and who asks
+        while it is away does not wait behind all others who do.
         """
         async with self._asking:
             if monotonic() - self._status_at > _STATUS_SECONDS:
                 self._status = await self._asked_status()
                 self._status_at = monotonic()
+            if isinstance(self._status, LedgerUnavailable):
+                raise LedgerUnavailable(*self._status.args) from self._status
             return self._status
 
-    async def _asked_status(self) -> Sequence[ProjectionStatus]:
+    async def _asked_status(self) -> Sequence[ProjectionStatus] | LedgerUnavailable:
         try:
             return await _fetched(self._of_status, projection_status())
-        except (psycopg.Error, PoolTimeout, OSError) as error:
-            raise LedgerUnavailable("the read models cannot be read") from error
+        except (psycopg.Error, PoolTimeout, OSError):
+            return LedgerUnavailable("the read models cannot be read")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -124,19 +128,12 @@ class ReadModels:
 
 
 def _pool(database_url: str, *, connections: int, seconds: float) -> AsyncConnectionPool:
-    async def bound(connection: AsyncConnection[Any]) -> None:
-        await connection.execute(
-            "SELECT set_config('statement_timeout', %s, false)", (f"{seconds}s",)
-        )
-
-    return AsyncConnectionPool(
+    return connection_pool(
         database_url,
-        min_size=0,
-        max_size=connections,
-        open=False,
-        timeout=_WAIT_SECONDS,
-        configure=bound,
-        kwargs={"autocommit": True, "application_name": "grantledger read models"},
+        name="read models",
+        connections=connections,
+        wait_seconds=_WAIT_SECONDS,
+        statement_seconds=seconds,
     )
 
 

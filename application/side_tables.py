@@ -11,12 +11,14 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
+from application.connection_pool import connection_pool
 from application.ledger.errors import LedgerUnavailable
 
 _CONNECTIONS = 4
 _WAIT_SECONDS = 3.0
+_STATEMENT_SECONDS = 5.0
 
 
 class SideTables:
@@ -30,13 +32,12 @@ class SideTables:
         connections: int = _CONNECTIONS,
         wait_seconds: float = _WAIT_SECONDS,
     ) -> None:
-        self._pool = AsyncConnectionPool(
+        self._pool = connection_pool(
             database_url,
-            min_size=0,
-            max_size=connections,
-            open=False,
-            timeout=wait_seconds,
-            kwargs={"autocommit": True, "application_name": f"grantledger {name}"},
+            name=name,
+            connections=connections,
+            wait_seconds=wait_seconds,
+            statement_seconds=_STATEMENT_SECONDS,
         )
 
     async def ask(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[TupleRow]:

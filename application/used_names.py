@@ -5,6 +5,7 @@ the table of application.one_time_values: of two that come at once, on whatever 
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +22,8 @@ ORDER BY kind, key
 ON CONFLICT (kind, key) DO UPDATE SET expires_at = excluded.expires_at
 WHERE one_time_values.expires_at <= %(now)s
 RETURNING kind, key"""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -70,6 +73,10 @@ class UsedNames:
                 batch.written.set_result(await self._new_of(batch, now))
             except LedgerUnavailable as error:
                 batch.fail(error)
+            except Exception:
+                # The next batch waits already, and nobody else would write it.
+                _log.exception("used names could not be written, in an unforeseen way")
+                batch.fail(LedgerUnavailable("the used names could not be written"))
             except BaseException:
                 batch.fail(LedgerUnavailable("the writer of used names was stopped"))
                 raise

@@ -12,7 +12,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-CONNECT_SECONDS = 3
+from application.connection_pool import SILENCE
+
 LOCK_SECONDS = 2
 
 _SESSION = (
@@ -29,6 +30,14 @@ _SESSION = (
 )
 
 
+# A backup holds its snapshot while pg_dump works, a leader its locks while nothing happens. Not
+# every version has all of them.
+_NEVER_TOO_IDLE = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout',"
+    " 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+
+
 class MaintenanceRunning(Exception):
     """Another process rebuilds or verifies this projection."""
 
@@ -42,13 +51,11 @@ def open_session(database_url: str, *, name: str) -> Connection[TupleRow]:
         database_url,
         autocommit=True,
         application_name=f"grantledger {name}",
-        connect_timeout=CONNECT_SECONDS,
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
+        **SILENCE,  # type: ignore[arg-type]  # parameters of libpq, which are no arguments of its
     )
     try:
         connection.execute(_SESSION)
+        connection.execute(_NEVER_TOO_IDLE)
     except BaseException:
         connection.close()
         raise
