@@ -61,9 +61,11 @@ class Counter:
             return 0
         key = limit.key_for(*who)
         wait = ceil(self._used_up.get(key, 0.0) - self._now())
-        if wait <= 0:
+        # Longer than a window: the clock was put back since.
+        if not 0 < wait <= limit.get_expiry():
             self._used_up.pop(key, None)
-        return max(0, wait)
+            return 0
+        return wait
 
     async def _hit(self, limiter: FixedWindowRateLimiter, limit: RateLimitItem, *who: str) -> int:
         if await limiter.hit(limit, *who):
@@ -78,7 +80,7 @@ class Counter:
         return max(1, ceil(left))
 
     def _limiters(self) -> Iterator[FixedWindowRateLimiter]:
-        if self._shared is not None and self._now() >= self._away_until:
+        if self._shared is not None and not 0 < self._away_until - self._now() <= AWAY_SECONDS:
             yield self._shared
         yield self._own
 

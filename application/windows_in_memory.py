@@ -20,6 +20,7 @@ MOST = 50_000
 class _Window:
     hits: int
     ends_at: float
+    seconds: float
 
 
 class MemoryWindows(Storage):
@@ -43,7 +44,7 @@ class MemoryWindows(Storage):
         window = self._living(key)
         if window is None:
             self._make_room()
-            window = self._windows[key] = _Window(0, self._now() + expiry)
+            window = self._windows[key] = _Window(0, self._now() + expiry, expiry)
         window.hits += amount
         return window.hits
 
@@ -73,7 +74,8 @@ class MemoryWindows(Storage):
 
     def _living(self, key: str) -> _Window | None:
         window = self._windows.get(key)
-        if window is not None and window.ends_at <= self._now():
+        # One that has longer to go than it lasts was opened before the clock was put back.
+        if window is not None and not 0 < window.ends_at - self._now() <= window.seconds:
             del self._windows[key]
             return None
         return window

@@ -202,14 +202,38 @@ async def test_a_flood_makes_no_statements(clock: FakeClock, tables: SideTables)
 
 
 async def test_clocks_of_replicas_differ(clock: FakeClock, tables: SideTables) -> None:
-    """A window that a replica opened whose clock runs ahead makes nobody wait longer than one."""
-    ahead = FakeClock()
-    ahead.advance(hours=1)
-    fast = a_limit(ahead, PostgresWindows(tables, ahead), address="1/minute")
-    slow = a_limit(clock, PostgresWindows(tables, clock), address="1/minute")
-    await wait_of(fast)
+    """A window of a replica whose clock runs a little ahead counts for all; one that an hour ahead
+    opened would count for an hour, and the others begin their own.
+    """
+    little, hour = FakeClock(), FakeClock()
+    little.advance(seconds=3)
+    hour.advance(hours=1)
+    for ahead in (little, hour):
+        limit = a_limit(ahead, PostgresWindows(tables, ahead), address="1/minute", name=str(ahead))
+        await wait_of(limit)
+    here = [
+        a_limit(clock, PostgresWindows(tables, clock), address="1/minute", name=str(ahead))
+        for ahead in (little, hour)
+    ]
+    waits = [[await wait_of(limit) for _ in range(2)] for limit in here]
 
-    assert await wait_of(slow) == 60
+    assert waits == [[60, 60], [0, 60]]
+
+
+async def test_a_clock_that_is_put_back(clock: FakeClock, windows: Storage) -> None:
+    """A window that was opened an hour from now does not count for an hour, used up or not."""
+    used_up = a_limit(clock, windows, address="1/minute")
+    counting = a_limit(clock, windows, address="2/minute", name="other")
+    began: datetime = clock.moment
+    clock.advance(hours=1)
+    before = [await wait_of(used_up) for _ in range(2)]
+    await wait_of(counting)
+    clock.moment = began
+    after = [await wait_of(used_up) for _ in range(2)]
+    others = [await wait_of(counting) for _ in range(3)]
+
+    assert before == after == [0, 60]
+    assert others == [0, 0, 60]
 
 
 async def test_the_table_names_nobody(clock: FakeClock, tables: SideTables) -> None:
