@@ -196,7 +196,9 @@ def _moment(name: str, text: str | None, now: datetime) -> datetime | None:
 
 async def _lines(service: Service, which: EventFilter) -> AsyncIterator[str]:
     (head,) = await service.read_models.fetch(audit_trail.last_position())
-    bounded = replace(which, before=min(which.before or head + 1, head + 1))
+    bounded = replace(
+        which, before=head + 1 if which.before is None else min(which.before, head + 1)
+    )
     after = which.after or 0
     while page := await service.read_models.fetch(page_of_lines(replace(bounded, after=after))):
         yield "".join(f"{line}\n" for _, line in page)

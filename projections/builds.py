@@ -21,11 +21,17 @@ from projections.projection import READ_SCHEMA, Projection
 
 TABLES_LOCK = MIGRATION_LOCK + 1
 
-_LOCK_TRACKED = "SELECT build, position FROM grantledger.projections WHERE name = %s FOR UPDATE"
+_LOCK_TRACKED = (
+    "SELECT build, position, version FROM grantledger.projections WHERE name = %s FOR UPDATE"
+)
 _TRACK = (
     "UPDATE grantledger.projections"
     " SET build = %s, position = %s, updated_at = clock_timestamp() WHERE name = %s"
 )
+
+
+class NewerProgram(Exception):
+    """Another program has made the read model anew in another form; ours does not write into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +176,7 @@ def tracked_position(connection: Connection[TupleRow], projection: Projection) -
 
 def lock_tracked(connection: Connection[TupleRow], projection: Projection) -> Tracked:
     """Return the same, locked until the transaction ends. Raises LookupError likewise."""
-    row = connection.execute(_LOCK_TRACKED, (projection.name,), prepare=True).fetchone()
-    return _tracked(row, projection)
+    return _tracked(_locked(connection, projection), projection)
 
 
 def track(connection: Connection[TupleRow], projection: Projection, tracked: Tracked) -> None:
@@ -183,10 +188,14 @@ def project(connection: Connection[TupleRow], projection: Projection, batch: Bat
     """Write what the live build lacks of `batch` and return the position it is complete to.
 
     Rows and position go into one transaction. Nothing is written where the build is not inside
-    the batch, because another process moved it: the caller reads on from the answer.
+    the batch, because another process moved it: the caller reads on from the answer. Raises
+    NewerProgram where the build is of another version than `projection`.
     """
     with connection.transaction():
-        tracked = lock_tracked(connection, projection)
+        row = _locked(connection, projection)
+        tracked = _tracked(row, projection)
+        if row is not None and row[2] != projection.version:
+            raise NewerProgram(f"{projection.name} is of version {row[2]} by now")
         if not batch.after <= tracked.position < batch.last:
             return tracked.position
         fill(connection, projection, projection.table(tracked.build), batch, tracked.position)
@@ -208,6 +217,10 @@ def fill(
     if events:
         with connection.cursor() as cursor:
             projection.write(cursor, table, events)
+
+
+def _locked(connection: Connection[TupleRow], projection: Projection) -> TupleRow | None:
+    return connection.execute(_LOCK_TRACKED, (projection.name,), prepare=True).fetchone()
 
 
 def _tracked(row: TupleRow | None, projection: Projection) -> Tracked:

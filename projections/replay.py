@@ -43,7 +43,7 @@ def json_lines(database_url: str, which: EventFilter, *, up_to: int) -> Iterator
 
     Blocks end with a line. Raises psycopg.Error.
     """
-    bounded = replace(which, before=min(which.before or up_to + 1, up_to + 1))
+    bounded = replace(which, before=_end(which, up_to))
     if which.is_selective:
         with closing(open_session(database_url, name="replay")) as connection:
             yield from _read(connection, bounded)
@@ -55,6 +55,11 @@ def json_lines(database_url: str, which: EventFilter, *, up_to: int) -> Iterator
         for after in range(first, last, RANGE_EVENTS)
     ]
     yield from _at_once(database_url, ranges)
+
+
+def _end(which: EventFilter, up_to: int) -> int:
+    """Return the position before which to stop: the filter's own end, but no later than `up_to`."""
+    return up_to + 1 if which.before is None else min(which.before, up_to + 1)
 
 
 def _at_once(database_url: str, ranges: list[EventFilter]) -> Iterator[bytes]:
@@ -105,7 +110,7 @@ def _line(*, position: int, line: str) -> tuple[int, str]:
 def entries(connection: Connection[Any], which: EventFilter, *, up_to: int) -> Iterator[AuditEntry]:
     """Yield the entries up to and with position `up_to`, in pages. Raises psycopg.Error."""
     after = which.after or 0
-    bounded = replace(which, before=min(which.before or up_to + 1, up_to + 1))
+    bounded = replace(which, before=_end(which, up_to))
     while found := search(replace(bounded, after=after), limit=PAGE_EVENTS).fetch(connection):
         yield from found
         after = found[-1].position

@@ -15,7 +15,13 @@ from psycopg.errors import InsufficientPrivilege
 from application.ledger.mapper import LedgerMapper
 from application.ledger.schema import AUDITOR_ROLE
 from projections.audit_trail import AUDIT_TRAIL
-from projections.builds import ensure_tables, other_builds, project, tracked_position
+from projections.builds import (
+    NewerProgram,
+    ensure_tables,
+    other_builds,
+    project,
+    tracked_position,
+)
 from projections.client_last_used import CLIENT_LAST_USED, of_client
 from projections.log_reader import LogReader
 from projections.rebuild import rebuild
@@ -178,3 +184,33 @@ def test_an_older_version_leaves_a_newer_one(
     ensure_tables(session, [AUDIT_TRAIL])
 
     assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (3,)
+
+
+def test_an_older_leader_does_not_fill_a_newer_build(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """In a rolling restart the old process leads on for a while, beside the new one's tables: what
+    it wrote there would lack the new columns for good.
+    """
+    recording.issue(3)
+    catch_up(recording.database_url)
+    newer = replace(AUDIT_TRAIL, version=AUDIT_TRAIL.version + 1)
+    ensure_tables(session, [newer])
+    batch = LogReader(LedgerMapper(), topics=None).read(session, after=0)
+    with pytest.raises(NewerProgram, match="audit_trail is of version"):
+        project(session, AUDIT_TRAIL, batch)
+
+    assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (0,)
+    assert project(session, newer, batch) == 3
+
+
+def test_sessions_may_be_idle(database_url: str) -> None:
+    """Whatever the server ends others for: a backup waits for pg_dump inside its transaction, and
+    leaders hold their locks while nothing happens.
+    """
+    options = "-c%20idle_in_transaction_session_timeout%3D1s%20-c%20idle_session_timeout%3D1s"
+    with closing(open_session(f"{database_url}&options={options}", name="test")) as connection:
+        names = ("idle_in_transaction_session_timeout", "idle_session_timeout")
+        found = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+
+    assert found == [("0",), ("0",)]

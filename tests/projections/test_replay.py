@@ -97,3 +97,11 @@ def test_stopping_half_way_ends_the_readers(
 
     # PostgreSQL notices the end of a connection a moment later.
     eventually(lambda: session.execute(left).fetchall() == [(0,)])
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_before_the_first_there_is_nothing(trail: str, before: int) -> None:
+    """A filter that ends before everything is not one without an end."""
+    which = EventFilter(before=before)
+
+    assert _positions(json_lines(trail, which, up_to=20)) == []
