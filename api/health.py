@@ -56,12 +56,7 @@ def health_routes(service: Service) -> list[HTTPRouteHandler]:
 
 
 async def _observe(service: Service) -> None:
-    writer = service.log.writer
-    metrics.LEDGER_AVAILABLE.set(writer.available)
-    metrics.DIRECTORY_AGE.set(service.directory.age)
-    metrics.COMMITS.set(writer.counts.commits)
-    metrics.EVENTS.set(writer.counts.events)
-    metrics.LOST_ANSWERS.set(writer.counts.lost)
+    await service.tell_of_process()
     with suppress(LedgerUnavailable):  # the other metrics are wanted most just then
         for status in await service.read_models.projection_status():
             name = status.projection

@@ -1,10 +1,12 @@
 """What an operator's Prometheus scrapes. Labels come from closed sets, never from a request.
 
 With several workers each writes to files of its own (PROMETHEUS_MULTIPROC_DIR, set by `serve`), and
-whoever is asked answers for all.
+whoever is asked answers for all: what is of each process is told by each, once a second; what is of
+the log or of the read models is as whoever was asked last saw it.
 """
 
 import os
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,6 +16,8 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+
+from api.living_process import lives
 
 REQUESTS = Counter(
     "grantledger_requests_total", "OAuth requests by endpoint and outcome", ["endpoint", "outcome"]
@@ -44,19 +48,19 @@ LOST_ANSWERS = Gauge(
     multiprocess_mode="livesum",
 )
 LOG_POSITION = Gauge(
-    "grantledger_log_position", "Position of the last event", multiprocess_mode="livemax"
+    "grantledger_log_position", "Position of the last event", multiprocess_mode="livemostrecent"
 )
 PROJECTION_LAG_SECONDS = Gauge(
     "grantledger_projection_lag_seconds",
     "Age of the oldest event that a read model lacks",
     ["projection"],
-    multiprocess_mode="livemax",
+    multiprocess_mode="livemostrecent",
 )
 PROJECTION_LAG_EVENTS = Gauge(
     "grantledger_projection_lag_events",
     "Events that a read model lacks",
     ["projection"],
-    multiprocess_mode="livemax",
+    multiprocess_mode="livemostrecent",
 )
 
 
@@ -64,6 +68,15 @@ def render() -> bytes:
     """Return all metrics in the text exposition format."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest()
+    forget_dead_processes(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def forget_dead_processes(directory: Path) -> None:
+    """Take what dead workers told of themselves out of `directory`; what they counted stays."""
+    for path in directory.glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        if not lives(pid):
+            multiprocess.mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]

@@ -120,20 +120,29 @@ class LogDirectory:
         """Read what is new in the log. Raises LedgerUnavailable."""
         async with self._refreshing:
             began = monotonic()
-            keys_before = len(self._keys), sum(key.version for key in self._keys.values())
-            while True:
-                try:
-                    rows = await self._link.fetch(_TAIL, (int8(self.position), int8(_PAGE)))
-                except (psycopg.Error, TimeoutError) as error:
-                    raise LedgerUnavailable("the directory cannot be read") from error
-                for row in rows:
-                    self._apply(stored_event(row))
-                    self.position = read_int(row[4])
-                if len(rows) < _PAGE:
-                    break
+            keys_before = self._state_of_keys()
+            try:
+                await self._read_on()
+            finally:
+                # However far it came: what was applied is not seen again by the next refresh.
+                if keys_before != self._state_of_keys():
+                    self.on_keys()
             self._read_at = began
-            if keys_before != (len(self._keys), sum(key.version for key in self._keys.values())):
-                self.on_keys()
+
+    async def _read_on(self) -> None:
+        while True:
+            try:
+                rows = await self._link.fetch(_TAIL, (int8(self.position), int8(_PAGE)))
+            except (psycopg.Error, TimeoutError) as error:
+                raise LedgerUnavailable("the directory cannot be read") from error
+            for row in rows:
+                self._apply(stored_event(row))
+                self.position = read_int(row[4])
+            if len(rows) < _PAGE:
+                return
+
+    def _state_of_keys(self) -> tuple[int, int]:
+        return len(self._keys), sum(key.version for key in self._keys.values())
 
     def _apply(self, stored: StoredEvent) -> None:
         event = self._mapper.to_domain_event(stored)

@@ -46,6 +46,9 @@ class EventLog(Protocol):
     async def load(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream as of now, or None. Raises LedgerUnavailable."""
 
+    async def settled(self, stream_id: UUID) -> Any:
+        """Return the same once no earlier save can still arrive. Raises LedgerUnavailable."""
+
     def recent(self, stream_id: UUID) -> Any:
         """Return the aggregate as of a while ago, or None: for what only counts once it is saved,
         and is refused with a Conflict where the stream has gone on.

@@ -27,7 +27,7 @@ class Unsettled(Generic[T]):
         """Return what certainly was not recorded, and forget what was. Raises LedgerUnavailable."""
         lost = []
         for stream_id, version, carried in self._entries:
-            recorded = await log.load(stream_id)
+            recorded = await log.settled(stream_id)
             if recorded is None or recorded.version < version:
                 lost.append(carried)
         # Only now: a look that fails half-way must forget nothing of what came before it.

@@ -12,7 +12,7 @@ from uuid import UUID
 from eventsourcing.domain import CanMutateAggregate
 from eventsourcing.persistence import StoredEvent
 
-from application.ledger.errors import Conflict
+from application.ledger.errors import Conflict, LedgerUnavailable
 from application.ledger.group_commit import GroupCommit
 from application.ledger.grouped_read import GroupedReader
 from application.ledger.link import Link
@@ -96,6 +96,16 @@ class Ledger:
         if isinstance(aggregate, Recorded):
             self._keep(aggregate.copied())
         return aggregate
+
+    async def settled(self, stream_id: UUID) -> Any:
+        """Return the aggregate of a stream once no save that was given up can still arrive.
+
+        Raises LedgerUnavailable until then: a writer that is back has had the lock that a backend
+        still working on a lost commit held.
+        """
+        if not self.writer.available:
+            raise LedgerUnavailable("a commit that was given up may still arrive")
+        return await self.load(stream_id)
 
     def recent(self, stream_id: UUID) -> Any:
         """Return the aggregate as of when this process last loaded or saved it, None where that is

@@ -130,6 +130,9 @@ class MemoryLog:
             raise LedgerUnavailable("PostgreSQL cannot be read")
         return self.folded(stream_id)
 
+    async def settled(self, stream_id: UUID) -> Any:
+        return await self.load(stream_id)
+
     def recent(self, stream_id: UUID) -> Any:
         known = self.known.get(stream_id)
         return known.copied() if known is not None else None

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 import psycopg
 import pytest
@@ -214,3 +215,26 @@ async def test_does_not_decide_on_what_it_cannot_follow(
 
     assert directory.position == 0
     assert list(directory.keys()) == []
+
+
+async def test_says_that_a_key_changed_though_the_next_page_is_lost(
+    other: Ledger, directory: LogDirectory, link: BreakableLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was applied is not seen again by the refresh that succeeds."""
+    monkeypatch.setattr("application.directory._PAGE", 1)
+    told: list[int] = []
+    directory.on_keys = lambda: told.append(1)
+    await other.save(a_key("first"))
+    await other.save(a_key("second"))
+    fetch, answers = link.fetch, iter((True, False))
+
+    async def once(*arguments: Any) -> list[Row]:
+        if not next(answers):
+            raise LedgerUnavailable("lost")
+        return await fetch(*arguments)
+
+    monkeypatch.setattr(link, "fetch", once)
+    with pytest.raises(LedgerUnavailable):
+        await directory.refresh()
+
+    assert told == [1]

@@ -1,9 +1,15 @@
 """Health, readiness, metrics, the OpenAPI document and the page that explains errors."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.error_page import explained_codes
+from api.metrics import forget_dead_processes
 from application.errors import OAuthError
 from tests.http.live import Live
 
@@ -92,3 +98,19 @@ def test_unknown_paths_and_methods_are_clear_errors(live: Live) -> None:
     assert missing.json()["error"] == "not_found"
     assert wrong.status_code == 405
     assert "GET" in wrong.headers["allow"]
+
+
+def test_what_dead_workers_said_of_themselves_counts_no_more(tmp_path: Path) -> None:
+    """A worker that died while its log was away would be the least available one for ever."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    kinds = ("gauge_livemin", "gauge_livesum", "counter")
+    for name in (f"{kind}_{pid}.db" for kind in kinds for pid in (dead.pid, os.getpid())):
+        (tmp_path / name).touch()
+    forget_dead_processes(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+
+    assert left == {
+        f"counter_{dead.pid}.db",  # what was counted was counted
+        *(f"{kind}_{os.getpid()}.db" for kind in kinds),
+    }
