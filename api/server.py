@@ -200,6 +200,8 @@ def _server(settings: Settings, target: str) -> AbstractServer[Any]:
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=128 * 1024),
         websockets=False,
         log_level=LogLevels.warning,
+        # Its lines, tracebacks among them, go the way of ours: as JSON, without secrets.
+        log_dictconfig={"loggers": {"_granian": {"handlers": [], "propagate": True}}},
         respawn_failed_workers=True,
         respawn_interval=_REPLACED_SECONDS,
         workers_kill_timeout=_STOP_SECONDS,

@@ -16,7 +16,7 @@ from api.parent_process import when_parent_ends
 from api.token_endpoint import token_endpoints
 from api.tracing import traces_wanted
 from application.ledger.ledger import Ledger
-from application.settings import load_settings
+from application.settings import Settings, load_settings
 
 
 def application() -> ASGIApp:
@@ -26,22 +26,23 @@ def application() -> ASGIApp:
 
 def composed(beside: Callable[[Service], Mapping[str, ASGIApp]]) -> ASGIApp:
     """Return the same with what `beside` makes, by path, next to its own direct endpoints."""
+    settings = load_settings()
+    # Before traces, which name themselves in the lines of the handlers that there are.
+    configure_logging(settings.log_level, settings.log_format)
     traces = traces_wanted(os.environ)
     if traces is None:
-        service = service_of_worker()
+        service = service_of_worker(settings)
         return Direct(create_app(service), {**token_endpoints(service), **beside(service)})
-    service = service_of_worker(traces.ledger)
+    service = service_of_worker(settings, traces.ledger)
     endpoints: Mapping[str, ASGIApp] = token_endpoints(service, traces.endpoint)
     direct = {**endpoints, **beside(service)}
     return traces.around(Direct(create_app(service), direct), direct.keys())
 
 
-def service_of_worker(ledger: type[Ledger] = Ledger) -> Service:
+def service_of_worker(settings: Settings, ledger: type[Ledger] = Ledger) -> Service:
     """Return the Service of this process, on a log of that kind. `serve` has put the effective
     settings into the environment, the database URL of the embedded server included.
     """
-    settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format)
     _calm_collector()
     _end_with_parent()
     if settings.database_url is None:

@@ -19,6 +19,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from api.backup.errors import BackupRefused
 
 _DEBIAN = Path("/usr/lib/postgresql")
+_OF_LIBPQ = ("PG", "PATH", "HOME", "KRB5", "SSL_CERT")
+"""Variables by which it finds programs, its own settings, certificates and tickets."""
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -58,15 +60,17 @@ def run(program: Tool, arguments: Sequence[str], *, url: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
-        raise BackupRefused(lines[0])
+        # Before it says what went wrong, pg_restore says where.
+        raise BackupRefused(next((line for line in lines if "error: " in line), lines[0]))
 
 
 def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(("PG", "PATH"))}
+    return {name: value for name, value in os.environ.items() if name.startswith(_OF_LIBPQ)}
 
 
 def _candidates(name: str, search: Sequence[Path] | None) -> Iterator[Path]:

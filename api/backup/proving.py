@@ -8,7 +8,7 @@
    whole and the key may come later.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -49,9 +49,15 @@ class Proof:
 
 
 def prove(
-    url: str, expected: Contents, *, master_keys: MasterKeys | None, progress: Progress
+    url: str,
+    expected: Contents,
+    *,
+    master_keys: MasterKeys | None,
+    peppers: Collection[str],
+    progress: Progress,
 ) -> Proof:
-    """Compare the database `url` with `expected` and replay it. Raises psycopg.Error."""
+    """Compare the database `url` with `expected` and replay it; `peppers` are the ids of those that
+    are here. Raises psycopg.Error."""
     proof = Proof()
     with closing(open_session(url, name="restore")) as connection:
         found = contents_of(connection)
@@ -60,6 +66,11 @@ def prove(
             proof.problems.append(f"{found.position} positions hold {found.events} events")
         _fold_streams(connection, proof, found.events, progress)  # 3
         proof.warnings += _unopened(connection, master_keys)  # 5
+    lacking = [pepper for pepper in expected.pepper_ids if pepper not in peppers]
+    if lacking:
+        proof.warnings.append(
+            f"peppers that secrets and passwords need are not here: {', '.join(lacking)}"
+        )
     if expected.detached:
         proof.warnings.append(
             f"the read models were not compared: {', '.join(expected.detached)} had left the log"

@@ -7,6 +7,7 @@
 3. The manifest comes last, with the hash of each file; only then the directory gets its name.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -50,6 +51,7 @@ def take(
             found = _dumped(connection, url, program, directory)  # 2
             if secrets_file is not None:
                 _copy(secrets_file, directory / manifest.SECRETS)
+                _require_all(directory / manifest.SECRETS, found)
             made = Manifest(
                 format=manifest.FORMAT,
                 format_version=manifest.FORMAT_VERSION,
@@ -71,12 +73,24 @@ def _dumped(
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():
+        _require_no_detaching(connection)
         snapshot = connection.execute("SELECT pg_export_snapshot()").fetchall()[0][0]
         found = contents_of(connection)
         dump = directory / manifest.DUMP
         _write(dump, b"")  # with its permissions, before anything is in it
         run(program, [*_DUMP, f"--snapshot={snapshot}", f"--file={dump}"], url=url)
     return found
+
+
+def _require_no_detaching(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    # pg_dump would write such a month as attached, and no restore of it could be proven.
+    pending = connection.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhdetachpending"
+    ).fetchall()
+    if pending:
+        raise BackupRefused(
+            f"{pending[0][0]} is being detached: let `grantledger retention apply` finish first"
+        )
 
 
 @contextmanager
@@ -105,6 +119,19 @@ def _copy(source: Path, target: Path) -> None:
             f"{source}: {error.strerror}: the secrets come from the settings, keep them from there"
         ) from None
     _write(target, content)
+
+
+def _require_all(path: Path, found: Contents) -> None:
+    """Raise BackupRefused unless the secrets in `path` are those that the database needs."""
+    kept = json.loads(path.read_text())
+    for name, needed in (("master_keys", found.master_key_ids), ("peppers", found.pepper_ids)):
+        there = {entry.partition(":")[0] for entry in str(kept.get(name, "")).split(",")}
+        lacking = [key_id for key_id in needed if key_id not in there]
+        if lacking:
+            raise BackupRefused(
+                f"secrets.json lacks {name} that the database needs ({', '.join(lacking)}): they"
+                " come from the settings, keep them from there"
+            )
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ from api.cli.outcomes import REFUSED, Refused
 from api.cli.progress import counting, waiting
 from api.cli.running import opened_database, record_reading
 from api.cli.tables import print_fields, print_json
-from application.secret_keys import MasterKeys
+from application.secret_keys import MasterKeys, Peppers
 from application.secrets_file import SECRETS_FILE, load_secret_keys, secrets_exist, write_private
 from application.settings import Settings
 
@@ -98,8 +98,13 @@ def restore(*, directory: Path, as_json: bool) -> None:
                 put_back(url, directory, found, now=datetime.now(UTC))
             _install_secrets(settings, directory, found)
             with counting("Proving") as progress:
+                peppers, master_keys = _secret_keys(settings)
                 proof = prove(
-                    url, found.contents, master_keys=_master_keys(settings), progress=progress
+                    url,
+                    found.contents,
+                    master_keys=master_keys,
+                    peppers=peppers.ids if peppers is not None else (),
+                    progress=progress,
                 )
             record_reading(
                 url, "restore", f"position={found.contents.position} manifest_sha256={digest}"
@@ -119,9 +124,9 @@ def _install_secrets(settings: Settings, directory: Path, found: Manifest) -> No
         click.echo("note: secrets.json is there already and was left as it is", err=True)
 
 
-def _master_keys(settings: Settings) -> MasterKeys | None:
+def _secret_keys(settings: Settings) -> tuple[Peppers, MasterKeys] | tuple[None, None]:
     # Reading them would make a file of fresh ones, which then stands in the way of the right ones.
-    return load_secret_keys(settings)[1] if secrets_exist(settings) else None
+    return load_secret_keys(settings) if secrets_exist(settings) else (None, None)
 
 
 def _show(found: Manifest, proof: Proof, *, as_json: bool) -> None:

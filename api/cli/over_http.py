@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
@@ -22,7 +23,7 @@ def is_ready(issuer: str) -> bool:
         request = _request(f"{issuer}/readyz")
         with _opener(request).open(request, timeout=_READY_SECONDS) as response:
             return bool(response.status == 200)
-    except (URLError, OSError):
+    except (URLError, OSError, HTTPException):
         return False
 
 

@@ -88,7 +88,9 @@ def _room(connection: Connection[Any]) -> Finding:
     used = int(
         _value(
             connection,
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'",
+            # Of the sessions of other roles only a superuser is told what kind they are.
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' OR backend_type IS NULL",
         )
     )
     found = f"{used} of {most} in use"
@@ -103,7 +105,8 @@ def _transactions(connection: Connection[Any]) -> Finding:
     age = int(
         _value(
             connection,
-            "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()",
+            # Of the whole server: it stops writing for the sake of any of its databases.
+            "SELECT max(age(datfrozenxid)) FROM pg_database",
         )
     )
     if age > OLD_TRANSACTIONS:

@@ -11,9 +11,10 @@ from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
 from application.secret_keys import MasterKeyMismatch, MasterKeys, Peppers, WrappedKey
 from application.settings import Settings
-from domain.client import Client
+from application.side_tables import SideTables
 from domain.signing_key import KeyState, SigningKey
 
+_PASSWORDS = "SELECT pepper_id, count(*) FROM grantledger.passwords GROUP BY 1"
 KEY_AGE = timedelta(days=90)
 """After which a signing key should be followed by another."""
 
@@ -32,11 +33,21 @@ async def examine_secrets(
         await directory.close()
         await store.close()
     clients = [client for client in directory.clients() if client.enabled]
+    secrets = Counter(kept.pepper_id for one in clients for kept in one.usable_secrets(now))
     return [
         *_signing(keys, settings.signing_algorithms, now),
         *_openable(keys, wrapped, master),
-        *_peppers(clients, peppers.ids, now),
+        *_peppers(secrets, await _passwords(url), peppers.ids),
     ]
+
+
+async def _passwords(url: str) -> Counter[str]:
+    """Return how many passwords of people are kept under each pepper. Raises LedgerUnavailable."""
+    tables = SideTables(url, name="doctor")
+    try:
+        return Counter(dict(await tables.ask(_PASSWORDS, {})))
+    finally:
+        await tables.close()
 
 
 def _signing(
@@ -77,22 +88,30 @@ def _openable(
             yield fine(check, f"opens by master key {present[key.kid].master_key_id}")
 
 
-def _peppers(clients: Sequence[Client], known: Collection[str], now: datetime) -> Iterator[Finding]:
-    used = Counter(secret.pepper_id for client in clients for secret in client.usable_secrets(now))
-    current = next(iter(known))
-    lost = {pepper: count for pepper, count in used.items() if pepper not in known}
-    for pepper, count in lost.items():
+def _peppers(
+    secrets: Counter[str], passwords: Counter[str], known: Collection[str]
+) -> Iterator[Finding]:
+    used, current = secrets + passwords, next(iter(known))
+    for pepper in used.keys() - set(known):
         yield problem(
             f"pepper {pepper}",
-            f"not in the settings; {count} client secrets were made with it and are void",
-            "put it back into GRANTLEDGER_PEPPERS, or give these clients new secrets",
+            f"not in the settings; {_counted(secrets[pepper], passwords[pepper])} were made with"
+            " it and are void",
+            "put it back into GRANTLEDGER_PEPPERS, or give these clients and people new ones",
         )
-    old = sum(count for pepper, count in used.items() if pepper != current and pepper in known)
-    if old:
+    older = [pepper for pepper in used if pepper != current and pepper in known]
+    if older:
+        old = _counted(*(sum(of[pepper] for pepper in older) for of in (secrets, passwords)))
         yield warning(
             "peppers",
-            f"{old} client secrets are still of an older pepper than {current}",
-            "rotate them (`grantledger client rotate-secret`) before you take the old pepper away",
+            f"{old} are still of an older pepper than {current}",
+            "set them anew (`grantledger client rotate-secret`, `principal set-login`) before you"
+            " take the old pepper away",
         )
     else:
-        yield fine("peppers", f"{used[current]} client secrets, all of pepper {current}")
+        held = _counted(secrets[current], passwords[current])
+        yield fine("peppers", f"{held}, all of pepper {current}")
+
+
+def _counted(secrets: int, passwords: int) -> str:
+    return f"{secrets} client secrets and {passwords} passwords"

@@ -1,9 +1,11 @@
 """`grantledger backup` and `restore`: what goes in comes out, and nothing else is let in."""
 
+import base64
 import json
 import stat
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from api.backup.errors import BackupRefused
 from api.backup.postgresql_programs import Tool, run, tool
 from api.cli.running import record_reading
+from application.ledger.schema import month_partition
 from tests.cli.in_process import CommandLine
 
 
@@ -101,9 +104,11 @@ def test_a_missing_master_key_is_a_warning(backup: Path, target: CommandLine) ->
     shown = target.json("restore", str(backup))
     needed = json.loads((backup / "manifest.json").read_text())["contents"]["master_key_ids"][0]
 
+    *keys, peppers = shown["warnings"]
     assert shown["problems"] == []
-    assert shown["warnings"]
-    assert all(f"{needed} is needed" in line for line in shown["warnings"])
+    assert keys
+    assert all(f"{needed} is needed" in line for line in keys)
+    assert "peppers that secrets and passwords need are not here" in peppers
     assert not (target.data_dir / "secrets.json").exists()
 
 
@@ -119,6 +124,36 @@ def test_with_secrets_brings_them_back(
     restored = target.data_dir / "secrets.json"
     assert restored.read_text() == (projected.data_dir / "secrets.json").read_text()
     assert stat.S_IMODE(restored.stat().st_mode) == 0o600
+
+
+def test_secrets_that_are_not_those_of_the_database_are_refused(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    """Where keys were rotated through the settings, the file that the first start made is old."""
+    kept = json.loads((cli.data_dir / "secrets.json").read_text())
+    settings = {"GRANTLEDGER_PEPPERS": kept["peppers"]}
+    fresh = base64.b64encode(bytes(range(32))).decode()
+    settings["GRANTLEDGER_MASTER_KEYS"] = f"newer:{fresh},{kept['master_keys']}"
+    rotated = cli.run("keys", "rotate", "--force", "--reason", "drill", **settings)
+    result = cli.run("backup", "--out", str(tmp_path / "b"), "--with-secrets", **settings)
+
+    assert (rotated.exit_code, result.exit_code) == (0, 1)
+    assert "secrets.json lacks master_keys that the database needs (newer)" in result.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_month_on_its_way_out_is_waited_for(
+    cli: CommandLine, database_url: str, tmp_path: Path
+) -> None:
+    """pg_dump would write a month whose detaching was broken off as attached."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = %s::regclass",
+            (f"grantledger.{month_partition(datetime.now(UTC), -1)[0]}",),
+        )
+    line = cli.refused("backup", "--out", str(tmp_path / "b"), code=1)
+
+    assert "is being detached: let `grantledger retention apply` finish first" in line
 
 
 def test_out_that_exists_is_refused(projected: CommandLine, tmp_path: Path) -> None:
@@ -305,3 +340,13 @@ def test_a_password_is_not_among_the_arguments(tmp_path: Path) -> None:
     assert "hunter2" not in arguments
     assert "dbname=ours" in arguments
     assert password == "hunter2"  # of no database
+
+
+def test_what_a_program_says_went_wrong_is_told(tmp_path: Path) -> None:
+    """pg_restore says first where it was; and a server may speak any language."""
+    program = tmp_path / "pg_restore"
+    said = r"pg_restore: while PROCESSING TOC:\npg_restore: error: \351chec\n"
+    program.write_text(f"#!/bin/sh\nprintf '{said}' >&2\nexit 1\n")
+    program.chmod(0o700)
+    with pytest.raises(BackupRefused, match=r"pg_restore: error: .chec"):
+        run(Tool(program, 16), [], url="postgresql://me@db/ours")

@@ -1,6 +1,8 @@
 """`grantledger doctor`: each thing that can be wrong is found, told, and comes with what to do."""
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -169,6 +171,35 @@ def test_other_secrets_than_the_database_was_used_with(cli: CommandLine, tmp_pat
         "private",
         "pepper",
     }
+
+
+def test_passwords_need_their_pepper_too(cli: CommandLine, database_url: str) -> None:
+    """A pepper that only people's passwords were hashed under is not one that may go."""
+    assert examined(cli).level("peppers") == "ok"
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO grantledger.passwords VALUES ('pat', 'x', 'gone', now())")
+    found = examined(cli)
+
+    assert found.level("pepper gone") == "problem"
+    assert "0 client secrets and 1 passwords" in found.findings["pepper gone"]["found"]
+
+
+def test_something_else_answers_at_the_issuer(unchanged: CommandLine) -> None:
+    """What does not even speak HTTP is no service that is ready, and no reason to stop looking."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"220 smtp.example\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        issuer = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        found = examined(unchanged, GRANTLEDGER_ISSUER=issuer)
+
+    assert found.level("service") == "warning"
+    assert found.level("database role") == "ok"
 
 
 def test_first_secrets_of_a_public_service(unchanged: CommandLine) -> None:

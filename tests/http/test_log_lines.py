@@ -66,6 +66,8 @@ def test_below_the_level(capsys: pytest.CaptureFixture[str]) -> None:
         ("code glc_AbC-_0123456789", "code [redacted]"),
         ("initial access gli_0123456789abcdef.abcdefgh-_", "initial access [redacted]"),
         (f"token {JWT}.", "token [redacted]."),
+        ("read:\ngls_0123456789abcdefghij", "[redacted]"),
+        (f"read:\t{JWT}", "[redacted]"),
         ("Authorization: Basic ZGVtbzpzZWNyZXQ=", "Authorization: Basic [redacted]"),
         ("authorization: bearer opaque-token-1", "authorization: bearer [redacted]"),
         ("postgresql://app:pa55word@db/x", "postgresql://[redacted]@db/x"),
@@ -78,4 +80,7 @@ def test_no_secret(capsys: pytest.CaptureFixture[str], form: Format, text: str, 
     configure_logging("info", form)
     logging.getLogger("a.library").error("%s", text)
 
-    assert shown in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert shown in line
+    assert "0123456789abcdefghij" not in line
+    assert JWT not in line

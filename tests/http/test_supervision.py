@@ -1,5 +1,6 @@
 """What the parent of all processes does when they end, and when it is told to end itself."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -87,3 +88,12 @@ def test_a_process_that_cannot_be_started_is_tried_again(
     assert refusals == []
     assert running != psutil.STATUS_ZOMBIE
     assert started[1].poll() is not None
+
+
+def test_lines_of_the_http_server_go_the_way_of_ours() -> None:
+    """A traceback that it writes is a line of JSON without secrets, like every other."""
+    server._server(Settings(), "nothing:nothing")
+    its = logging.getLogger("_granian")
+
+    assert its.handlers == []
+    assert its.propagate
