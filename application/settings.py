@@ -74,7 +74,7 @@ class Settings(RateLimitSettings, CertificateSettings):
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("GRANTLEDGER_DATABASE_URL", "DATABASE_URL"),
-        description="Your PostgreSQL (14 to 18) instead of the embedded one",
+        description="Your PostgreSQL (15 to 18) instead of the embedded one",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on")
