@@ -13,6 +13,7 @@ from application.ledger.errors import LedgerUnavailable
 from application.ports import Clock
 from application.settings import Settings
 from application.side_tables import SideTables
+from application.windows_in_memory import STEP_SECONDS
 
 _CONNECTIONS = 2
 _WAIT_SECONDS = 1.0
@@ -24,9 +25,9 @@ ON CONFLICT (key) DO UPDATE SET
 hits = CASE WHEN {ended} THEN excluded.hits ELSE known.hits + excluded.hits END,
 ends_at = CASE WHEN {ended} THEN excluded.ends_at ELSE known.ends_at END
 RETURNING hits""".format(
-    # One that ends later than one that begins now was opened before a clock was put back, but for
-    # the little that the clocks of replicas are apart.
-    ended="(known.ends_at <= %(now)s OR known.ends_at > excluded.ends_at + interval '5 s')"
+    # As in application.windows_in_memory: one of the future was opened by another clock.
+    ended="(known.ends_at <= %(now)s OR known.ends_at > excluded.ends_at"
+    f" + interval '{STEP_SECONDS} s')"
 )
 _READ = """
 SELECT hits, ends_at FROM grantledger.rate_limit_windows

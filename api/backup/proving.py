@@ -57,7 +57,8 @@ def prove(
     progress: Progress,
 ) -> Proof:
     """Compare the database `url` with `expected` and replay it; `peppers` are the ids of those that
-    are here. Raises psycopg.Error."""
+    are here. Raises psycopg.Error.
+    """
     proof = Proof()
     with closing(open_session(url, name="restore")) as connection:
         found = contents_of(connection)

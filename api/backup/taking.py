@@ -123,7 +123,12 @@ def _copy(source: Path, target: Path) -> None:
 
 def _require_all(path: Path, found: Contents) -> None:
     """Raise BackupRefused unless the secrets in `path` are those that the database needs."""
-    kept = json.loads(path.read_text())
+    try:
+        kept = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise BackupRefused(
+            "secrets.json cannot be read: keep the secrets from elsewhere"
+        ) from None
     for name, needed in (("master_keys", found.master_key_ids), ("peppers", found.pepper_ids)):
         there = {entry.partition(":")[0] for entry in str(kept.get(name, "")).split(",")}
         lacking = [key_id for key_id in needed if key_id not in there]

@@ -220,6 +220,17 @@ async def test_clocks_of_replicas_differ(clock: FakeClock, tables: SideTables) -
     assert waits == [[60, 60], [0, 60]]
 
 
+async def test_a_clock_that_is_put_right(clock: FakeClock, windows: Storage) -> None:
+    """By a little, as time servers do all day: nobody gets a new window for that."""
+    limit = a_limit(clock, windows, address="1/minute")
+    first = await wait_of(limit)
+    clock.advance(seconds=-0.2)
+    waits = [await wait_of(limit) for _ in range(2)]
+
+    assert first == 0
+    assert all(59 <= wait <= 61 for wait in waits)
+
+
 async def test_a_clock_that_is_put_back(clock: FakeClock, windows: Storage) -> None:
     """A window that was opened an hour from now does not count for an hour, used up or not."""
     used_up = a_limit(clock, windows, address="1/minute")

@@ -142,6 +142,22 @@ def test_secrets_that_are_not_those_of_the_database_are_refused(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("content", ["", "[1]", "null", '"x"'])
+def test_secrets_that_cannot_be_read_are_refused(
+    cli: CommandLine, tmp_path: Path, content: str
+) -> None:
+    """Where the settings have the secrets, the file may be anything; it is not passed on."""
+    path = cli.data_dir / "secrets.json"
+    kept = json.loads(path.read_text())
+    settings = {f"GRANTLEDGER_{name.upper()}": text for name, text in kept.items()}
+    path.write_text(content)
+    result = cli.run("backup", "--out", str(tmp_path / "b"), "--with-secrets", **settings)
+
+    assert result.exit_code == 1
+    assert "secrets.json cannot be read" in result.stderr
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_month_on_its_way_out_is_waited_for(
     cli: CommandLine, database_url: str, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from api import worker
 from api.logging_setup import Format, configure_logging
 
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
@@ -84,3 +85,16 @@ def test_no_secret(capsys: pytest.CaptureFixture[str], form: Format, text: str, 
     assert shown in line
     assert "0123456789abcdefghij" not in line
     assert JWT not in line
+
+
+def test_traces_find_the_handlers_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They name themselves in the lines of a worker's handlers: those must be there by then."""
+    seen: list[logging.Handler] = []
+    monkeypatch.setattr(worker, "traces_wanted", lambda _: seen.extend(logging.root.handlers))
+    monkeypatch.setattr(worker, "service_of_worker", lambda _: None)
+    monkeypatch.setattr(worker, "create_app", lambda _: None)
+    monkeypatch.setattr(worker, "token_endpoints", lambda _: {})
+    worker.composed(lambda _: {})
+
+    assert seen
+    assert seen == logging.root.handlers

@@ -1,6 +1,10 @@
 """What our connections set for themselves, whatever the database's defaults are."""
 
+import stat
+from pathlib import Path
+
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from application.ledger.link import ANSWER_SECONDS, Link
 from application.ledger.recorder import open_datastore
@@ -41,3 +45,11 @@ def test_a_hanging_recorder_lets_go_of_the_lock(database_url: str) -> None:
         found = cursor.fetchone()
 
     assert found == {"idle_in_transaction_session_timeout": f"{ANSWER_SECONDS}s"}
+
+
+def test_the_embedded_server_lets_in_its_own_user_only(database_url: str) -> None:
+    """It asks for no password, and where the path is long its socket lies in a directory of all."""
+    directory = Path(str(conninfo_to_dict(database_url)["host"]))
+    (socket,) = directory.glob(".s.PGSQL.5432")
+
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
