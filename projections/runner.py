@@ -3,13 +3,15 @@
 1. A projection has one leader: the session that holds its advisory lock. Others stand by and take
    over when that session ends, whatever it ends of.
 2. The rows of a batch and its position are one transaction (projections.builds.project).
-3. Projections at the same place of the log share a batch, which is decoded once. One thread,
-   because decoding is what costs, and sharing it saves more than threads under one interpreter
-   lock could give.
-4. One projection that fails is tried again each second and does not stop the others. An event
-   that cannot be read stops all: none may be skipped, and the lag shows it.
-5. At the head of the log it is asked again after POLL_SECONDS; while many events come, after
-   GATHER_SECONDS: batches grow then instead of transactions, and hot rows are written less often.
+3. Projections at the same place of the log share a batch, which is decoded once, and that
+   transaction. One thread, because decoding is what costs, and sharing it saves more than threads
+   under one interpreter lock could give.
+4. One projection that fails is tried again each second and does not stop the others: what failed
+   for all is tried for each alone. An event that cannot be read stops all: none may be skipped,
+   and the lag shows it.
+5. At the head of the log it is asked again after POLL_SECONDS, and while many events come after
+   SHORT_POLL_SECONDS: a batch takes a processor for its time, and whoever is issuing waits for
+   it. Batches of some hundred events wait in no one's way; smaller ones would cost too much each.
 6. The months ahead are looked after once a day (projections.months_ahead).
 """
 
@@ -35,7 +37,7 @@ from projections.registry import PROJECTIONS
 from projections.session import open_session, take_leadership
 
 POLL_SECONDS = 0.1
-GATHER_SECONDS = 0.25
+SHORT_POLL_SECONDS = 0.025
 MANY_EVENTS = 100
 LEADERSHIP_SECONDS = 0.5
 RETRY_SECONDS = 1.0
@@ -146,24 +148,34 @@ class Projector:
             batch = self._reader.read(connection, after=waiting[0].position)
             reached = [led for led in waiting if led.position <= batch.last]
             waiting = waiting[len(reached) :]
-            for led in reached:
-                self._advance(connection, led, batch)
+            self._advance(connection, reached, batch)
             full = full or batch.full
             many = many or batch.last - batch.after > MANY_EVENTS
         if full:
             return 0.0
-        return GATHER_SECONDS if many else POLL_SECONDS
+        return SHORT_POLL_SECONDS if many else POLL_SECONDS
 
-    def _advance(self, connection: Connection[TupleRow], led: _Led, batch: Batch) -> None:
-        if led.position >= batch.last:
+    def _advance(
+        self, connection: Connection[TupleRow], reached: Sequence[_Led], batch: Batch
+    ) -> None:
+        behind = [led for led in reached if led.position < batch.last]
+        if not behind:
             return
         try:
-            led.position = project(connection, led.projection, batch)
+            positions = project(connection, [led.projection for led in behind], batch)
         except Exception:
             if connection.closed:
                 raise
+            if len(behind) > 1:  # who of them cannot?
+                for led in behind:
+                    self._advance(connection, [led], batch)
+                return
+            led = behind[0]
             _log.exception("%s cannot go on from %d", led.projection.name, led.position)
             led.retry_at = monotonic() + RETRY_SECONDS
+        else:
+            for led, position in zip(behind, positions, strict=True):
+                led.position = position
 
 
 def run(database_url: str, stop: Event) -> None:

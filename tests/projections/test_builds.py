@@ -141,9 +141,9 @@ def test_writes_only_what_the_build_lacks_of_a_batch(
     mapper = LedgerMapper()
     few = LogReader(mapper, topics=None, limit=4).read(session, after=0)
     all_ten = LogReader(mapper, topics=None).read(session, after=0)
-    ends = [project(session, CLIENT_LAST_USED, batch) for batch in (few, all_ten, few, all_ten)]
+    ends = [project(session, [CLIENT_LAST_USED], batch) for batch in (few, all_ten, few, all_ten)]
 
-    assert ends == [4, 10, 10, 10]
+    assert ends == [[4], [10], [10], [10]]
     assert of_client("reporter").fetch(session)[0].uses == 10
 
 
@@ -198,10 +198,10 @@ def test_an_older_leader_does_not_fill_a_newer_build(
     ensure_tables(session, [newer])
     batch = LogReader(LedgerMapper(), topics=None).read(session, after=0)
     with pytest.raises(NewerProgram, match="audit_trail is of version"):
-        project(session, AUDIT_TRAIL, batch)
+        project(session, [AUDIT_TRAIL], batch)
 
     assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (0,)
-    assert project(session, newer, batch) == 3
+    assert project(session, [newer], batch) == [3]
 
 
 def test_sessions_may_be_idle(database_url: str) -> None:
