@@ -27,6 +27,8 @@ unix_socket_permissions = 0700
 max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 4GB
+# Files kept for reuse: a new one is filled with zeros in the midst of somebody's commit.
+min_wal_size = 1GB
 checkpoint_timeout = 15min
 jit = off
 """
