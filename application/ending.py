@@ -1,7 +1,11 @@
 """Ending what was issued: tokens, families and sessions, each with all that hangs on it.
 
-One unit: whoever rotates or redeems at the same moment meets a conflict, reloads, and finds the
-end. So what is on the streams is complete, and no look-up by session or family is needed.
+1. One unit: whoever rotates or redeems at the same moment meets a conflict, reloads, and finds the
+   end. So what is on the streams is complete, and no look-up by session or family is needed.
+2. A unit is no larger than can be recorded in moments: a family has so many living tokens only
+   (domain.refresh_token_family). The families of a session may be more than one unit; its own end
+   is in the last, so that nothing is alive of a session that says it ended. Who breaks off before
+   that has ended nothing by halves, and is to try again.
 """
 
 import asyncio
@@ -17,8 +21,10 @@ from domain.issuance import DeploymentPolicy
 from domain.provenance import Provenance
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
-from domain.session import Session
+from domain.session import Authorized, Session
 
+UNIT_STREAMS = 1_024
+"""At least a family with all the tokens that it can have alive."""
 ATTEMPTS = 64
 """Lost races before giving up: each was won by somebody else on the same stream."""
 
@@ -104,29 +110,33 @@ async def end_session(
         session = await service.log.load(stream_id)
         if not isinstance(session, Session):
             return None
-        unit = await _ended_session(session, service, by=by, reason=reason, provenance=provenance)
         try:
-            await service.log.save(*unit)
+            await _end_all(session, service, by=by, reason=reason, provenance=provenance)
         except Conflict:
             continue
         return session
     raise ConflictingState("the session is being used by others; try again")
 
 
-async def _ended_session(
+async def _end_all(
     session: Session, service: EndingService, *, by: str, reason: str, provenance: Provenance
-) -> Sequence[Recorded]:
-    living = [one for one in session.authorized if provenance.occurred_at < one.expires_at]
+) -> None:
+    """Raises Conflict where the session or a part of it moved on meanwhile, LedgerUnavailable."""
+    unit: list[Recorded] = []
+    for one in [one for one in session.authorized if provenance.occurred_at < one.expires_at]:
+        part = await _ended(one, service, by=by, reason=reason, provenance=provenance)
+        if len(unit) + len(part) > UNIT_STREAMS:
+            await service.log.save(*unit)
+            unit = []
+        unit += part
     session.end(by=by, reason=reason, provenance=provenance)
-    families = await asyncio.gather(
-        *(service.log.load(UUID(one.family_id)) for one in living if one.family_id)
-    )
-    alone = [one.jti for one in living if one.family_id is None]
-    parts = await asyncio.gather(
-        *(
-            ended_family(family, service, by=by, reason=reason, provenance=provenance)
-            for family in families
-        )
-    )
-    tokens = await ended_tokens(alone, service, by=by, reason=reason, provenance=provenance)
-    return [session, *(part for family in parts for part in family), *tokens]
+    await service.log.save(session, *unit)
+
+
+async def _ended(
+    one: Authorized, service: EndingService, *, by: str, reason: str, provenance: Provenance
+) -> Sequence[Recorded]:
+    if one.family_id is None:
+        return await ended_tokens([one.jti], service, by=by, reason=reason, provenance=provenance)
+    family = await service.log.load(UUID(one.family_id))
+    return await ended_family(family, service, by=by, reason=reason, provenance=provenance)

@@ -375,6 +375,8 @@ def from_domain(error: broken.DomainError) -> OAuthError:
         return InvalidClient(reason=str(error))
     if isinstance(error, broken.PersonNotActive | broken.GrantNotUsable):
         return UnusableGrant(reason=str(error))
+    if isinstance(error, broken.TooManyAlive):
+        return TooManyRequests(error.seconds, reason=str(error))
     return _CODES.get(type(error), InvalidRequest)(str(error), reason=_REASONS.get(type(error), ""))
 
 

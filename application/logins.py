@@ -36,11 +36,12 @@ async def logged_in(
 ) -> Session:
     """Return the session of a person that proved who it is by `methods` (RFC 8176).
 
-    The browser's `present` session goes on where it is the same person's. Raises
-    LedgerUnavailable.
+    The browser's `present` session goes on where it is the same person's and has room for more.
+    Raises LedgerUnavailable.
     """
     provenance, lifetime = context.provenance, service.session_lifetime
-    if present is not None and present.subject == subject:
+    same = present is not None and present.subject == subject
+    if present is not None and same and not present.full(provenance.occurred_at):
         try:
             present.authenticate_again(methods=methods, lifetime=lifetime, provenance=provenance)
             await service.log.save(present)

@@ -16,6 +16,8 @@ from domain.errors import DelegationRefused, ScopeNotGranted
 from domain.permissions import Catalogue, Tier
 
 MAX_ACTORS = 5
+MAX_LINEAGE = 10
+"""Exchanges after one another: each token names all before it, and stands and falls with them."""
 """How deep `act` may nest: each hop is somebody more who has to be trusted."""
 
 
@@ -176,9 +178,16 @@ def require_confirmed(exchange: Exchange, proved: Confirmation | None) -> None:
 
 
 def lineage_of(exchange: Exchange) -> tuple[str, ...]:
-    """Return the lineage of the new token: that of the subject token, and it."""
+    """Return the lineage of the new token: that of the subject token, and it.
+
+    Raises DelegationRefused past MAX_LINEAGE, where a client that impersonates goes in circles: it
+    is not named, so that no number of actors ends it.
+    """
     subject = exchange.subject_token
-    return (*subject.lineage, *((subject.jti,) if subject.jti else ()))
+    lineage = (*subject.lineage, *((subject.jti,) if subject.jti else ()))
+    if len(lineage) > MAX_LINEAGE:
+        raise DelegationRefused(f"exchanged {MAX_LINEAGE} times already")
+    return lineage
 
 
 def bounded(expires_at: datetime, exchange: Exchange) -> datetime:

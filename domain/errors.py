@@ -16,6 +16,7 @@ DomainError
 ├── CertificateMissing       the client's tokens are bound to a certificate, and none came
 ├── DelegationRefused        this one may not act for that one, or not like this
 ├── GrantNotUsable           a code, family or session cannot go from here to there
+├── TooManyAlive             as many tokens of one grant work as may at once
 └── KeyStateError            a signing key cannot go from here to there
 """
 
@@ -82,6 +83,14 @@ class DelegationRefused(DomainError):
 
 class GrantNotUsable(DomainError):
     """A code, a family, a session or a device authorization has ended. Never shown as it is."""
+
+
+class TooManyAlive(DomainError):
+    """As many access tokens of one grant work as may at once; in `seconds` one of them ends."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many tokens of this grant are in use")
+        self.seconds = seconds
 
 
 class KeyStateError(DomainError):

@@ -19,22 +19,28 @@ else is stored of the tokens: they are derived from stream id and generation.
 
 A clock that steps back makes the window longer, never the family fork: only versions of this
 stream decide which generation is current.
+
+MOST_ALIVE access tokens of a family work at once. All of them end with it, in one unit, and who
+holds a refresh token must not be able to make that unit so large that it cannot be recorded.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.confirmation import Confirmation
-from domain.errors import GrantNotUsable
+from domain.errors import GrantNotUsable, TooManyAlive
 from domain.provenance import Origin, Provenance
 from domain.recorded import Recorded
 
 FIRST_GENERATION = 1
 ON_ITS_WAY = timedelta(seconds=10)
 """The longest that a request of ours takes from arrival to decision."""
+MOST_ALIVE = 1_000
+"""One token every four seconds, where they live for an hour."""
 
 
 class Use(StrEnum):
@@ -271,8 +277,10 @@ class RefreshTokenFamily(Recorded):
         return tuple(token for token in self.tokens if now < token.expires_at)
 
     def rotate(self, *, pepper_id: str, token: IssuedToken, provenance: Provenance) -> None:
-        """Replace the current generation. Raises GrantNotUsable for a revoked family."""
-        self._require_living()
+        """Replace the current generation. Raises GrantNotUsable for a revoked family, TooManyAlive
+        where MOST_ALIVE of its access tokens work.
+        """
+        self._require_room(provenance)
         self._happened(
             self.Rotated,
             provenance,
@@ -284,7 +292,7 @@ class RefreshTokenFamily(Recorded):
 
     def use(self, *, token: IssuedToken, provenance: Provenance) -> None:
         """Record that the current generation was used and stays. Raises as `rotate` does."""
-        self._require_living()
+        self._require_room(provenance)
         self._happened(
             self.Used,
             provenance,
@@ -295,7 +303,7 @@ class RefreshTokenFamily(Recorded):
 
     def retry(self, *, token: IssuedToken, provenance: Provenance) -> None:
         """Record that the current generation is sent again. Raises as `rotate` does."""
-        self._require_living()
+        self._require_room(provenance)
         self._happened(
             self.RotationRetried,
             provenance,
@@ -305,7 +313,7 @@ class RefreshTokenFamily(Recorded):
         )
 
     def detect_reuse(self, presented: int, *, origin: Origin, provenance: Provenance) -> None:
-        """Void the family because a retired generation came. Raises as `rotate` does."""
+        """Void the family because a retired generation came. Raises GrantNotUsable as well."""
         self._require_living()
         self._happened(
             self.ReuseDetected,
@@ -331,6 +339,16 @@ class RefreshTokenFamily(Recorded):
 
     def _jtis_alive(self, provenance: Provenance) -> tuple[str, ...]:
         return tuple(token.jti for token in self.tokens_alive(provenance.occurred_at))
+
+    def _require_room(self, provenance: Provenance) -> None:
+        self._require_living()
+        if len(self.tokens) < MOST_ALIVE:
+            return
+        now = provenance.occurred_at
+        alive = self.tokens_alive(now)
+        if len(alive) >= MOST_ALIVE:
+            first = min(token.expires_at for token in alive)
+            raise TooManyAlive(ceil((first - now).total_seconds()))
 
     def _require_living(self) -> None:
         if self.revoked:

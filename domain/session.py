@@ -7,6 +7,9 @@
 
 What was issued under a session is on its stream, so that ending it can revoke all of it in one
 unit: whoever is issued tokens at the same moment meets a conflict, and then an ended session.
+
+With MOST_AUTHORIZED grants that still work a session is full: for more of them its person logs in
+to a new one. Else there would be no end to what is to be revoked with it.
 """
 
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from domain.provenance import Origin, Provenance
 from domain.recorded import Recorded
 
 PREFIX = "sess_"
+MOST_AUTHORIZED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,12 @@ class Session(Recorded):
     def live(self, now: datetime) -> bool:
         """Tell whether the person counts as logged in at `now` (aware, UTC)."""
         return not self.ended and now < self.expires_at
+
+    def full(self, now: datetime) -> bool:
+        """Tell whether MOST_AUTHORIZED of its grants can be used at `now` (aware, UTC)."""
+        if len(self.authorized) < MOST_AUTHORIZED:
+            return False
+        return sum(now < one.expires_at for one in self.authorized) >= MOST_AUTHORIZED
 
     def authenticate_again(
         self, *, methods: tuple[str, ...], lifetime: timedelta, provenance: Provenance

@@ -122,7 +122,7 @@ def _logged_in(
     pending: Authorizing, session: Session, context: RequestContext, service: AuthorizationService
 ) -> bool:
     request, now = pending.request, context.provenance.occurred_at
-    if not session.live(now):
+    if not session.live(now) or session.full(now):
         return False
     anew = {"login", "select_account"} & set(request.prompt)
     if anew and session.authenticated_at < pending.started_at:

@@ -24,7 +24,7 @@ from application.token_response import TokenResponse
 from domain.access_token import AccessToken
 from domain.authorization_details import Details
 from domain.client_configuration import REFRESH_TOKEN
-from domain.errors import DomainError
+from domain.errors import DomainError, TooManyAlive
 from domain.issuing_client import Authority
 from domain.refresh_token_family import IssuedToken, RefreshTokenFamily, Use
 
@@ -101,12 +101,15 @@ async def _use(
         raise await _reuse(family, presented, context, service)
     token = _next_token(family, parameters, requester, context, service)  # 5
     issued = IssuedToken(str(token.id), token.issued.expires_at)
-    if use is Use.ROTATE and not requester.client.rotates(service.policy):  # 7
-        family.use(token=issued, provenance=provenance)
-    elif use is Use.ROTATE:
-        family.rotate(pepper_id=service.derived.pepper_id, token=issued, provenance=provenance)
-    else:
-        family.retry(token=issued, provenance=provenance)
+    try:
+        if use is Use.ROTATE and not requester.client.rotates(service.policy):  # 7
+            family.use(token=issued, provenance=provenance)
+        elif use is Use.ROTATE:
+            family.rotate(pepper_id=service.derived.pepper_id, token=issued, provenance=provenance)
+        else:
+            family.retry(token=issued, provenance=provenance)
+    except TooManyAlive as error:
+        raise from_domain(error) from error
     try:
         response = answer(token, family, service, about={})
     except KeyError:

@@ -1,9 +1,13 @@
-"""Grouped reads: the streams that were asked for while the last query ran come in one query."""
+"""Grouped reads: the streams that were asked for while the last query ran come in one query.
+
+Long ones come in parts, so that nobody's stream takes the event loop from everybody else.
+"""
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -14,26 +18,30 @@ from application.ledger.link import Link
 from application.ledger.pg_binary import int8_array, read_int, read_uuid, uuid_array
 from application.ledger.wire import Row, Statement
 
-_READ_STREAMS = Statement(
+_READ = Statement(
     "read_streams",
-    "SELECT originator_id, originator_version, topic, state"
-    " FROM grantledger.ledger_events WHERE originator_id = ANY($1::uuid[])"
-    # The bounds say again what the array says, in the form by which PostgreSQL skips partitions.
-    " AND originator_id BETWEEN $2::uuid AND $3::uuid"
-    " ORDER BY originator_id, originator_version",
-)
-_READ_NEWER = Statement(
-    "read_newer",
     "SELECT e.originator_id, e.originator_version, e.topic, e.state"
     " FROM unnest($1::uuid[], $4::bigint[]) AS wanted (id, after)"
     # LATERAL: one look into the index a stream, whatever the planner thinks of the whole.
     " CROSS JOIN LATERAL (SELECT * FROM grantledger.ledger_events"
     " WHERE originator_id = wanted.id AND originator_version > wanted.after"
-    " AND originator_id BETWEEN $2::uuid AND $3::uuid ORDER BY originator_version) AS e",
+    # The bounds say again what the array says, in the form by which PostgreSQL skips partitions.
+    " AND originator_id BETWEEN $2::uuid AND $3::uuid"
+    " ORDER BY originator_version LIMIT $5::bigint) AS e",
 )
+PART_EVENTS = 1_000
+"""What is read of a stream at once: folding it keeps the others waiting for some 30 ms."""
 BATCH_STREAMS = 256
 
-_Wanted = tuple[UUID, int, asyncio.Future[list[StoredEvent]]]
+
+class Part(NamedTuple):
+    """Events of a stream, oldest first, and whether there may be more after them."""
+
+    events: list[StoredEvent]
+    more: bool
+
+
+_Wanted = tuple[UUID, int, asyncio.Future[Part]]
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +55,7 @@ def stored_event(row: Row) -> StoredEvent:
 
 
 class GroupedReader:
-    """Reads whole streams, strongly consistent: what was committed before the call is seen."""
+    """Reads streams, strongly consistent: what was committed before the call is seen."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -68,13 +76,26 @@ class GroupedReader:
         self._answer_all(self._wanted, LedgerUnavailable("shutting down"))
         await self._link.drop()
 
-    async def read(self, stream_id: UUID, *, after: int = 0) -> list[StoredEvent]:
+    async def read(self, stream_id: UUID) -> list[StoredEvent]:
         """Return the events of a stream, oldest first, none where there is no such stream.
 
-        `after` leaves out the versions up to that one. Raises LedgerUnavailable when PostgreSQL
-        does not answer.
+        Raises LedgerUnavailable when PostgreSQL does not answer.
         """
-        answer: asyncio.Future[list[StoredEvent]] = asyncio.get_running_loop().create_future()
+        found: list[StoredEvent] = []
+        more = True
+        while more:
+            events, more = await self.part(
+                stream_id, after=found[-1].originator_version if found else 0
+            )
+            found += events
+        return found
+
+    async def part(self, stream_id: UUID, *, after: int) -> Part:
+        """Return events of a stream that follow version `after`. Raises LedgerUnavailable.
+
+        None with more to come is an answer too: ask again.
+        """
+        answer: asyncio.Future[Part] = asyncio.get_running_loop().create_future()
         self._wanted.append((stream_id, after, answer))
         self._wake.set()
         return await answer
@@ -101,18 +122,23 @@ class GroupedReader:
             for stream_id, after, answer in batch:
                 if not answer.done():
                     events = found.get(stream_id, [])
-                    if after:
+                    more = len(events) == PART_EVENTS
+                    if after:  # somebody else may have asked for what is before
                         events = [one for one in events if one.originator_version > after]
-                    answer.set_result(events)
+                    answer.set_result(Part(events, more))
 
     async def _fetch(self, known: Mapping[UUID, int]) -> dict[UUID | str, list[StoredEvent]]:
         stream_ids = sorted(known)
-        wanted = (uuid_array(stream_ids), stream_ids[0].bytes, stream_ids[-1].bytes)
-        if any(known.values()):
-            versions = int8_array([known[stream_id] for stream_id in stream_ids])
-            rows = await self._link.fetch(_READ_NEWER, (*wanted, versions))
-        else:
-            rows = await self._link.fetch(_READ_STREAMS, wanted)
+        rows = await self._link.fetch(
+            _READ,
+            (
+                uuid_array(stream_ids),
+                stream_ids[0].bytes,
+                stream_ids[-1].bytes,
+                int8_array([known[stream_id] for stream_id in stream_ids]),
+                PART_EVENTS.to_bytes(8, "big"),
+            ),
+        )
         found: dict[UUID | str, list[StoredEvent]] = {}
         for row in rows:
             stored = stored_event(row)

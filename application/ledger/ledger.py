@@ -86,15 +86,20 @@ class Ledger:
         Raises LedgerUnavailable.
         """
         kept = self._kept(stream_id)
-        newer = await self.reader.read(stream_id, after=kept.version if kept is not None else 0)
-        if kept is not None and not newer:
-            return kept.copied()
-        aggregate = fold(
-            [self.mapper.to_domain_event(stored) for stored in newer],
-            since=kept.copied() if kept is not None else None,
-        )
-        if isinstance(aggregate, Recorded):
-            self._keep(aggregate.copied())
+        aggregate: Any = kept.copied() if kept is not None else None
+        version = kept.version if kept is not None else 0
+        more = True
+        while more:
+            newer, more = await self.reader.part(stream_id, after=version)
+            if not newer:
+                continue
+            version = newer[-1].originator_version
+            aggregate = fold(
+                [self.mapper.to_domain_event(stored) for stored in newer], since=aggregate
+            )
+            if isinstance(aggregate, Recorded):
+                # Each part: who gives up on a long stream has not read for nothing.
+                self._keep(aggregate.copied())
         return aggregate
 
     async def settled(self, stream_id: UUID) -> Any:

@@ -27,6 +27,7 @@ from domain.errors import (
     PublicClientRefused,
     ScopeNotGranted,
     ScopeUnknown,
+    TooManyAlive,
 )
 
 # The codes that RFCs 6749, 6750 and 8707 give, and our own for administration.
@@ -140,12 +141,13 @@ def test_the_domains_drawn_tree_is_its_tree() -> None:
     """The tree at the top of the domain's errors names every one of them, and no other."""
     module = __import__("domain.errors", fromlist=["errors"])
 
-    assert sorted(drawn(module.__doc__)) == sorted(kind.__name__ for kind in MAPPED)
+    rules = [*MAPPED, TooManyAlive]
+    assert sorted(drawn(module.__doc__)) == sorted(kind.__name__ for kind in rules)
 
 
 def test_every_broken_rule_is_mapped() -> None:
     """Each error of the domain has its OAuth error; a new one must get a row here."""
-    assert set(below(DomainError)) == set(MAPPED)
+    assert set(below(DomainError)) == {*MAPPED, TooManyAlive}
 
 
 @pytest.mark.parametrize("rule", MAPPED, ids=lambda rule: rule.__name__)
@@ -161,6 +163,14 @@ def test_a_broken_rule_becomes_its_error(rule: type[DomainError]) -> None:
     assert type(error) is kind
     assert error.reason == reason
     assert error.description == ONE_TEXT.get(kind, SECRET)
+
+
+def test_what_will_be_possible_again_says_when() -> None:
+    """The caller is told to wait, the record why."""
+    error = errors.from_domain(TooManyAlive(30))
+
+    assert isinstance(error, errors.TooManyRequests)
+    assert (error.retry_after, error.reason) == (30, "too many tokens of this grant are in use")
 
 
 @pytest.mark.parametrize("rule", [ScopeUnknown, AudienceNotAllowed])

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from application.errors import AccessDenied
-from application.logins import RECENT, require_recent
-from domain.session import Session
-from tests.application.service import ORIGIN
+from application.logins import RECENT, logged_in, require_recent
+from domain.session import MOST_AUTHORIZED, Authorized, Session
+from tests.application.service import ORIGIN, FakeService, context
 from tests.builders import AT_NOON, NOON, stream_id
 
 
@@ -32,3 +32,22 @@ def test_an_old_login_is_not() -> None:
     """A cookie that was stolen later adds no passkey and no password."""
     with pytest.raises(AccessDenied, match="log out and in again first"):
         require_recent(a_session(), NOON + RECENT + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("grants", "same"), [(MOST_AUTHORIZED - 1, True), (MOST_AUTHORIZED, False)]
+)
+async def test_a_login_in_a_full_session_begins_a_new_one(
+    service: FakeService, grants: int, same: bool
+) -> None:
+    """One session goes on with every login of its person, as long as it has room for grants."""
+    present = a_session()
+    for number in range(grants):
+        given = Authorized("shop", None, f"jti-{number}", NOON + timedelta(hours=1))
+        present.authorize(given, AT_NOON)
+    service.log.record(present)
+
+    session = await logged_in("alice", ("pwd",), present, context=context(NOON), service=service)
+
+    assert (session.id == present.id) is same
+    assert session.authorized == (present.authorized if same else ())

@@ -29,6 +29,7 @@ CODES = 400
 """Redeemed in a round: each takes a person's way through the authorization endpoint first."""
 _ONCE_A_SECOND = 8000
 """Values made for each second of a round: more than any machine here has asked for."""
+_FAMILIES_A_SECOND = 6
 _AT_ONCE = 32
 _BROWSERS = 100
 
@@ -82,7 +83,9 @@ class Endpoints:
     def _refresh(self, connections: int) -> Asked:
         # Fresh families each time: the last answers of a round are lost, their tokens with them.
         scene: Scene = self._of(Scene)
-        tokens = tuple(scene.refresh_token() for _ in range(connections + 2))
+        # So many that none of them reaches what may be alive of one.
+        families = connections + 2 + int(_FAMILIES_A_SECOND * self._seconds)
+        tokens = tuple(scene.refresh_token() for _ in range(families))
         body = "grant_type=refresh_token&client_id=bench-web"
         return Asked(Target(f"{self._service.url}{TOKEN}", "", body, tokens))
 

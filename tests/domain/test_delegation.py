@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from domain.access_token import AccessToken
 from domain.client_configuration import TOKEN_EXCHANGE, Audiences
-from domain.delegation import MAX_ACTORS, Exchange, SubjectToken, actors_of
+from domain.delegation import (
+    MAX_ACTORS,
+    MAX_LINEAGE,
+    Exchange,
+    SubjectToken,
+    actors_of,
+    lineage_of,
+)
 from domain.descent import Actor
 from domain.errors import DelegationRefused, DomainError
 from domain.permissions import DEFAULT_ROLES, Tier
@@ -169,6 +176,16 @@ def test_an_impersonator_is_not_named() -> None:
     alone = actors_of(Exchange(subject), client_id="exchanger", impersonates=True)
 
     assert alone == (Actor("agent-1"),)
+
+
+def test_a_lineage_has_an_end() -> None:
+    """Whoever impersonates is not named: no number of actors would end its circles."""
+    almost = Exchange(a_subject(lineage=tuple(f"jti-{n}" for n in range(MAX_LINEAGE - 1))))
+    full = Exchange(a_subject(lineage=tuple(f"jti-{n}" for n in range(MAX_LINEAGE))))
+
+    assert len(lineage_of(almost)) == MAX_LINEAGE
+    with pytest.raises(DelegationRefused, match="exchanged 10 times already"):
+        lineage_of(full)
 
 
 def a_subject(**facts: Any) -> SubjectToken:

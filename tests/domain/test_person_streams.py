@@ -12,7 +12,7 @@ from domain.device_authorization import Approval, DeviceAuthorization
 from domain.errors import GrantNotUsable
 from domain.issuance import Narrowing
 from domain.provenance import Origin, Provenance
-from domain.session import Authorized, Session
+from domain.session import MOST_AUTHORIZED, Authorized, Session
 from tests.builders import AT_NOON, NOON, later, stream_id
 
 ORIGIN = Origin(address="address-hash", user_agent="agent-hash")
@@ -163,3 +163,16 @@ def test_a_session_is_known_by_its_name() -> None:
     for wrong in ("", "sess_", "sess_x", session.id.hex):
         with pytest.raises(ValueError, match=r"."):
             Session.stream(wrong)
+
+
+def test_a_session_is_full_of_grants_that_work() -> None:
+    """Those that have ended do not count; what it stands for otherwise does not change."""
+    session = a_session()
+    for number in range(MOST_AUTHORIZED):
+        until = NOON + timedelta(seconds=60 if number == 0 else 3600)
+        assert not session.full(NOON)
+        session.authorize(Authorized("shop", None, f"jti-{number}", until), AT_NOON)
+
+    assert session.full(NOON)
+    assert session.live(NOON)
+    assert not session.full(NOON + timedelta(seconds=60))

@@ -1,12 +1,20 @@
 """The state table of the family, row by row, and what each of its events carries."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
-from domain.errors import GrantNotUsable
+from domain.errors import GrantNotUsable, TooManyAlive
 from domain.provenance import Origin, Provenance
-from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily, Use
+from domain.refresh_token_family import (
+    MOST_ALIVE,
+    FamilyTerms,
+    IssuedToken,
+    RefreshTokenFamily,
+    Use,
+)
 from tests.builders import NOON, stream_id
 
 ORIGIN = Origin(address="address-hash", user_agent="agent-hash")
@@ -20,6 +28,9 @@ def at(seconds: float) -> Provenance:
 def issued(jti: str, *, until: float = 3600) -> IssuedToken:
     """Return an access token that ends so many seconds after noon."""
     return IssuedToken(jti, NOON + timedelta(seconds=until))
+
+
+NEXT = issued("jti-next")
 
 
 def a_family(*, grace: int = 10, rotated_at: tuple[float, ...] = ()) -> RefreshTokenFamily:
@@ -170,3 +181,36 @@ def test_a_revoked_family_is_not_used() -> None:
 
     with pytest.raises(GrantNotUsable):
         family.use(token=issued("jti-2"), provenance=at(2))
+
+
+@pytest.mark.parametrize("how", ["rotate", "use", "retry"])
+def test_so_many_tokens_of_a_family_work_at_once(how: str) -> None:
+    """Whoever holds a refresh token cannot make more to revoke than one unit takes."""
+    family = a_family()
+    for number in range(2, MOST_ALIVE + 1):
+        family.use(token=issued(f"jti-{number}", until=3600 + number), provenance=at(1))
+    acts: dict[str, Callable[..., None]] = {
+        "rotate": partial(family.rotate, pepper_id="pepper-1"),
+        "use": family.use,
+        "retry": family.retry,
+    }
+    family.facts()
+    with pytest.raises(TooManyAlive) as refused:
+        acts[how](token=NEXT, provenance=at(10.5))
+
+    assert refused.value.seconds == 3590  # the first one lives 3600 seconds
+    assert family.facts() == []
+
+
+def test_there_is_room_again_when_a_token_has_ended() -> None:
+    """Each that ends makes room for one."""
+    family = a_family()
+    for number in range(2, MOST_ALIVE + 1):
+        family.use(
+            token=issued(f"jti-{number}", until=100 if number == 2 else 3600), provenance=at(1)
+        )
+    family.use(token=NEXT, provenance=at(100))
+    with pytest.raises(TooManyAlive):
+        family.use(token=NEXT, provenance=at(100))
+
+    assert len(family.tokens_alive(NOON + timedelta(seconds=100))) == MOST_ALIVE

@@ -18,6 +18,8 @@ CLIENT = "bench-web"
 MACHINES, PEOPLE, AGENTS, ASKING, REVOKING = 5, 6, 2, 3, 1
 GRACE_SECONDS = 60
 """How long a retry of a rotation is taken for one: longer than any fault lasts."""
+PEOPLES_TOKEN_SECONDS = 8
+"""Of a family that rotates fifty times a second; a thousand of its tokens may be alive at once."""
 SERVED_SECONDS = 20.0
 """How long a client may go without an answer once the fault is over."""
 _PACE_SECONDS = 0.01
@@ -33,7 +35,7 @@ class Crowd:
         self._begin()
         self._families: list[str] = []
         self._agent = ("", "")
-        self.people = Scene(service, grace=GRACE_SECONDS)
+        self.people = Scene(service, grace=GRACE_SECONDS, token_seconds=PEOPLES_TOKEN_SECONDS)
 
     def prepare(self) -> None:
         """Register who takes part, and begin their families; blocks."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from application.ledger import grouped_read
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.grouped_read import BATCH_STREAMS
 from application.ledger.ledger import Ledger
@@ -76,6 +77,40 @@ async def test_what_was_recorded_is_read(ledger: Ledger) -> None:
         await ledger.writer.append(records(stream=stream, first_version=version))
 
         assert len(await ledger.stored(stream)) == version
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+async def test_a_long_stream_comes_in_parts(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Whatever of it fits into the last part: it is whole, beside others that are short."""
+    monkeypatch.setattr(grouped_read, "PART_EVENTS", 2)
+    long, short = records(count), records()
+    await asyncio.gather(ledger.writer.append(long), ledger.writer.append(short))
+
+    found = await asyncio.gather(*[ledger.stored(stream_of(one)) for one in (long, short)])
+
+    assert found == [long, short]
+
+
+async def test_whoever_knows_more_of_a_long_stream_misses_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that was read for somebody who knows less ends before what this one asks for: it is
+    told that there may be more, and never that there is none.
+    """
+    monkeypatch.setattr(grouped_read, "PART_EVENTS", 2)
+    unit = records(5)
+    stream = stream_of(unit)
+    await ledger.writer.append(unit)
+
+    less, more = await asyncio.gather(
+        ledger.reader.part(stream, after=0), ledger.reader.part(stream, after=4)
+    )
+
+    assert less == (unit[:2], True)
+    assert more == ([], True)
+    assert await ledger.reader.part(stream, after=4) == (unit[4:], False)
 
 
 async def test_a_reader_that_goes_away_disturbs_nobody(ledger: Ledger) -> None:

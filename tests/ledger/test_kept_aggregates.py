@@ -5,9 +5,10 @@ from time import monotonic
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import StoredEvent
 
+from application.ledger import grouped_read
 from application.ledger.errors import Conflict
+from application.ledger.grouped_read import Part
 from application.ledger.ledger import LONG_FROM_VERSION, Ledger
 from application.recently_used import RecentlyUsed
 from domain.client import Client
@@ -120,15 +121,15 @@ async def test_an_older_read_does_not_replace_a_newer_state(
     mine = await ledger.load(stream)
     monkeypatch.setattr(ledger, "_long", RecentlyUsed(4))  # so that the next one reads it all
     answered, go_on = asyncio.Event(), asyncio.Event()
-    read = ledger.reader.read
+    part = ledger.reader.part
 
-    async def slowly(stream_id: UUID, *, after: int = 0) -> list[StoredEvent]:
-        events = await read(stream_id, after=after)
+    async def slowly(stream_id: UUID, *, after: int) -> Part:
+        found = await part(stream_id, after=after)
         answered.set()
         await go_on.wait()
-        return events
+        return found
 
-    monkeypatch.setattr(ledger.reader, "read", slowly)
+    monkeypatch.setattr(ledger.reader, "part", slowly)
     old = asyncio.create_task(ledger.load(stream))
     await answered.wait()
     ledger._keep(mine.copied())
@@ -155,3 +156,33 @@ async def test_short_streams_do_not_push_out_long_ones(
     assert [ledger.recent(one.id) is not None for one in others] == [False, True, True]
     assert ledger.recent(stream) is not None
     assert (await ledger.load(others[0].id)).client_id == "client-0"
+
+
+async def test_a_long_stream_is_folded_part_by_part(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole for everybody who asks at once, and whoever gives up on the way leaves what was
+    read so far to the next.
+    """
+    async with Ledger(database_url) as writing:
+        stream = await a_long_stream(writing)
+        whole = await writing.load(stream)
+    monkeypatch.setattr(grouped_read, "PART_EVENTS", 3)
+    async with Ledger(database_url) as ledger:
+        answered = asyncio.Event()
+        part = ledger.reader.part
+
+        async def twice(stream_id: UUID, *, after: int) -> Part:
+            if after == 6:
+                answered.set()
+                await asyncio.Event().wait()
+            return await part(stream_id, after=after)
+
+        monkeypatch.setattr(ledger.reader, "part", twice)
+        given_up = asyncio.create_task(ledger.load(stream))
+        await answered.wait()
+        given_up.cancel()
+        monkeypatch.setattr(ledger.reader, "part", part)
+
+        assert ledger.recent(stream).version == 6
+        assert await asyncio.gather(*[ledger.load(stream) for _ in range(3)]) == [whole] * 3

@@ -1,17 +1,17 @@
 """A rotation on what this process knows: whoever was faster elsewhere is never overruled."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from application.derived_tokens import TokenKind
-from application.errors import UnusableGrant
+from application.errors import TooManyRequests, UnusableGrant
 from application.grants import refresh_token
 from application.token_response import TokenResponse
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import AUTHORIZATION_CODE, REFRESH_TOKEN, Redirects
-from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
+from domain.refresh_token_family import MOST_ALIVE, FamilyTerms, IssuedToken, RefreshTokenFamily
 from tests.application.service import PEPPER, FakeService, authenticated, context
 from tests.builders import NOON, a_client, a_principal, later, stream_id
 
@@ -126,3 +126,38 @@ async def test_reuse_is_judged_by_the_log(
 
     assert service.log.folded(family.id).generation == 4
     assert service.log.of(RefreshTokenFamily.ReuseDetected) == []
+
+
+def use_up(family: RefreshTokenFamily, *, first_ends: datetime) -> None:
+    """Let as many access tokens of `family` work as may; one of them ends at `first_ends`."""
+    for number in range(1, MOST_ALIVE):
+        until = first_ends if number == 1 else FIRST.expires_at
+        token = IssuedToken(f"019cb3e5-4400-7000-8000-{number:012}", until)
+        family.use(token=token, provenance=later(0))
+
+
+async def test_all_tokens_in_use_is_told_with_the_time_to_wait(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """Nothing is issued, and the refresh token stays as good as it was."""
+    use_up(family, first_ends=NOON + timedelta(minutes=2))
+    service.log.record(family)
+    with pytest.raises(TooManyRequests) as refused:
+        await refresh(service, client, family, 1)
+
+    assert refused.value.retry_after == 60
+    assert refused.value.reason == "too many tokens of this grant are in use"
+    assert service.log.of(AccessToken.Issued) == []
+    assert service.log.folded(family.id).generation == 1
+
+
+async def test_the_next_token_is_issued_once_one_has_ended(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """The family goes on by itself."""
+    use_up(family, first_ends=NOON + timedelta(minutes=1))
+    service.log.record(family)
+
+    await refresh(service, client, family, 1)
+
+    assert service.log.folded(family.id).generation == 2
