@@ -85,7 +85,9 @@ def test_hands_over_when_the_leader_stops(recording: Recording) -> None:
     assert counts(recording.database_url) == (5, 5)
 
 
-def test_writes_rows_and_position_or_neither(recording: Recording) -> None:
+def test_writes_rows_and_position_or_neither(
+    recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
     """A batch that fails after its rows were written is tried again as a whole, others go on."""
     failures = iter([RuntimeError("disk on fire"), RuntimeError("still")])
 
@@ -96,13 +98,15 @@ def test_writes_rows_and_position_or_neither(recording: Recording) -> None:
 
     recording.issue(10)
     faulty = replace(CLIENT_LAST_USED, write=write)
-    with projecting(Projector(recording.database_url, [faulty, AUDIT_TRAIL])):
+    with projecting(Projector(recording.database_url, [AUDIT_TRAIL, faulty])):
         eventually_caught_up(recording.database_url, [AUDIT_TRAIL])
         behind = status(recording.database_url, [faulty])[0].position
         eventually_caught_up(recording.database_url, [faulty])
 
     assert behind == 0
     assert counts(recording.database_url) == (10, 10)
+    assert "client_last_used cannot go on from 0" in caplog.text
+    assert "audit_trail cannot" not in caplog.text  # both share a transaction until one fails
 
 
 def test_goes_on_where_another_process_left_off(recording: Recording) -> None:
