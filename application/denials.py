@@ -3,7 +3,8 @@
 1. Refusals of one cause (client, error, reason, address, endpoint) within a flush are one event.
 2. A flush writes at most what the budget holds: BURST at once, then PER_SECOND. What it may not
    write yet waits in memory and keeps counting.
-3. Past KEYS different causes in waiting, who and where are given up, the count is not.
+3. Past KEYS different causes in waiting, who and where are given up, and past MOST_KEYS the reason
+   as well; the count is not. What is left are endpoints, grant types and error codes: few.
 4. With PostgreSQL away everything waits; nothing is dropped.
 
 A refusal is answered before it is recorded: an attacker must not be able to make us wait.
@@ -22,6 +23,7 @@ from domain.provenance import Provenance
 BURST = 64
 PER_SECOND = 3.0
 KEYS = 512
+MOST_KEYS = 640
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class DenialRecorder:
         key = denial
         if key not in self._waiting and len(self._waiting) >= KEYS:
             key = denial.anonymised()
+        if key not in self._waiting and len(self._waiting) >= MOST_KEYS:
+            key = denial.unexplained()
         self._add(key, _once(provenance))
 
     async def flush(self, *, everything: bool = False) -> None:

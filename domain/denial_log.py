@@ -12,7 +12,7 @@ from domain.provenance import Provenance
 from domain.recorded import Recorded
 
 MANY = "*"
-"""Stands for a client or an address when a flood had too many of them to be told apart."""
+"""Stands for a client, a reason or an address when a flood had too many to be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,13 @@ class Denial:
     def anonymised(self) -> "Denial":
         """Return the same cause without who and where, for a flood of too many of them."""
         return Denial(MANY, self.endpoint, self.grant_type, self.error, self.reason, MANY)
+
+    def unexplained(self) -> "Denial":
+        """Return no more of it than the caller was told, for a flood of too many reasons.
+
+        Whoever asks has a part in some of them: which scopes lack, whose host did not answer.
+        """
+        return Denial(MANY, self.endpoint, self.grant_type, self.error, MANY, MANY)
 
 
 class DenialLog(Recorded):

@@ -222,8 +222,8 @@ class IssuingClient:
         """
         wanted = authority.scope if request.scope is None else request.scope
         # RFC 6749, Section 6: "MUST NOT include any scope not originally granted".
-        policy.catalogue.order(wanted)
-        beyond = [name for name in wanted if name not in authority.scope]
+        ordered = policy.catalogue.order(wanted)
+        beyond = [name for name in ordered if name not in authority.scope]
         if beyond:
             raise ScopeNotGranted(f"beyond what was granted: {' '.join(beyond)}")
         outside = set(request.audience) - set(authority.resource or request.audience)

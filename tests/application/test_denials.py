@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.denials import BURST, KEYS, PER_SECOND, DenialRecorder
+from application.denials import BURST, KEYS, MOST_KEYS, PER_SECOND, DenialRecorder
 from application.ledger.errors import Conflict, UnitRejected
 from domain.denial_log import MANY, Denial, DenialLog
 from domain.provenance import Provenance
@@ -161,6 +161,19 @@ async def test_in_a_flood_each_cause_is_counted_apart(gate: Gate) -> None:
         "wrong secret": 20,
         "client disabled": 30,
     }
+
+
+async def test_a_flood_of_reasons_takes_no_more_room(gate: Gate) -> None:
+    """Some name what the caller asked for: it can make up as many as it likes, and gets one event
+    for all that are too many. Nothing goes uncounted.
+    """
+    for number in range(3 * MOST_KEYS):
+        gate.refuse(a_denial(number, reason=f"beyond what was granted: {number}"))
+    denied = await gate.flush(everything=True)
+
+    assert len(denied) == MOST_KEYS + 1
+    assert sum(event.count for event in denied) == 3 * MOST_KEYS
+    assert [event.count for event in denied if event.reason == MANY] == [2 * MOST_KEYS]
 
 
 async def test_what_the_budget_leaves_keeps_counting(gate: Gate) -> None:

@@ -163,3 +163,10 @@ def test_who_gets_a_refresh_token(
 ) -> None:
     """offline_access decides with openid, the client's policy without, the grant type always."""
     assert a_client(**{**WEB, **configuration}).gets_refresh_token(scope) is given
+
+
+@pytest.mark.parametrize("scope", [("openid", "mcp"), ("mcp", "openid", "mcp")])
+def test_what_is_beyond_is_said_in_one_order(scope: tuple[str, ...]) -> None:
+    """However it was asked for: a caller cannot make a new reason of it by asking in another way."""
+    with pytest.raises(ScopeNotGranted, match="beyond what was granted: mcp openid"):
+        issue(wishes={"scope": scope})
