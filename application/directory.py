@@ -30,14 +30,19 @@ from domain.signing_key import SigningKey
 from domain.trusted_issuer import TrustedIssuer
 
 STALE_SECONDS = 5.0
-_PAGE = 5000
+_PAGE = 500
+"""A key set that somebody registered may have some tens of kilobytes, and a page is one answer."""
 _TAIL = Statement(
     "tail",
-    "SELECT originator_id, originator_version, topic, state, notification_id"
+    "(SELECT originator_id, originator_version, topic, state, notification_id"
     " FROM grantledger.ledger_events_directory WHERE notification_id > $1::bigint"
     # Consents are found there by their subject as well, and nobody wants all of them in memory.
     " AND topic NOT IN ('consents.opened', 'consent.given', 'consent.withdrawn')"
-    " ORDER BY notification_id LIMIT $2::bigint",
+    " ORDER BY notification_id LIMIT $2::bigint)"
+    # How far that is complete where it is less than a page: else each reading would go over all
+    # consents since the last change of a client or person.
+    " UNION ALL SELECT NULL, NULL, NULL, NULL, max(notification_id)"
+    " FROM grantledger.ledger_events_directory",
 )
 
 _log = logging.getLogger(__name__)
@@ -135,10 +140,13 @@ class LogDirectory:
                 rows = await self._link.fetch(_TAIL, (int8(self.position), int8(_PAGE)))
             except (psycopg.Error, TimeoutError) as error:
                 raise LedgerUnavailable("the directory cannot be read") from error
-            for row in rows:
+            *found, (*_, head) = rows
+            for row in found:
                 self._apply(stored_event(row))
                 self.position = read_int(row[4])
-            if len(rows) < _PAGE:
+            if len(found) < _PAGE:
+                if head is not None:
+                    self.position = max(self.position, read_int(head))
                 return
 
     def _state_of_keys(self) -> tuple[int, int]:

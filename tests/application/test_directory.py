@@ -16,6 +16,7 @@ from application.ledger.mapper import LedgerMapper
 from application.ledger.wire import Row, Statement
 from application.ports import REFRESH_SECONDS
 from domain.client import Client
+from domain.consents import Consents
 from domain.signing_key import SigningKey
 from tests.builders import AT_NOON, a_client, a_key, a_principal, a_token, later
 from tests.waiting import eventually_async
@@ -104,6 +105,21 @@ async def test_leaves_out_what_is_not_of_the_directory(
 
     assert directory.principal("owner-1") is not None
     assert directory.position == 3
+
+
+async def test_goes_over_consents_once(other: Ledger, directory: LogDirectory) -> None:
+    """They lie there, and nobody wants them in memory: what was passed over is not read again."""
+    await other.save(a_client())
+    for number in range(3):
+        await other.save(Consents.open(f"person-{number}", provenance=AT_NOON))
+    await directory.refresh()
+    passed = directory.position
+    await other.save(a_principal())
+    await directory.refresh()
+
+    assert passed == 4
+    assert directory.position == 5
+    assert directory.principal("owner-1") is not None
 
 
 async def test_reads_page_after_page(other: Ledger, directory: LogDirectory) -> None:
