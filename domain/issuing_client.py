@@ -84,7 +84,8 @@ class Authority:
     `scope` and `resource` bound every token; an empty `resource` stands for the client's default.
     `requested` is what the first request asked for. `authenticated_at` is None where an assertion
     speaks for the person and does not say; `descent` tells of it. `authorization_details`
-    (RFC 9396) is what was granted beyond scopes.
+    (RFC 9396) is what was granted beyond scopes. `ends_at` (UTC) is when the family ends, None
+    where it is only begun with this token.
     """
 
     requested: tuple[str, ...]
@@ -93,6 +94,7 @@ class Authority:
     authenticated_at: datetime | None
     descent: Descent | None = None
     authorization_details: Details = ()
+    ends_at: datetime | None = None
 
 
 class _Decision(NamedTuple):
@@ -370,7 +372,7 @@ class IssuingClient:
             scope=issued.scope,
             audience=authority.resource,
             authenticated_at=authority.authenticated_at,
-            lifetime=refresh.lifetime or policy.family_lifetime,
+            lifetime=self._family_seconds(policy),
             idle_lifetime=refresh.idle_lifetime or policy.family_idle_lifetime,
             grace=policy.rotation_grace if refresh.grace is None else refresh.grace,
             confirmation=issued.confirmation if public else None,
@@ -383,6 +385,15 @@ class IssuingClient:
             token=IssuedToken(str(token.id), issued.expires_at),
             provenance=provenance,
         )
+
+    def _family_seconds(self, policy: DeploymentPolicy) -> int:
+        return self.refresh.lifetime or policy.family_lifetime
+
+    def _family_end(
+        self, authority: Authority, policy: DeploymentPolicy, provenance: Provenance
+    ) -> datetime:
+        lifetime = timedelta(seconds=self._family_seconds(policy))
+        return authority.ends_at or provenance.occurred_at + lifetime
 
     def _require_confidential(self, grant_type: str) -> None:
         if self.client_type is ClientType.PUBLIC:
@@ -450,6 +461,9 @@ class IssuingClient:
             lifetime = min(lifetime, ID_JAG_SECONDS)
         expires_at = provenance.occurred_at + timedelta(seconds=lifetime)
         authenticated_at = authority.authenticated_at if authority else None
+        if authority and decided.family_id:
+            # What ends the family after its own end would look for its tokens no more.
+            expires_at = min(expires_at, self._family_end(authority, policy, provenance))
         if exchange is not None:  # 10
             expires_at = bounded(expires_at, exchange)
             authenticated_at = exchange.subject_token.authenticated_at

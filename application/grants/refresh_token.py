@@ -132,6 +132,7 @@ def _next_token(
         resource=started.audience,
         authenticated_at=started.authenticated_at,
         authorization_details=started.authorization_details,
+        ends_at=started.expires_at,
     )
     behind = Behind(started.subject, started.session_id)
     wishes = Wishes(parameters.scope, parameters.resource, parameters.authorization_details)

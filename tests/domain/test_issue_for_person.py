@@ -1,11 +1,13 @@
 """What a client may be issued on a person's authority: never more than both hold."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from domain.access_token import AccessToken
-from domain.client_configuration import Audiences, Redirects
+from domain.client_configuration import Audiences, Redirects, RefreshPolicy
 from domain.errors import (
     AudienceNotAllowed,
     DomainError,
@@ -16,7 +18,16 @@ from domain.errors import (
 )
 from domain.issuing_client import Authority
 from domain.principal import Principal
-from tests.builders import AT_NOON, NOON, POLICY, SIGNING, a_client, a_principal, a_request
+from tests.builders import (
+    AT_NOON,
+    NOON,
+    POLICY,
+    SIGNING,
+    a_client,
+    a_principal,
+    a_request,
+    stream_id,
+)
 
 API = "https://api.example"
 WEB: dict[str, Any] = {
@@ -31,6 +42,7 @@ def issue(
     wishes: dict[str, Any] | None = None,
     authority: Authority | None = None,
     person: Principal | None = None,
+    family_id: UUID | None = None,
     **configuration: Any,
 ) -> AccessToken:
     """Issue a token for a person with the role user."""
@@ -39,7 +51,7 @@ def issue(
         authority or Authority(("user",), ("user", "anonymous"), (), NOON),
         grant_type="authorization_code",
         person=person or a_principal("alice"),
-        family_id=None,
+        family_id=family_id,
         policy=POLICY,
         signing=SIGNING,
         provenance=AT_NOON,
@@ -107,6 +119,14 @@ def test_openid_adds_the_userinfo_endpoint() -> None:
     assert token.issued.audience == (API, "https://i")
 
 
+@pytest.mark.parametrize(("of_family", "seconds"), [(60, 60), (86_400, 3600)])
+def test_the_first_token_ends_with_its_family_at_the_latest(of_family: int, seconds: int) -> None:
+    """The family begins with it, by the terms of its client."""
+    token = issue(family_id=stream_id(NOON), refresh=RefreshPolicy(lifetime=of_family))
+
+    assert token.issued.expires_at == NOON + timedelta(seconds=seconds)
+
+
 REFUSALS: list[tuple[str, dict[str, Any], type[DomainError]]] = [
     ("wider than granted", {"wishes": {"scope": ("mcp",)}}, ScopeNotGranted),
     ("unknown scope", {"wishes": {"scope": ("root",)}}, ScopeUnknown),
@@ -167,6 +187,6 @@ def test_who_gets_a_refresh_token(
 
 @pytest.mark.parametrize("scope", [("openid", "mcp"), ("mcp", "openid", "mcp")])
 def test_what_is_beyond_is_said_in_one_order(scope: tuple[str, ...]) -> None:
-    """However it was asked for: a caller cannot make a new reason of it by asking in another way."""
+    """However it was asked for: nobody makes a new reason of it by asking in another way."""
     with pytest.raises(ScopeNotGranted, match="beyond what was granted: mcp openid"):
         issue(wishes={"scope": scope})

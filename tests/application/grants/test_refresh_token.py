@@ -10,7 +10,12 @@ from application.grants import refresh_token
 from application.token_response import TokenResponse
 from domain.access_token import AccessToken
 from domain.client import Client
-from domain.client_configuration import AUTHORIZATION_CODE, REFRESH_TOKEN, Redirects
+from domain.client_configuration import (
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    Redirects,
+    TokenPolicy,
+)
 from domain.refresh_token_family import MOST_ALIVE, FamilyTerms, IssuedToken, RefreshTokenFamily
 from tests.application.service import PEPPER, FakeService, authenticated, context
 from tests.builders import NOON, a_client, a_principal, later, stream_id
@@ -161,3 +166,16 @@ async def test_the_next_token_is_issued_once_one_has_ended(
     await refresh(service, client, family, 1)
 
     assert service.log.folded(family.id).generation == 2
+
+
+async def test_no_access_token_outlives_its_family(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """Who ends a session looks at what has not ended yet: a family that has, has no tokens."""
+    client.set_token_policy(TokenPolicy(lifetime=86_400), provenance=later(0.1))
+    service.log.record(client)
+
+    response = await refresh(service, client, family, 1)
+
+    assert response.expires_in == 86_400 - 60
+    assert service.log.of(AccessToken.Issued)[0].expires_at == family.started.expires_at
