@@ -197,6 +197,8 @@ def _published_at(client: Client) -> str:
 
 
 async def _consent(visit: Visit) -> AnyResponse:
+    # The request may come again and again, and brings a code each time.
+    await visit.service.rate_limits.authorize.require_address(visit.context)
     pending = _authorizing(visit)
     session = await visit.session()
     decision = visit.form.get("decision")

@@ -217,6 +217,20 @@ def test_a_person_reads_a_page(limited: Live, shop: WebClient) -> None:
         assert CALLBACK not in refused.text
 
 
+def test_answers_to_the_question_for_consent_count_with_it(limited: Live, shop: WebClient) -> None:
+    """One request may be answered again and again, and each answer would bring a code."""
+    person = Person(limited, "nobody")
+    page = person.open("/login")
+
+    def answer(address: str) -> int:
+        form = {**hidden_fields(page), "decision": "allow"}
+        return person.send("POST", "/consent", data=form, headers=by(address)).status_code
+
+    statuses = [answer("192.0.2.62") for _ in range(PAGES + 1)]
+
+    assert statuses == [*[400] * PAGES, 429]
+
+
 def test_passkey_challenges_are_limited(limited: Live) -> None:
     """A challenge is kept until it is used: nobody makes us keep any number of them."""
     person = Person(limited, "nobody")
