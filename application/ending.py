@@ -10,12 +10,13 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypedDict
 from uuid import UUID
 
 from application.errors import ConflictingState
 from application.ledger.errors import Conflict
 from application.ports import EventLog
+from application.turns import Turns
 from domain.access_token import AccessToken
 from domain.issuance import DeploymentPolicy
 from domain.provenance import Provenance
@@ -25,6 +26,7 @@ from domain.session import Authorized, Session
 
 UNIT_STREAMS = 1_024
 """At least a family with all the tokens that it can have alive."""
+FEW_STREAMS = 32
 ATTEMPTS = 64
 """Lost races before giving up: each was won by somebody else on the same stream."""
 
@@ -39,6 +41,16 @@ class EndingService(Protocol):
     @property
     def policy(self) -> DeploymentPolicy:
         """The rules of the deployment."""
+
+    @property
+    def turns(self) -> Turns:
+        """Who uses which stream in this process."""
+
+
+class _How(TypedDict):
+    by: str
+    reason: str
+    provenance: Provenance
 
 
 async def ended_tokens(
@@ -65,7 +77,11 @@ async def ended_family(
     reason: str,
     provenance: Provenance,
 ) -> Sequence[Recorded]:
-    """Return the family and its living tokens, revoked and not saved yet. Raises as above."""
+    """Return the family and its living tokens, revoked and not saved yet; nothing where it was
+    revoked before, since its tokens were in that unit. Raises as above.
+    """
+    if family.revoked:
+        return []
     alive = family.tokens_alive(provenance.occurred_at)
     family.revoke(by=by, reason=reason, provenance=provenance)
     tokens = await ended_tokens(
@@ -106,37 +122,68 @@ async def end_session(
         stream_id = Session.stream(session_id)
     except ValueError:
         return None
-    for _ in range(ATTEMPTS):
-        session = await service.log.load(stream_id)
-        if not isinstance(session, Session):
-            return None
-        try:
-            await _end_all(session, service, by=by, reason=reason, provenance=provenance)
-        except Conflict:
-            continue
-        return session
+    act = _Ending(service, by, reason, provenance)
+    async with service.turns.of(stream_id):
+        for attempt in range(ATTEMPTS):
+            session = await service.log.load(stream_id)
+            if not isinstance(session, Session):
+                return None
+            try:
+                await act.end(session, alone=attempt > 0)
+            except Conflict:
+                continue
+            return session
     raise ConflictingState("the session is being used by others; try again")
 
 
-async def _end_all(
-    session: Session, service: EndingService, *, by: str, reason: str, provenance: Provenance
-) -> None:
-    """Raises Conflict where the session or a part of it moved on meanwhile, LedgerUnavailable."""
-    unit: list[Recorded] = []
-    for one in [one for one in session.authorized if provenance.occurred_at < one.expires_at]:
-        part = await _ended(one, service, by=by, reason=reason, provenance=provenance)
-        if len(unit) + len(part) > UNIT_STREAMS:
-            await service.log.save(*unit)
-            unit = []
-        unit += part
-    session.end(by=by, reason=reason, provenance=provenance)
-    await service.log.save(session, *unit)
+class _Ending:
+    """One act upon a session. What it has ended it does not look at again, so that whoever goes on
+    redeeming codes meanwhile makes it wait for what is new, and not for all of it.
+    """
 
+    def __init__(
+        self, service: EndingService, by: str, reason: str, provenance: Provenance
+    ) -> None:
+        self._service = service
+        self._by = by
+        self._reason = reason
+        self._provenance = provenance
+        self._ended: set[str] = set()
 
-async def _ended(
-    one: Authorized, service: EndingService, *, by: str, reason: str, provenance: Provenance
-) -> Sequence[Recorded]:
-    if one.family_id is None:
-        return await ended_tokens([one.jti], service, by=by, reason=reason, provenance=provenance)
-    family = await service.log.load(UUID(one.family_id))
-    return await ended_family(family, service, by=by, reason=reason, provenance=provenance)
+    async def end(self, session: Session, *, alone: bool) -> None:
+        """End what is alive of `session`, and itself with the last of it; `alone` where that lost a
+        race before: then the last must be so little that it is done in moments.
+
+        Raises Conflict where something moved on meanwhile, or may have.
+        """
+        unit: list[Recorded] = []
+        names: list[str] = []
+        for one in self._left(session):
+            part = await self._part(one)
+            if len(unit) + len(part) > UNIT_STREAMS:
+                await self._save(unit, names)
+                unit, names = [], []
+            unit += part
+            names.append(one.jti)
+        if alone and len(unit) > FEW_STREAMS:
+            await self._save(unit, names)
+            raise Conflict("the session may have moved on meanwhile")
+        session.end(by=self._by, reason=self._reason, provenance=self._provenance)
+        await self._service.log.save(session, *unit)
+
+    def _left(self, session: Session) -> Sequence[Authorized]:
+        now = self._provenance.occurred_at
+        return [
+            one for one in session.authorized if now < one.expires_at and one.jti not in self._ended
+        ]
+
+    async def _save(self, unit: Sequence[Recorded], names: Iterable[str]) -> None:
+        await self._service.log.save(*unit)
+        self._ended.update(names)
+
+    async def _part(self, one: Authorized) -> Sequence[Recorded]:
+        how: _How = {"by": self._by, "reason": self._reason, "provenance": self._provenance}
+        if one.family_id is None:
+            return await ended_tokens([one.jti], self._service, **how)
+        family = await self._service.log.load(UUID(one.family_id))
+        return await ended_family(family, self._service, **how)

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.derived_tokens import TokenKind, UnreadableToken
+from application.ending import end_session
 from application.errors import AccessDenied
 from application.issuing_service import IssuingService
 from application.ledger.errors import Conflict
 from application.request_context import RequestContext
+from application.turns import Turns
 from domain.session import Session
 
 RECENT = timedelta(minutes=15)
@@ -25,6 +27,10 @@ class LoginService(IssuingService, Protocol):
     def session_lifetime(self) -> timedelta:
         """How long a login counts."""
 
+    @property
+    def turns(self) -> Turns:
+        """Who uses which stream in this process."""
+
 
 async def logged_in(
     subject: str,
@@ -36,12 +42,21 @@ async def logged_in(
 ) -> Session:
     """Return the session of a person that proved who it is by `methods` (RFC 8176).
 
-    The browser's `present` session goes on where it is the same person's and has room for more.
-    Raises LedgerUnavailable.
+    The browser's `present` session goes on where it is the same person's. A full one ends, so that
+    no grant of it outlives the one that the person can log out of. Raises ConflictingState where it
+    cannot be ended at the moment, LedgerUnavailable.
     """
     provenance, lifetime = context.provenance, service.session_lifetime
     same = present is not None and present.subject == subject
-    if present is not None and same and not present.full(provenance.occurred_at):
+    if present is not None and same and present.full(provenance.occurred_at):
+        await end_session(
+            present.session_id,
+            service,
+            by=subject,
+            reason="full, and followed by another",
+            provenance=provenance,
+        )
+    elif present is not None and same:
         try:
             present.authenticate_again(methods=methods, lifetime=lifetime, provenance=provenance)
             await service.log.save(present)

@@ -16,9 +16,9 @@ from domain.errors import DelegationRefused, ScopeNotGranted
 from domain.permissions import Catalogue, Tier
 
 MAX_ACTORS = 5
+"""How deep `act` may nest: each hop is somebody more who has to be trusted."""
 MAX_LINEAGE = 10
 """Exchanges after one another: each token names all before it, and stands and falls with them."""
-"""How deep `act` may nest: each hop is somebody more who has to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

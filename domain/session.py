@@ -182,11 +182,13 @@ class Session(Recorded):
         )
 
     def authorize(self, given: Authorized, provenance: Provenance) -> None:
-        """Record what a client is issued. Raises GrantNotUsable when ended.
+        """Record what a client is issued. Raises GrantNotUsable when ended or full.
 
         A session that merely expired still authorizes: the code or device was approved in time.
         """
         self._require_not_ended()
+        if self.full(provenance.occurred_at):
+            raise GrantNotUsable("session full")
         self._record(
             self.ClientAuthorized,
             provenance,

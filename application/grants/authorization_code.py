@@ -86,7 +86,9 @@ async def handle(
     async def use(code: AuthorizationCode, _: Derived) -> TokenResponse:
         if code.state is not CodeState.ISSUED:  # 3
             raise await _replay(code, context, service)
-        return await _redeem(code, parameters, requester, context, service)
+        # Redemptions of one session conflict with each other, and with its end: one at a time.
+        async with service.turns.of(Session.stream(code.issued.session_id)):
+            return await _redeem(code, parameters, requester, context, service)
 
     return await use_presented(
         Presented(parameters.code, TokenKind.CODE, "code"),  # 1

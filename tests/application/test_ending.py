@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from application import ending
-from application.ending import end_session
+from application.ending import end_family, end_session
 from application.ledger.errors import LedgerUnavailable
 from domain.access_token import AccessToken
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
@@ -141,3 +141,45 @@ async def test_what_was_given_meanwhile_ends_as_well(
     assert service.log.folded(UUID(jti)).revoked
     assert living(session, service) == 0
     assert len(service.log.of(Session.Ended)) == 1
+
+
+async def test_an_end_does_not_wait_for_whoever_goes_on(
+    session: Session, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A code that is redeemed before each try costs a look at what is new, and not at all of it."""
+    monkeypatch.setattr(ending, "FEW_STREAMS", 4)
+    races = 20
+
+    def redeemed() -> None:
+        nonlocal races
+        there = service.log.folded(session.id)
+        there.authorize(Authorized("shop", None, _token(service), HOUR), later(0.5))
+        service.log.record(there)
+        races -= 1
+        service.log.meanwhile = redeemed if races else None
+
+    service.log.meanwhile = redeemed
+    before = service.log.loads
+    await end(session, service)
+
+    assert service.log.folded(session.id).ended
+    session = service.log.folded(session.id)
+    alone = [one.jti for one in session.authorized if one.family_id is None]
+    assert all(service.log.folded(UUID(jti)).revoked for jti in alone)
+    assert len(alone) == 2 + 20
+    # Twice all that there was, and then a handful with each try.
+    assert service.log.loads - before < 2 * 23 + 20 * 6
+
+
+async def test_a_family_is_revoked_once(session: Session, service: FakeService) -> None:
+    """Its tokens were revoked with it: whoever asks again and again makes us read one stream."""
+    family_id = UUID(session.authorized[0].family_id)
+
+    async def revoke() -> bool:
+        return await end_family(family_id, service, by="shop", reason="again", provenance=later(1))
+
+    await revoke()
+    before = service.log.loads
+
+    assert await revoke()
+    assert service.log.loads - before == 1

@@ -1,6 +1,7 @@
 """What a session allows, by how long ago its person proved itself."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -37,13 +38,13 @@ def test_an_old_login_is_not() -> None:
 @pytest.mark.parametrize(
     ("grants", "same"), [(MOST_AUTHORIZED - 1, True), (MOST_AUTHORIZED, False)]
 )
-async def test_a_login_in_a_full_session_begins_a_new_one(
+async def test_a_login_in_a_full_session_ends_it_and_begins_another(
     service: FakeService, grants: int, same: bool
 ) -> None:
     """One session goes on with every login of its person, as long as it has room for grants."""
     present = a_session()
     for number in range(grants):
-        given = Authorized("shop", None, f"jti-{number}", NOON + timedelta(hours=1))
+        given = Authorized("shop", None, str(UUID(int=number)), NOON + timedelta(hours=1))
         present.authorize(given, AT_NOON)
     service.log.record(present)
 
@@ -51,3 +52,5 @@ async def test_a_login_in_a_full_session_begins_a_new_one(
 
     assert (session.id == present.id) is same
     assert session.authorized == (present.authorized if same else ())
+    # What is in it would outlive the logout from the new one.
+    assert service.log.folded(present.id).ended is not same

@@ -175,4 +175,6 @@ def test_a_session_is_full_of_grants_that_work() -> None:
 
     assert session.full(NOON)
     assert session.live(NOON)
+    with pytest.raises(GrantNotUsable, match="session full"):
+        session.authorize(Authorized("shop", None, "jti-more", NOON), AT_NOON)
     assert not session.full(NOON + timedelta(seconds=60))

@@ -49,7 +49,7 @@ async def test_a_family_says_when_there_is_room_again(live: Live, shop: WebClien
 
 
 async def test_a_full_session_asks_for_a_login(live: Live, shop: WebClient) -> None:
-    """What it was good for stays good; what comes is under a session of its own."""
+    """It ends with that login: what hangs on it would outlive the person's next logout."""
     person = a_person(live, "bob-bounded")
     first = shop.tokens_from(person)
     sid = live.introspect(first["access_token"], (shop.client_id, shop.secret))["sid"]
@@ -65,7 +65,8 @@ async def test_a_full_session_asks_for_a_login(live: Live, shop: WebClient) -> N
     second = shop.redeem(told["code"]).json()
 
     assert answer(silent)["error"] == "login_required"
-    assert live.introspect(first["access_token"], (shop.client_id, shop.secret))["active"]
+    assert not live.introspect(first["access_token"], (shop.client_id, shop.secret))["active"]
+    assert shop.refresh(first["refresh_token"]).json()["error"] == "invalid_grant"
     after = live.introspect(second["access_token"], (shop.client_id, shop.secret))
     assert after["active"]
     assert after["sid"] != sid
