@@ -276,6 +276,10 @@ class RefreshTokenFamily(Recorded):
         """Return the access tokens of the family that have not expired at `now`."""
         return tuple(token for token in self.tokens if now < token.expires_at)
 
+    def has_room(self, now: datetime) -> bool:
+        """Tell whether fewer than MOST_ALIVE of its access tokens work at `now`."""
+        return len(self.tokens) < MOST_ALIVE or len(self.tokens_alive(now)) < MOST_ALIVE
+
     def rotate(self, *, pepper_id: str, token: IssuedToken, provenance: Provenance) -> None:
         """Replace the current generation. Raises GrantNotUsable for a revoked family, TooManyAlive
         where MOST_ALIVE of its access tokens work.
@@ -342,12 +346,9 @@ class RefreshTokenFamily(Recorded):
 
     def _require_room(self, provenance: Provenance) -> None:
         self._require_living()
-        if len(self.tokens) < MOST_ALIVE:
-            return
         now = provenance.occurred_at
-        alive = self.tokens_alive(now)
-        if len(alive) >= MOST_ALIVE:
-            first = min(token.expires_at for token in alive)
+        if not self.has_room(now):
+            first = min(token.expires_at for token in self.tokens_alive(now))
             raise TooManyAlive(ceil((first - now).total_seconds()))
 
     def _require_living(self) -> None:

@@ -62,7 +62,7 @@ async def handle(
 
     def rotates(family: RefreshTokenFamily, presented: Derived) -> bool:
         now = context.provenance.occurred_at
-        return family.meaning_of(presented.generation, now) is Use.ROTATE
+        return family.meaning_of(presented.generation, now) is Use.ROTATE and family.has_room(now)
 
     return await use_presented(
         Presented(parameters.refresh_token, TokenKind.REFRESH, "refresh token"),  # 1

@@ -168,6 +168,21 @@ async def test_the_next_token_is_issued_once_one_has_ended(
     assert service.log.folded(family.id).generation == 2
 
 
+async def test_a_family_that_is_full_here_and_ended_elsewhere_has_ended(
+    service: FakeService, client: Client, family: RefreshTokenFamily
+) -> None:
+    """Nothing is refused on what this process knows."""
+    use_up(family, first_ends=NOON + timedelta(minutes=2))
+    service.log.known[family.id] = family.copied()
+    family.revoke(by="alice", reason="logout", provenance=later(0.5))
+    service.log.record(family)
+
+    with pytest.raises(UnusableGrant) as refused:
+        await refresh(service, client, family, 1)
+
+    assert refused.value.reason == "family revoked"
+
+
 async def test_no_access_token_outlives_its_family(
     service: FakeService, client: Client, family: RefreshTokenFamily
 ) -> None:
