@@ -1,5 +1,6 @@
 """Register and configure clients. A secret is returned once, where it is made, and never again."""
 
+import json
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +37,8 @@ SECRET_PREFIX = "gls_"  # noqa: S105  # marks our secrets for secret scanners
 _SECRET_BYTES = 32
 BY_SECRET = ("client_secret_basic", "client_secret_post")
 DEFAULT_OVERLAP = timedelta(hours=24)
+MAX_KEY_BYTES = 4096
+"""Of a registered key as JSON: one of RSA with 4096 bits and its certificate has 2.6 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +205,15 @@ def require_offered(tokens: TokenPolicy | None, service: Offering) -> None:
 
 
 def require_usable(authentication: Authentication | None) -> None:
-    """Raise InvalidRequest for a key, certificate or name that is none."""
+    """Raise InvalidRequest for a key, certificate or name that is none, or a key that is more."""
     # Accepted, it would lock its client out.
     if authentication is None:
         return
     by_certificate = authentication.method == SELF_SIGNED_TLS_CLIENT_AUTH
     for key in authentication.jwks:
+        # Members that are no part of it would be kept for ever, and read by every process.
+        if len(json.dumps(key)) > MAX_KEY_BYTES:
+            raise InvalidRequest(f"jwks: a key is at most {MAX_KEY_BYTES} bytes long")
         if by_certificate and not certifies(key):
             raise InvalidRequest("jwks: the first certificate of x5c is none, or of another key")
         if not by_certificate and not usable_keys([key], SIGNING_ALGORITHMS):

@@ -9,6 +9,7 @@ import pytest
 
 from application.administration.clients import (
     DEFAULT_OVERLAP,
+    MAX_KEY_BYTES,
     SECRET_PREFIX,
     Changes,
     NewSecret,
@@ -28,8 +29,15 @@ from application.errors import (
 from application.ledger.errors import LedgerUnavailable
 from application.secret_keys import PresentedSecret
 from domain.client import MAX_SECRETS, Client
-from domain.client_configuration import Audiences, ClientConfiguration, ClientType, TokenPolicy
+from domain.client_configuration import (
+    Audiences,
+    Authentication,
+    ClientConfiguration,
+    ClientType,
+    TokenPolicy,
+)
 from tests.application.fakes import Fault
+from tests.application.people.upstream_provider import SigningKey
 from tests.application.service import PEPPER, FakeService
 from tests.builders import AT_NOON, NOON, a_client, a_principal, later
 
@@ -140,6 +148,10 @@ def changing(client_id: str, **changes: Any) -> Callable[[FakeService], Awaitabl
 
 FRESH = {"client_id": "fresh"}
 NOT_OFFERED = TokenPolicy(signing_algorithm="EdDSA")
+NOTED = Authentication(
+    method="private_key_jwt",
+    jwks=({**SigningKey.make("ES256").published, "note": "x" * MAX_KEY_BYTES},),
+)
 REFUSALS = (
     Refusal(
         "taken name", registering(), ConflictingState, "the client agent is registered already"
@@ -198,6 +210,12 @@ REFUSALS = (
         changing("agent", tokens=NOT_OFFERED, enabled=False),
         InvalidRequest,
         "signing_algorithm: this deployment has ES256",
+    ),
+    Refusal(
+        "a key with more than a key",
+        changing("agent", authentication=NOTED),
+        InvalidRequest,
+        "jwks: a key is at most 4096 bytes long",
     ),
     Refusal(
         "a good change before a bad one",

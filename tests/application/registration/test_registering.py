@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from application.administration import clients
+from application.administration.clients import MAX_KEY_BYTES
 from application.errors import InvalidClientMetadata, InvalidToken, NotFound, OAuthError
 from application.registration import registering
 from application.registration.metadata import described
@@ -263,6 +264,14 @@ REFUSED: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "too many keys",
         {"jwks": {"keys": [{**KEY.published, "kid": str(n)} for n in range(11)]}},
+        METADATA,
+    ),
+    (
+        "key with more than a key",
+        {
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": {"keys": [{**KEY.published, "x-note": "x" * MAX_KEY_BYTES}]},
+        },
         METADATA,
     ),
     ("certificate without a name", {"token_endpoint_auth_method": "tls_client_auth"}, METADATA),
