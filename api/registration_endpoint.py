@@ -3,6 +3,9 @@
 1 a JSON object of at most 64 KiB in which no name stands twice, 2 at most one Bearer token, in the
 Authorization header alone, 3 the use case. Pages of any origin may call it, as the other OAuth
 endpoints: what counts is a token and never a cookie. A refusal is recorded with its true reason.
+
+Whatever writes is limited by address before its body is read, updates by client as well: each
+process reads all that was ever written about clients, whole, before it serves.
 """
 
 import json
@@ -156,7 +159,10 @@ async def _show(call: _Call) -> tuple[int, dict[str, Any] | None]:
 
 
 async def _update(call: _Call) -> tuple[int, dict[str, Any] | None]:
-    await managing.managed(call.client_id, call.token(), call.service)
+    limit = call.service.rate_limits.registration
+    await limit.require_address(call.context)
+    client = await managing.managed(call.client_id, call.token(), call.service)
+    await limit.require_proven(client)
     document = await call.document()
     changed = await managing.update(
         call.client_id, call.token(), document, call.context, call.service
@@ -166,6 +172,8 @@ async def _update(call: _Call) -> tuple[int, dict[str, Any] | None]:
 
 
 async def _delete(call: _Call) -> tuple[int, dict[str, Any] | None]:
+    # By address alone: a client is deleted once.
+    await call.service.rate_limits.registration.require_address(call.context)
     await managing.delete(call.client_id, call.token(), call.context, call.service)
     await call.service.directory.seen_by_all()
     return 204, None

@@ -68,7 +68,11 @@ class RateLimitSettings(BaseSettings):
         description="Passkey challenges, logins by passkey, ways to the upstream provider",
     )
     rate_limit_registration_per_address: Rate = Field(
-        default="300/minute", description="Dynamic registrations of clients"
+        default="300/minute",
+        description="Dynamic registrations of clients, their updates and deletions",
+    )
+    rate_limit_registration_per_client: Rate = Field(
+        default="30/minute", description="Updates of its registration by a client"
     )
     rate_limit_token_per_address: Rate = Field(
         default="", description="Requests to the token endpoint; counted in each process always"

@@ -2,7 +2,8 @@
 
 1. Per address: counted on arrival, before a body is read, a signature checked or keys fetched.
 2. Per client: counted once a confidential client has proved who it is. By naming a client nobody
-   uses up what is the client's; public clients prove nothing and count by their address alone.
+   uses up what is the client's; public clients prove nothing and count by their address alone,
+   but for where they manage their registration, by a token of their own.
 3. Failed authentications count by address once they have failed. An address that used up what it
    may fail is refused before its next attempt is looked at: that costs a look into memory, and a
    request that succeeds costs nothing.
@@ -105,7 +106,13 @@ class RateLimit:
     async def require_client(self, client: Client) -> None:
         """2. Count a request of a client that was authenticated. Raises TooManyRequests."""
         if client.client_type is ClientType.CONFIDENTIAL:
-            await self._require(self.per_client, "client", client.client_id)
+            await self.require_proven(client)
+
+    async def require_proven(self, client: Client) -> None:
+        """2. Count a request of a client, public or not, that showed a token which nobody else
+        has. Raises TooManyRequests.
+        """
+        await self._require(self.per_client, "client", client.client_id)
 
     async def require(self, client: Client, context: RequestContext) -> None:
         """1, 2, for work that begins only once the client is known. Raises TooManyRequests."""
@@ -157,7 +164,11 @@ class RateLimits:
         )
         self.authorize = limit("authorize", settings.rate_limit_authorize_per_address)
         self.login = limit("login", settings.rate_limit_login_per_address)
-        self.registration = limit("registration", settings.rate_limit_registration_per_address)
+        self.registration = limit(
+            "registration",
+            settings.rate_limit_registration_per_address,
+            settings.rate_limit_registration_per_client,
+        )
         self.token = limit(
             "token",
             settings.rate_limit_token_per_address,

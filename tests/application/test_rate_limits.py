@@ -135,6 +135,18 @@ async def test_what_proves_nothing_uses_nothing_up(clock: FakeClock, windows: St
     assert await wait_of(limit) == 0
 
 
+async def test_a_public_client_that_proved_itself_counts(
+    clock: FakeClock, windows: Storage
+) -> None:
+    """By a token that only it has: nobody else can use up what is its own."""
+    limit = a_limit(clock, windows, client="1/minute")
+    await limit.require_proven(PUBLIC)
+    with pytest.raises(TooManyRequests) as refusal:
+        await limit.require_proven(PUBLIC)
+
+    assert refusal.value.reason == "rate limit: par per client"
+
+
 async def test_only_what_is_used_up_is_refused_before(clock: FakeClock, windows: Storage) -> None:
     """Failures count when they have failed; from then on the address is refused until the end."""
     limit, here = a_limit(clock, windows, address="2/minute"), sent_from(HOME)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,8 +14,10 @@ from tests.http.person import CALLBACK, Person, WebClient, a_web_client, hidden_
 from tests.postgres import Postgres
 from tests.waiting import eventually
 
+APP = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
 PAR, DEVICE, AUTHORIZE = "/oauth/par", "/oauth/device_authorization", "/oauth/authorize"
 PER_CLIENT, FAILURES, DEVICES, PAGES, LOGINS, REGISTRATIONS = 7, 200, 5, 3, 2, 3
+UPDATES = 2
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 _PREFIX = "GRANTLEDGER_RATE_LIMIT_"
 
@@ -31,6 +34,7 @@ def limited(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "AUTHORIZE_PER_ADDRESS": f"{PAGES}/hour",
         "LOGIN_PER_ADDRESS": f"{LOGINS}/hour",
         "REGISTRATION_PER_ADDRESS": f"{REGISTRATIONS}/hour",
+        "REGISTRATION_PER_CLIENT": f"{UPDATES}/hour",
     }
     environment = {f"{_PREFIX}{name}": rate for name, rate in limits.items()}
     environment["GRANTLEDGER_TRUSTED_PROXIES"] = "127.0.0.1"
@@ -264,21 +268,64 @@ def test_metrics_and_document_know_it(limited: Live) -> None:
     assert shown in limited.http.get("/metrics").text
 
 
+def register(live: Live, address: str) -> httpx.Response:
+    """Register a public client, on a connection of its own."""
+    with httpx.Client(base_url=live.service.url, timeout=20) as visitor:
+        return visitor.post("/oauth/register", json=APP, headers=by(address))
+
+
+def manage(
+    told: dict[str, Any], method: str, address: str, *, token: str = "", **members: str
+) -> httpx.Response:
+    """Update or delete a registration with its own token or `token`, on a connection of its own."""
+    bearer = token or told["registration_access_token"]
+    return httpx.request(
+        method,
+        told["registration_client_uri"],
+        headers={**by(address), "Authorization": f"Bearer {bearer}"},
+        json={**APP, "client_id": told["client_id"], **members},
+    )
+
+
 def test_registrations_are_limited(limited: Live) -> None:
     """One address registers so many clients, whatever worker it meets; another one is not held
     back by it.
     """
-
-    def register(address: str) -> httpx.Response:
-        body = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
-        with httpx.Client(base_url=limited.service.url, timeout=20) as visitor:
-            return visitor.post("/oauth/register", json=body, headers=by(address))
-
-    first = [register("192.0.2.77") for _ in range(REGISTRATIONS + 2)]
-    other = register("192.0.2.78")
+    first = [register(limited, "192.0.2.77") for _ in range(REGISTRATIONS + 2)]
+    other = register(limited, "192.0.2.78")
 
     statuses = [answer.status_code for answer in first]
     assert statuses == [201] * REGISTRATIONS + [429] * 2
     assert first[-1].json()["error"] == "too_many_requests"
     assert int(first[-1].headers["retry-after"]) > 0
     assert other.status_code == 201
+
+
+@pytest.mark.parametrize(("method", "number"), [("PUT", 120), ("DELETE", 130)])
+def test_managing_a_registration_is_limited_by_address(
+    limited: Live, method: str, number: int
+) -> None:
+    """Before the token is looked at: a wrong one and the right one are refused alike."""
+    home, here, elsewhere = (f"192.0.2.{number + one}" for one in range(3))
+    told = register(limited, home).json()
+    guesses = [manage(told, method, here, token="glr_guess") for _ in range(REGISTRATIONS)]
+    refused = manage(told, method, here)
+    allowed = manage(told, method, elsewhere)
+
+    assert {answer.status_code for answer in guesses} == {401}
+    require_refusal(refused, longest=3600)
+    assert allowed.status_code in (200, 204), allowed.text
+
+
+def test_updates_are_limited_by_client(limited: Live) -> None:
+    """From whatever address, and though it is public: every process reads all that it writes. It
+    can be deleted still.
+    """
+    told = register(limited, "192.0.2.100").json()
+    addresses = [f"192.0.2.{101 + number}" for number in range(UPDATES + 1)]
+    updates = [manage(told, "PUT", address, client_name=f"by {address}") for address in addresses]
+    deleted = manage(told, "DELETE", "192.0.2.110")
+
+    assert [answer.status_code for answer in updates[:-1]] == [200] * UPDATES
+    require_refusal(updates[-1], longest=3600)
+    assert deleted.status_code == 204
