@@ -2,11 +2,12 @@
 
 Fetched from the configured host alone (application.outbound), kept by their headers within bounds,
 and served on for an hour while the issuer is away. An unknown key id fetches them at once, but no
-more than once a minute: anybody can make one up.
+more than once a minute: anybody can make one up. A set of more than MAX_KEYS is refused: a JWT that
+names none of them is tried with each that might have signed it.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +19,7 @@ from application.outbound import Outbound, OutboundFailed, OutboundRefused
 STALE = timedelta(hours=1)
 PAUSE = timedelta(seconds=5)
 """After a failure: nobody, known to us or not, makes us ask more often."""
+MAX_KEYS = 100
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -25,8 +27,10 @@ class _Metadata(msgspec.Struct, frozen=True):
     jwks_uri: str
 
 
-class _KeySet(msgspec.Struct, frozen=True):
-    keys: tuple[dict[str, Any], ...]
+class KeySet(msgspec.Struct, frozen=True):
+    """What lies at a `jwks_uri` (RFC 7517, Section 5)."""
+
+    keys: Annotated[tuple[dict[str, Any], ...], msgspec.Meta(max_length=MAX_KEYS)]
 
 
 class PublishedKeys:
@@ -61,9 +65,9 @@ class PublishedKeys:
         url = self._jwks_uri or await self._found.value(now)
         document, max_age = await self._outbound.get_lasting_json(url, host=self._host)
         try:
-            return msgspec.convert(document, _KeySet).keys, max_age
+            return msgspec.convert(document, KeySet).keys, max_age
         except msgspec.ValidationError:
-            raise OutboundRefused(f"{self._host}: no key set") from None
+            raise OutboundRefused(f"{self._host}: no key set of at most {MAX_KEYS} keys") from None
 
     async def _discovered(self, _: datetime) -> tuple[str, timedelta | None]:
         first, *others = _metadata_urls(self._issuer)

@@ -16,6 +16,7 @@ import msgspec
 from application.foreign_jwt import Jwk
 from application.kept import Kept
 from application.outbound import Outbound, OutboundRefused
+from application.published_keys import KeySet
 
 STALE = timedelta(hours=23)
 _DISCOVERY = "/.well-known/openid-configuration"
@@ -32,10 +33,6 @@ class Metadata(msgspec.Struct, frozen=True):
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     # RFC 9207, Section 3
     authorization_response_iss_parameter_supported: bool = False
-
-
-class _KeySet(msgspec.Struct, frozen=True):
-    keys: tuple[dict[str, Any], ...]
 
 
 class UpstreamMetadata:
@@ -84,7 +81,7 @@ class UpstreamMetadata:
     async def _fetch_keys(self, now: datetime) -> tuple[tuple[Jwk, ...], timedelta | None]:
         url = (await self.metadata(now)).jwks_uri
         document, max_age = await self._outbound.get_lasting_json(url, host=self._host(url))
-        return _read(document, _KeySet).keys, max_age
+        return _read(document, KeySet).keys, max_age
 
     def _host(self, url: str) -> str:
         """Return the configured host of `url`; of one that lies elsewhere, one it will fail at."""

@@ -9,10 +9,16 @@ import pytest
 from application.foreign_jwt import usable_keys
 from application.kept import FRESH, MAX_FRESH, MIN_FRESH, RETRY
 from application.outbound import Outbound, OutboundError, OutboundFailed, OutboundRefused
-from application.published_keys import PAUSE, STALE, PublishedKeys
+from application.published_keys import MAX_KEYS, PAUSE, STALE, PublishedKeys
 from tests.application.people.upstream_provider import SigningKey, running_provider
 from tests.application.raw_http import answer, raw_http
 from tests.builders import NOON
+
+
+def a_key_set(count: int) -> bytes:
+    """Return a set of so many keys as it is published."""
+    return json.dumps({"keys": [{"kty": "EC", "kid": f"key-{n}"} for n in range(count)]}).encode()
+
 
 KEYS = json.dumps({"keys": [{"kty": "EC", "kid": "key-1"}]}).encode()
 SECOND = timedelta(seconds=1)
@@ -138,6 +144,7 @@ async def test_a_failure_is_not_repeated_at_once() -> None:
         (answer(b"{}"), "no key set"),
         (answer(b'{"keys": 1}'), "no key set"),
         (answer(b'{"keys": [1]}'), "no key set"),
+        (answer(a_key_set(MAX_KEYS + 1)), "no key set of at most 100 keys"),
         (answer(b" " * (256 * 1024 + 1)), "too long"),
         (answer(b"{}", status="500 Oops"), "status 500"),
     ],
@@ -147,6 +154,14 @@ async def test_answers_that_are_no_key_set(response: bytes, reason: str) -> None
     async with raw_http(response) as server:
         with pytest.raises(OutboundError, match=reason):
             await PublishedKeys(Outbound(), jwks_uri=server.url).all(NOON)
+
+
+async def test_a_set_may_be_large() -> None:
+    """Up to the bound each of its keys counts."""
+    async with raw_http(answer(a_key_set(MAX_KEYS))) as server:
+        found = await PublishedKeys(Outbound(), jwks_uri=server.url).all(NOON)
+
+    assert len(found) == MAX_KEYS
 
 
 def test_keys_that_nobody_should_publish_do_not_count() -> None:

@@ -145,6 +145,7 @@ REFUSALS: tuple[tuple[str, Callable[[Scene], None], str], ...] = (
     ("login elsewhere", discovery(authorization_endpoint="https://o.example/"), "lies elsewhere"),
     ("login is a script", discovery(authorization_endpoint="javascript:1"), "lies elsewhere"),
     ("keys are no set", set_to(keys="none"), "discovery: "),
+    ("more keys than anybody has", set_to(keys=[{}] * 101), "length <= 100"),
     ("no keys", set_to(keys=[]), NO_KEY),
     ("no ID token", answers(id_token=None), "no JWT, or an oversized one"),
     ("an ID token of another kind", answers(id_token=["x"]), "no JWT, or an oversized one"),
