@@ -6,20 +6,16 @@ The fact goes on the principal's stream, by whom and why; the credential into it
 from hashlib import sha256
 from typing import Protocol
 
-from application.administration.deciding import decide
+from application.administration.deciding import DecidingService, decide
 from application.errors import ConflictingState, InvalidRequest, NotFound
 from application.people.credentials import Credentials, LoginTaken, normal_login
 from application.people.passwords import PasswordRefused, Passwords, PresentedPassword
 from application.people.upstream import upstream_login_name
-from application.ports import EventLog
 from domain.principal import Principal
 from domain.provenance import Provenance
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(DecidingService, Protocol):
     @property
     def credentials(self) -> Credentials: ...
 
@@ -57,7 +53,7 @@ async def set_login(
     def record(principal: Principal) -> None:
         principal.password_set(provenance)
 
-    return await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
+    return await decide(service, Principal.stream(subject), Principal, record, name=subject)
 
 
 async def forget_login(subject: str, *, service: _Service) -> Principal:
@@ -95,7 +91,7 @@ async def link_identity(
     def record(principal: Principal) -> None:
         principal.identity_linked(issuer, provenance)
 
-    return await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
+    return await decide(service, Principal.stream(subject), Principal, record, name=subject)
 
 
 async def record_passkey(
@@ -107,4 +103,4 @@ async def record_passkey(
     def record(principal: Principal) -> None:
         (principal.passkey_added if added else principal.passkey_removed)(passkey, provenance)
 
-    await decide(service.log, Principal.stream(subject), Principal, record, name=subject)
+    await decide(service, Principal.stream(subject), Principal, record, name=subject)

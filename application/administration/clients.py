@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from application.administration.deciding import begin, decide
+from application.administration.deciding import DecidingService, begin, decide
 from application.certificate_names import require_comparable
 from application.certificates import certifies
 from application.errors import InvalidRequest, from_domain
 from application.foreign_jwt import usable_keys
-from application.ports import EventLog
 from application.secret_keys import Peppers, PresentedSecret
 from domain.client import Client
 from domain.client_configuration import (
@@ -69,10 +68,7 @@ class Offering(Protocol):
         """By what they may authenticate."""
 
 
-class _Service(Offering, Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(Offering, DecidingService, Protocol):
     @property
     def peppers(self) -> Peppers: ...
 
@@ -138,7 +134,7 @@ async def rotate_secret(
             provenance=provenance,
         )
 
-    client = await decide(service.log, Client.stream(client_id), Client, rotate, name=client_id)
+    client = await decide(service, Client.stream(client_id), Client, rotate, name=client_id)
     return client, secret
 
 
@@ -193,7 +189,7 @@ async def change(
         if changes.enabled is not None:
             (client.enable if changes.enabled else client.disable)(provenance)
 
-    return await decide(service.log, Client.stream(client_id), Client, apply, name=client_id)
+    return await decide(service, Client.stream(client_id), Client, apply, name=client_id)
 
 
 def require_offered(tokens: TokenPolicy | None, service: Offering) -> None:

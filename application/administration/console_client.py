@@ -8,9 +8,8 @@ An administrator may disable it, which turns the console off; it is not enabled 
 
 from typing import Protocol
 
-from application.administration.deciding import begin, decide
+from application.administration.deciding import DecidingService, begin, decide
 from application.errors import ConflictingState
-from application.ports import EventLog
 from domain.client import Client
 from domain.client_configuration import (
     AUTHORIZATION_CODE,
@@ -31,10 +30,7 @@ CALLBACK_PATH = "/console/callback"
 LOGGED_OUT_PATH = "/console/logged-out"
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(DecidingService, Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
@@ -64,7 +60,7 @@ async def ensure(*, issuer: str, service: _Service, provenance: Provenance) -> b
         client.set_redirects(_redirects(issuer), provenance=provenance)
         client.set_audiences(_audiences(issuer), provenance=provenance)
 
-    await decide(service.log, stream_id, Client, up_to_date, name=CONSOLE_CLIENT)
+    await decide(service, stream_id, Client, up_to_date, name=CONSOLE_CLIENT)
     return True
 
 

@@ -3,9 +3,8 @@
 from datetime import timedelta
 from typing import Protocol
 
-from application.administration.deciding import begin, decide
+from application.administration.deciding import DecidingService, begin, decide
 from application.errors import NotFound, from_domain
-from application.ports import EventLog
 from application.registration.tokens import NewToken, new_initial_token
 from application.secret_keys import Peppers
 from domain.errors import DomainError
@@ -16,10 +15,7 @@ DEFAULT_LIFETIME = timedelta(days=1)
 MAX_LIFETIME = timedelta(days=366)
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(DecidingService, Protocol):
     @property
     def peppers(self) -> Peppers: ...
 
@@ -59,7 +55,7 @@ async def revoke(access_id: str, *, service: _Service, provenance: Provenance) -
     if await service.log.load(stream_id) is None:
         raise NotFound(f"no such initial access token: {access_id}")
     return await decide(
-        service.log,
+        service,
         stream_id,
         InitialAccess,
         lambda access: access.revoke(provenance),

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from application.administration.deciding import begin, decide
+from application.administration.deciding import DecidingService, begin, decide
 from application.errors import ConflictingState, InvalidRequest, NotFound, from_domain
 from application.outbound import OutboundError
-from application.ports import Clock, EventLog
+from application.ports import Clock
 from application.trusted_issuers import TrustedIssuers
 from domain.errors import DomainError
 from domain.issuance import DeploymentPolicy
@@ -16,10 +16,7 @@ from domain.provenance import Provenance
 from domain.trusted_issuer import IssuerTerms, TrustedIssuer
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(DecidingService, Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
@@ -74,7 +71,7 @@ async def trust(terms: IssuerTerms, *, service: _Service, provenance: Provenance
     def replace(issuer: TrustedIssuer) -> None:
         issuer.replace_terms(terms, catalogue=service.catalogue, provenance=provenance)
 
-    return await decide(service.log, stream_id, TrustedIssuer, replace, name=terms.issuer)
+    return await decide(service, stream_id, TrustedIssuer, replace, name=terms.issuer)
 
 
 async def trust_configured(
@@ -94,7 +91,7 @@ async def remove(issuer: str, *, service: _Service, provenance: Provenance) -> T
     if await service.log.load(stream_id) is None:
         raise NotFound(f"no such issuer: {issuer}")
     return await decide(
-        service.log,
+        service,
         stream_id,
         TrustedIssuer,
         lambda found: found.remove(provenance),

@@ -2,19 +2,15 @@
 
 from typing import Protocol
 
-from application.administration.deciding import begin, decide
+from application.administration.deciding import DecidingService, begin, decide
 from application.errors import InvalidRequest, from_domain
-from application.ports import EventLog
 from domain.errors import DomainError
 from domain.permissions import Catalogue
 from domain.principal import Principal
 from domain.provenance import Provenance
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(DecidingService, Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
@@ -46,7 +42,7 @@ async def assign_roles(
     def assign(principal: Principal) -> None:
         principal.assign_roles(roles, catalogue=service.catalogue, provenance=provenance)
 
-    return await decide(service.log, Principal.stream(subject), Principal, assign, name=subject)
+    return await decide(service, Principal.stream(subject), Principal, assign, name=subject)
 
 
 async def set_active(
@@ -57,4 +53,4 @@ async def set_active(
     def change(principal: Principal) -> None:
         (principal.reactivate if active else principal.deactivate)(provenance)
 
-    return await decide(service.log, Principal.stream(subject), Principal, change, name=subject)
+    return await decide(service, Principal.stream(subject), Principal, change, name=subject)

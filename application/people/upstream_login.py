@@ -8,19 +8,17 @@ from hashlib import sha256
 from typing import Protocol
 
 from application.administration import principals
+from application.administration.deciding import DecidingService
 from application.errors import ConflictingState
 from application.people.credentials import Credentials
 from application.people.upstream import UpstreamLogin, UpstreamRefused, upstream_login_name
-from application.ports import REFRESH_SECONDS, Directory, EventLog
+from application.ports import REFRESH_SECONDS, Directory
 from application.settings import Settings
 from domain.permissions import Catalogue
 from domain.provenance import Provenance
 
 
-class _Service(Protocol):
-    @property
-    def log(self) -> EventLog: ...
-
+class _Service(DecidingService, Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 

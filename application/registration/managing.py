@@ -99,7 +99,7 @@ async def update(
         secrets.append(with_secret(current, service.peppers, provenance))
 
     stream_id = Client.stream(client_id)
-    changed = await decide(service.log, stream_id, Client, apply, name=client_id)
+    changed = await decide(service, stream_id, Client, apply, name=client_id)
     return Registered(changed, token, secrets[-1])
 
 
@@ -114,7 +114,7 @@ async def delete(
     asked = by(context.provenance, _ITSELF)
     provenance = replace(asked, why="deleted by the client")
     await decide(
-        service.log,
+        service,
         Client.stream(client_id),
         Client,
         lambda client: client.disable(provenance),

@@ -189,4 +189,4 @@ async def _record(
             raise UnusableDocument(reason="the client changed between public and confidential")
         replace_metadata(client, wanted, catalogue=service.catalogue, provenance=provenance)
 
-    await decide(service.log, stream_id, Client, apply, name=wanted.client_id)
+    await decide(service, stream_id, Client, apply, name=wanted.client_id)

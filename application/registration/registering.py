@@ -4,19 +4,21 @@
 be left out, 3 what the client says is vetted (application.registration.vetting), 4 the client, its
 secret, the token that manages it and the use of the initial access token are recorded as one unit.
 
-Of two that use up a token at once the second meets a conflict, and is judged anew.
+Who uses a token, or revokes it, has its turn in one process: 3 may ask others and comes before.
+Of two that use it up at once the second finds that, or meets a conflict, and is judged anew.
 """
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from application.administration.clients import NewSecret, new_secret
-from application.administration.deciding import ATTEMPTS
+from application.administration.deciding import DecidingService
+from application.ending import ATTEMPTS
 from application.errors import ConflictingState, InvalidClientMetadata, InvalidToken, NotFound
 from application.ledger.errors import Conflict
-from application.ports import EventLog
 from application.registration.metadata import DEFAULT_GRANT_TYPES, SECRET_METHODS
 from application.registration.tokens import NewToken, initial_access, new_registration_token
 from application.registration.vetting import (
@@ -37,12 +39,8 @@ from domain.provenance import Provenance
 _OPEN = "open registration"
 
 
-class RegistrationService(VettingService, Protocol):
+class RegistrationService(VettingService, DecidingService, Protocol):
     """What it takes to register and manage clients."""
-
-    @property
-    def log(self) -> EventLog:
-        """The event log."""
 
     @property
     def peppers(self) -> Peppers:
@@ -74,11 +72,17 @@ async def register(
     `vetted`, ConflictingState after lost races, LedgerUnavailable.
     """
     require_possible(token, service.registration)  # 1
-    for _ in range(ATTEMPTS):
-        try:
-            return await _register(document, token, context, service)
-        except Conflict:
-            continue
+    now = context.provenance.occurred_at
+    leave = await _leave(token, now, service)  # 2
+    configuration = await _vetted(document, leave, now, service)  # 3
+    stream_id = Client.stream(configuration.client_id) if leave is None else leave.id
+    async with service.turns.of(stream_id):
+        for _ in range(ATTEMPTS):
+            leave = await _leave(token, now, service)  # 2, as of now
+            try:
+                return await _record(configuration, leave, context.provenance, service)  # 4
+            except Conflict:
+                continue
     raise ConflictingState("the initial access token is being used by others; try again")
 
 
@@ -90,16 +94,20 @@ def require_possible(token: str | None, rules: RegistrationRules) -> None:
         raise InvalidToken("an initial access token is required", reason="no token")
 
 
-async def _register(
+async def _leave(
+    token: str | None, now: datetime, service: RegistrationService
+) -> InitialAccess | None:
+    if token is None:
+        return None
+    return await initial_access(token, log=service.log, peppers=service.peppers, now=now)
+
+
+async def _vetted(
     document: Mapping[str, Any],
-    token: str | None,
-    context: RequestContext,
+    leave: InitialAccess | None,
+    now: datetime,
     service: RegistrationService,
-) -> Registered:
-    now = context.provenance.occurred_at
-    leave = None
-    if token is not None:  # 2
-        leave = await initial_access(token, log=service.log, peppers=service.peppers, now=now)
+) -> ClientConfiguration:
     limits = service.registration.limits
     application = Application(
         client_id=f"dyn-{secrets.token_hex(12)}",
@@ -110,8 +118,7 @@ async def _register(
         scopes=limits.scopes,
         grant_types=DEFAULT_GRANT_TYPES,
     )
-    configuration = await vetted(application, limits, service=service, now=now)  # 3
-    return await _record(configuration, leave, context.provenance, service)  # 4
+    return await vetted(application, limits, service=service, now=now)
 
 
 async def _record(

@@ -163,6 +163,26 @@ class SlowLog(MemoryLog):
         return position
 
 
+class InterleavingLog(MemoryLog):
+    """A log where others go on whenever one reads or records: all who want the same stream at once
+    meet there. `saves` counts what was tried to record, lost races included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saves = 0
+
+    async def load(self, stream_id: UUID) -> Any:
+        found = await super().load(stream_id)
+        await asyncio.sleep(0)
+        return found
+
+    async def save(self, *aggregates: Recorded) -> int:
+        self.saves += 1
+        await asyncio.sleep(0)
+        return await super().save(*aggregates)
+
+
 class MemoryDirectory:
     """A Directory that always shows what `log` says by now."""
 

@@ -1,13 +1,19 @@
 """Load, decide, save: the loser of a race decides again on what the winner recorded."""
 
+import asyncio
+from functools import partial
+from uuid import UUID
+
 import pytest
 
 from application.administration.deciding import begin, decide
+from application.ending import ATTEMPTS
 from application.errors import ConflictingState, InvalidScope, NotFound
 from application.ledger.errors import LedgerUnavailable
 from domain.client import Client
 from domain.principal import Principal
-from tests.application.fakes import Fault, MemoryLog
+from tests.application.fakes import Fault, InterleavingLog, MemoryLog
+from tests.application.service import FakeService
 from tests.builders import AT_NOON, CATALOGUE, a_client, a_principal, later
 
 STREAM = Client.stream("reporter")
@@ -40,14 +46,16 @@ async def test_the_loser_decides_again(log: MemoryLog) -> None:
     """
     log.meanwhile = lambda: other_drops(log, "mcp")
 
-    client = await decide(log, STREAM, Client, lambda c: drop(c, "service"), name="reporter")
+    client = await decide(
+        FakeService(log=log), STREAM, Client, lambda c: drop(c, "service"), name="reporter"
+    )
 
     assert client.scopes == log.folded(STREAM).scopes == ()
     assert log.loads == 2
     assert len(log.of(Client.ScopesChanged)) == 2
 
 
-async def test_gives_up_after_five_lost_races(log: MemoryLog) -> None:
+async def test_gives_up_after_many_lost_races(log: MemoryLog) -> None:
     """Somebody who is always faster does not keep a request for ever; nothing of it is recorded."""
     rounds = 0
 
@@ -61,17 +69,42 @@ async def test_gives_up_after_five_lost_races(log: MemoryLog) -> None:
 
     log.meanwhile = faster
     with pytest.raises(ConflictingState, match=r"^reporter is being changed by others; try again$"):
-        await decide(log, STREAM, Client, lambda c: c.disable(later(1)), name="reporter")
+        await decide(
+            FakeService(log=log), STREAM, Client, lambda c: c.disable(later(1)), name="reporter"
+        )
 
-    assert rounds == 5
+    assert rounds == ATTEMPTS
     assert log.of(Client.Disabled) == []
+
+
+async def test_nobody_is_kept_from_disabling() -> None:
+    """In one process whoever wants a stream has its turn: however many change a client in a loop,
+    who disables it waits for those before it, and no race is lost.
+    """
+    busy = InterleavingLog()
+    busy.record(a_client())
+    service = FakeService(log=busy)
+
+    async def change(writer: int) -> None:
+        for time in range(10):
+            owner = partial(Client.set_owner, owner=f"{writer}-{time}", provenance=AT_NOON)
+            await decide(service, STREAM, Client, owner, name="reporter")
+
+    changing = [asyncio.create_task(change(writer)) for writer in range(20)]
+    await asyncio.sleep(0)
+    await decide(service, STREAM, Client, lambda c: c.disable(AT_NOON), name="reporter")
+    before = len(busy.of(Client.OwnerChanged))
+    await asyncio.gather(*changing)
+
+    assert before <= 2 * len(changing)
+    assert busy.saves == len(busy.units) - 1 == 201
 
 
 async def test_a_broken_rule_is_told(log: MemoryLog) -> None:
     """What the domain refuses comes out as its OAuth error, and nothing is saved."""
     with pytest.raises(InvalidScope, match=r"^unknown scope: root$"):
         await decide(
-            log,
+            FakeService(log=log),
             STREAM,
             Client,
             lambda c: c.set_scopes(["root"], catalogue=CATALOGUE, provenance=AT_NOON),
@@ -82,18 +115,22 @@ async def test_a_broken_rule_is_told(log: MemoryLog) -> None:
 
 
 @pytest.mark.parametrize("stream", [Client.stream("nobody"), Principal.stream("owner-1")])
-async def test_decides_on_nothing_else(log: MemoryLog, stream: object) -> None:
+async def test_decides_on_nothing_else(log: MemoryLog, stream: UUID) -> None:
     """A stream that does not exist or belongs to something else is not found."""
     log.record(a_principal())
     with pytest.raises(NotFound, match=r"^no such client: nobody$"):
-        await decide(log, stream, Client, lambda c: c.disable(AT_NOON), name="nobody")  # type: ignore[arg-type]
+        await decide(
+            FakeService(log=log), stream, Client, lambda c: c.disable(AT_NOON), name="nobody"
+        )
 
 
 async def test_an_outage_is_not_a_lost_race(log: MemoryLog) -> None:
     """LedgerUnavailable is passed on at once: trying again could record the decision twice."""
     log.save_faults.append(Fault.IN_DOUBT)
     with pytest.raises(LedgerUnavailable):
-        await decide(log, STREAM, Client, lambda c: c.disable(AT_NOON), name="reporter")
+        await decide(
+            FakeService(log=log), STREAM, Client, lambda c: c.disable(AT_NOON), name="reporter"
+        )
 
     assert log.loads == 1
 

@@ -1,6 +1,6 @@
 """Which principal an upstream identity is: a linked one, a new one where allowed, or nobody."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -11,6 +11,7 @@ from application.people.passwords import Passwords
 from application.people.upstream import UpstreamLogin, UpstreamRefused
 from application.people.upstream_login import principal_of
 from application.settings import Settings, load_settings
+from application.turns import Turns
 from domain.permissions import Catalogue
 from domain.principal import Principal
 from tests.application.fakes import MemoryDirectory, MemoryLog
@@ -30,6 +31,7 @@ class Parts:
     directory: MemoryDirectory
     settings: Settings
     catalogue: Catalogue
+    turns: Turns = field(default_factory=Turns)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from domain.client import Client
 from domain.client_configuration import Audiences, ClientConfiguration, ClientType, Registration
 from domain.initial_access import InitialAccess
 from tests.application.client_certificates import self_signed
+from tests.application.fakes import InterleavingLog
 from tests.application.registration.scene import (
     CALLBACK,
     KEY,
@@ -436,6 +437,24 @@ async def test_the_last_use_is_one(service: RegisteringService) -> None:
 
     assert refusal.value.reason == "initial access token used up"
     assert service.log.of(Client.Registered) == []
+
+
+async def test_those_who_register_at_once_take_turns(service: RegisteringService) -> None:
+    """With one initial access token: each is vetted once, and loses no race to the others."""
+    vetted = []
+
+    async def hook(wanted: ClientConfiguration, _: Mapping[str, Any]) -> ClientConfiguration:
+        vetted.append(wanted.client_id)
+        await asyncio.sleep(0)
+        return wanted
+
+    log = InterleavingLog()
+    busy = RegisteringService(log=log, keys=service.keys, hook=hook)
+    _, token = await busy.token(max_uses=20)
+    await asyncio.gather(*(busy.register(token) for _ in range(20)))
+
+    assert [event.client_id for event in log.of(Client.Registered)] == vetted
+    assert log.saves == 1 + len(vetted) == 21
 
 
 async def test_a_hook_may_change(service: RegisteringService) -> None:
