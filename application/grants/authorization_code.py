@@ -5,7 +5,8 @@ code that comes again is a copy, and what it issued is revoked, 4 it has not exp
 redirect URI, where it is given, is that of the request, 6 the PKCE verifier fits the challenge,
 7 `resource` equals the bound one, 8 the key is the one that the code is bound to (RFC 9449,
 Section 10), 9 the session was not ended and the consent not withdrawn, the client may use the grant
-and the person is active; then redemption, access token and family are recorded as one unit.
+and the person is active; then redemption, access token and family are recorded as one unit, and
+10 the consent was not withdrawn meanwhile.
 
 2 comes before anything changes. 3 comes before 5 and 6: whoever presents a used code without its
 verifier stole it all the more.
@@ -39,11 +40,11 @@ from application.person_tokens import (
 )
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
+from application.standing_consent import Agreed, require_consent, require_consent_since
 from application.token_response import TokenResponse
 from domain.authorization_code import AuthorizationCode, CodeState
 from domain.authorization_details import Details
 from domain.client_configuration import AUTHORIZATION_CODE
-from domain.consents import Consents
 from domain.errors import DomainError
 from domain.issuing_client import Authority
 from domain.recorded import Recorded
@@ -109,7 +110,9 @@ async def _redeem(
 ) -> TokenResponse:
     issued, provenance = code.issued, context.provenance
     _check(code, parameters, context)  # 4 to 8
-    session = await _standing_session(code, service)  # 9
+    agreed = Agreed(issued.client_id, issued.subject, issued.scope)
+    standing = _standing_session(code, service), require_consent(agreed, service)
+    session, _ = await asyncio.gather(*standing)  # 9
     authority = Authority(
         requested=issued.requested_scope,
         scope=issued.scope,
@@ -138,6 +141,8 @@ async def _redeem(
     response = answer(token, family, service, about={**nonce, "amr": issued.methods})
     unit: list[Recorded] = [code, session, token]
     await service.log.save(*unit, *([family] if family else []))
+    # 10
+    await require_consent_since(agreed, token, family, service=service, provenance=provenance)
     return response
 
 
@@ -165,15 +170,9 @@ def _fits(verifier: str, challenge: str) -> bool:
 
 
 async def _standing_session(code: AuthorizationCode, service: PersonService) -> Session:
-    issued = code.issued
-    session, consents = await asyncio.gather(
-        service.log.load(Session.stream(issued.session_id)),
-        service.log.load(Consents.stream(issued.subject)),
-    )
+    session = await service.log.load(Session.stream(code.issued.session_id))
     if not isinstance(session, Session):
         raise UnusableGrant(reason="unknown session")
-    if not isinstance(consents, Consents) or not consents.covers(issued.client_id, issued.scope):
-        raise UnusableGrant(reason="consent withdrawn")
     return session
 
 

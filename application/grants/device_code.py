@@ -4,7 +4,7 @@
 decided yet: authorization_pending, or slow_down for a device that polls too often, 5 denied:
 access_denied, 6 used: refused, 7 the consent stands, the client may use the grant and the person
 is active; then redemption, a session of the device's own, access token and family are recorded as
-one unit.
+one unit, and 8 the consent was not withdrawn meanwhile.
 
 The session is the device's own, so that logging out of the browser that approved does not switch
 off the television, and each can be ended by itself.
@@ -28,9 +28,9 @@ from application.errors import (
 from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
+from application.standing_consent import Agreed, require_consent, require_consent_since
 from application.token_response import TokenResponse
 from domain.client_configuration import DEVICE_CODE
-from domain.consents import Consents
 from domain.device_authorization import DeviceAuthorization, DeviceState
 from domain.errors import DomainError
 from domain.issuing_client import Authority
@@ -79,7 +79,7 @@ async def handle(
 
     async def use(device: DeviceAuthorization, presented: Derived) -> TokenResponse:
         await _require_approved(device, presented, context, service)  # 3 to 6
-        return await _redeem(device, requester, context, service)  # 7
+        return await _redeem(device, requester, context, service)  # 7, 8
 
     return await use_presented(
         Presented(parameters.device_code, TokenKind.DEVICE, "device code"),  # 1
@@ -114,11 +114,8 @@ async def _redeem(
 ) -> TokenResponse:
     approved, provenance = device.approved, context.provenance
     assert approved is not None
-    consents = await service.log.load(Consents.stream(approved.subject))
-    if not isinstance(consents, Consents) or not consents.covers(
-        device.requested.client_id, approved.scope
-    ):
-        raise UnusableGrant(reason="consent withdrawn")
+    agreed = Agreed(device.requested.client_id, approved.subject, approved.scope)
+    await require_consent(agreed, service)
     session = Session.start(
         service.ids.stream_id(provenance.occurred_at),
         subject=approved.subject,
@@ -152,4 +149,5 @@ async def _redeem(
     response = answer(token, family, service, about={"amr": approved.methods})
     unit: list[Recorded] = [device, session, token]
     await service.log.save(*unit, *([family] if family else []))
+    await require_consent_since(agreed, token, family, service=service, provenance=provenance)
     return response

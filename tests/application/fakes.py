@@ -11,8 +11,10 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
+from application.derived_tokens import Derived
 from application.ledger.errors import Conflict, LedgerUnavailable
 from application.ledger.mapper import LedgerMapper
+from application.request_context import RequestContext
 from application.secret_keys import WrappedKey
 from domain.client import Client
 from domain.ids import uuid7
@@ -209,6 +211,13 @@ class MemoryDirectory:
 
     def keys(self) -> Iterable[SigningKey]:
         return self._log.all_of(SigningKey)
+
+
+class PatientDevices:
+    """Devices that poll no more often than they may."""
+
+    async def polls_too_often(self, device: Derived, context: RequestContext) -> bool:
+        return False
 
 
 class MemoryKeyStore:

@@ -30,6 +30,7 @@ from tests.application.fakes import (
     MemoryDirectory,
     MemoryKeyStore,
     MemoryLog,
+    PatientDevices,
     SequentialIds,
 )
 from tests.builders import CATALOGUE, NOON, POLICY
@@ -58,6 +59,7 @@ class FakeService:
 
     auth_methods: frozenset[str] = frozenset(AUTHENTICATION_METHODS)
     session_lifetime: timedelta = timedelta(hours=12)
+    pace: PatientDevices = field(default_factory=PatientDevices)
 
     def __post_init__(self) -> None:
         self.directory = MemoryDirectory(self.log)
