@@ -2,11 +2,11 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 from litestar import MediaType, Response, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -16,17 +16,19 @@ from api.composition import Service
 from api.login_pages import ACCOUNT_PATH
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
 from application.account import record_passkey, set_login
-from application.authorization.consenting import withdraw_consent
+from application.authorization.consenting import end_families, withdraw_consent
 from application.authorization.pending import VisitingAccount
-from application.ending import end_family, end_session
+from application.ending import end_session
 from application.errors import InvalidRequest, NotFound, TemporarilyUnavailable
 from application.logins import require_recent
 from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
-from domain.consents import Consents
+from domain.consents import Consent, Consents
 from domain.provenance import Provenance
 from domain.session import Session
 from projections import sessions as read_sessions
+from projections.as_of import log_head
+from projections.sessions import SessionEntry
 
 _CATCH_UP_SECONDS = 5.0
 _NOTICES = {
@@ -79,27 +81,20 @@ def _for_person(act: Act) -> Callable[[Visit], Awaitable[AnyResponse]]:
 async def _page(visit: Visit, session: Session) -> AnyResponse:
     service, subject = visit.service, session.subject
     now = visit.context.provenance.occurred_at
-    logins, passkeys, password, consents, alive = await asyncio.gather(
+    logins, passkeys, password, consents, holders, alive = await asyncio.gather(
         service.credentials.logins_of(subject),
         service.credentials.passkeys_of(subject),
         service.credentials.password_of(subject),
         service.log.load(Consents.stream(subject)),
+        service.read_models.fetch(read_sessions.holders(subject, now=now)),
         service.read_models.fetch(read_sessions.of_subject(subject, now=now)),
     )
     return visit.render(
         "account.html",
         login=logins[0] if logins else subject,
         notice=_NOTICES.get(visit.form.get("done") or ""),
-        sessions=[
-            {
-                "session_id": one.id,
-                "started": one.started_at,
-                "methods": one.methods or [],
-                "current": one.id == session.session_id,
-            }
-            for one in alive
-        ],
-        consents=_consents(consents, service),
+        sessions=_sessions(alive, session),
+        consents=_consents(consents, holders, service),
         passkeys=[
             {
                 "credential": urlsafe_b64encode(one.credential_id).decode(),
@@ -112,10 +107,28 @@ async def _page(visit: Visit, session: Session) -> AnyResponse:
     )
 
 
-def _consents(consents: Any, service: Service) -> list[dict[str, Any]]:
-    found = consents.by_client.values() if isinstance(consents, Consents) else ()
+def _sessions(alive: Sequence[SessionEntry], current: Session) -> list[dict[str, Any]]:
+    return [
+        {
+            "session_id": one.id,
+            "started": one.started_at,
+            "methods": one.methods or [],
+            "current": one.id == current.session_id,
+        }
+        for one in alive
+    ]
+
+
+def _consents(
+    consents: Any, holders: Sequence[tuple[str, datetime]], service: Service
+) -> list[dict[str, Any]]:
+    """Return what the person consented to, and who holds refresh tokens without: a withdrawal that
+    broke off left them, and the same button ends them.
+    """
+    known = consents.by_client if isinstance(consents, Consents) else {}
+    left = [Consent(name, (), since) for name, since in holders if name not in known]
     shown = []
-    for consent in found:
+    for consent in (*known.values(), *left):
         client = service.directory.client(consent.client_id)
         shown.append(
             {
@@ -160,35 +173,36 @@ async def _end(visit: Visit, session: Session, session_id: str, reason: str) -> 
 
 
 async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
+    """End the consent and every family that the client began on it.
+
+    What is redeemed after the withdrawal needs new consent (application.standing_consent); what was
+    before it is in the read model once that has reached the head of the log. A second try has
+    nothing to withdraw any more, and looks for all of it again.
+    """
     client_id, service = visit.form.get("client_id") or "", visit.service
     provenance = visit.context.provenance
-    position = await withdraw_consent(
-        client_id, session.subject, service=service, provenance=provenance
-    )
-    # Whatever was begun before the withdrawal has to be found; what comes after needs new consent.
-    complete = await _caught_up(service, position)
+    await withdraw_consent(client_id, session.subject, service=service, provenance=provenance)
+    complete = await _caught_up(service)
     families = await service.read_models.fetch(
-        read_sessions.of_subject(session.subject, kind="family", now=provenance.occurred_at)
+        read_sessions.families_of(session.subject, client_id, now=provenance.occurred_at)
     )
-    for family in families:
-        if family.client_id == client_id:
-            await end_family(
-                UUID(family.id),
-                service,
-                by=session.subject,
-                reason="consent withdrawn",
-                provenance=provenance,
-            )
+    await end_families(families, service, by=session.subject, provenance=provenance)
     if not complete:
         raise TemporarilyUnavailable(reason="the sessions read model is behind")
+    # The page to come shows who holds families still. Where it is behind, one button too many.
+    await _caught_up(service)
     return redirect(path_with(ACCOUNT_PATH, done="consent"))
 
 
-async def _caught_up(service: Service, position: int) -> bool:
+async def _caught_up(service: Service) -> bool:
+    """Wait until the sessions are complete up to what is the head of the log now; False where that
+    takes longer than _CATCH_UP_SECONDS. Raises LedgerUnavailable.
+    """
     deadline = monotonic() + _CATCH_UP_SECONDS
+    (head,) = await service.read_models.fetch(log_head())
     while monotonic() < deadline:
         reached = await service.read_models.fetch(read_sessions.position())
-        if reached and reached[0] >= position:
+        if reached and reached[0] >= head:
             return True
         await asyncio.sleep(0.05)
     return False

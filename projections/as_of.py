@@ -83,7 +83,7 @@ def resolve_in_log(asked: int | datetime | None, *, now: datetime) -> Asking[AsO
 
     Only the events that the audit trail has yet to take over are searched one by one.
     """
-    (head,) = yield _log_head()
+    (head,) = yield log_head()
     if asked is None:
         return AsOf(head, now)
     if isinstance(asked, datetime):
@@ -95,7 +95,8 @@ def resolve_in_log(asked: int | datetime | None, *, now: datetime) -> Asking[AsO
     return AsOf(asked, moments[0] if moments else datetime.fromtimestamp(0, UTC))
 
 
-def _log_head() -> Query[int]:
+def log_head() -> Query[int]:
+    """Ask for the last position of the log, 0 where it is empty."""
     return Query(
         SQL("SELECT coalesce(max(notification_id), 0) AS position FROM grantledger.ledger_events"),
         {},

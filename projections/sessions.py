@@ -6,6 +6,7 @@ What ends one is decided on its stream; here is how it is found by person and by
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from psycopg import Cursor
 from psycopg.rows import TupleRow
@@ -28,6 +29,7 @@ COLUMNS = """(
     PRIMARY KEY (kind, id)
 )"""
 
+_ALIVE = SQL("ended_at IS NULL AND expires_at > %(now)s")
 _STARTED = SQL(
     "INSERT INTO {} (kind, id, subject, client_id, session_id, methods, started_at, expires_at)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
@@ -111,21 +113,46 @@ class SessionEntry:
     ended_by: str | None
 
 
-def of_subject(
-    subject: str | None = None, *, kind: str = "session", now: datetime | None = None
-) -> Query[SessionEntry]:
-    """Ask for sessions (or families, by `kind`), newest first; with `now` only those alive then."""
-    conditions = [SQL("kind = %(kind)s")]
+def of_subject(subject: str | None = None, *, now: datetime | None = None) -> Query[SessionEntry]:
+    """Ask for sessions, newest first; with `now` only those alive then."""
+    conditions = [SQL("kind = 'session'")]
     if subject is not None:
         conditions.append(SQL("subject = %(subject)s"))
     if now is not None:
-        conditions.append(SQL("ended_at IS NULL AND expires_at > %(now)s"))
+        conditions.append(_ALIVE)
     return Query(
         SQL("SELECT * FROM read.sessions WHERE {} ORDER BY started_at DESC LIMIT 500").format(
             SQL(" AND ").join(conditions)
         ),
-        {"kind": kind, "subject": subject, "now": now},
+        {"subject": subject, "now": now},
         _entry,
+    )
+
+
+def families_of(subject: str, client_id: str, *, now: datetime) -> Query[UUID]:
+    """Ask for every family that the client holds of the person and that is alive at `now`.
+
+    There is no limit: whoever ends them may leave none, and a client can make any number.
+    """
+    return Query(
+        SQL(
+            "SELECT id::uuid AS family_id FROM read.sessions"
+            " WHERE kind = 'family' AND subject = %(subject)s AND client_id = %(client_id)s AND {}"
+        ).format(_ALIVE),
+        {"subject": subject, "client_id": client_id, "now": now},
+        lambda *, family_id: family_id,
+    )
+
+
+def holders(subject: str, *, now: datetime) -> Query[tuple[str, datetime]]:
+    """Ask which clients hold families of the person that are alive at `now`, and since when."""
+    return Query(
+        SQL(
+            "SELECT client_id, min(started_at) AS since FROM read.sessions"
+            " WHERE kind = 'family' AND subject = %(subject)s AND {} GROUP BY client_id"
+        ).format(_ALIVE),
+        {"subject": subject, "now": now},
+        lambda *, client_id, since: (client_id, since.astimezone(UTC)),
     )
 
 

@@ -1,13 +1,20 @@
 """What the person says on the consent page and takes back on its account page."""
 
+import asyncio
+from collections.abc import Iterable
+from uuid import UUID
+
 from application.administration.deciding import DecidingService
-from application.ending import ATTEMPTS
+from application.ending import ATTEMPTS, EndingService, end_family
 from application.errors import ConflictingState
 from application.ledger.errors import Conflict
 from application.ports import EventLog
 from domain.consents import Consents
 from domain.provenance import Provenance
 from domain.session import Session
+
+ENDED_AT_ONCE = 16
+"""Families: they share commits, and leave the log to others in between."""
 
 
 async def give_consent(
@@ -36,8 +43,8 @@ async def give_consent(
 
 async def withdraw_consent(
     client_id: str, subject: str, *, service: DecidingService, provenance: Provenance
-) -> int:
-    """Let the client have nothing any more; return the log position, 0 where it had nothing.
+) -> None:
+    """Let the client have nothing any more.
 
     What it was issued before is the caller's to end. Raises as `give_consent` does.
     """
@@ -46,13 +53,33 @@ async def withdraw_consent(
         for _ in range(ATTEMPTS):
             consents = await service.log.load(stream_id)
             if not isinstance(consents, Consents):
-                return 0
+                return
             consents.withdraw(client_id, provenance=provenance)
             try:
-                return await service.log.save(consents)
+                await service.log.save(consents)
             except Conflict:
                 continue
+            return
     raise ConflictingState("the consents are being changed; try again")
+
+
+async def end_families(
+    family_ids: Iterable[UUID], service: EndingService, *, by: str, provenance: Provenance
+) -> None:
+    """Revoke what a client held on a consent that was withdrawn: all that can be, and only then
+    raise what became of the others, ConflictingState or LedgerUnavailable.
+    """
+    room = asyncio.Semaphore(ENDED_AT_ONCE)
+
+    async def end(family_id: UUID) -> None:
+        async with room:
+            await end_family(
+                family_id, service, by=by, reason="consent withdrawn", provenance=provenance
+            )
+
+    outcomes = await asyncio.gather(*map(end, family_ids), return_exceptions=True)
+    for failure in filter(None, outcomes):
+        raise failure
 
 
 async def consents_of(subject: str, log: EventLog, provenance: Provenance) -> Consents:
