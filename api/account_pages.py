@@ -28,7 +28,7 @@ from domain.provenance import Provenance
 from domain.session import Session
 from projections import sessions as read_sessions
 from projections.as_of import log_head
-from projections.sessions import SessionEntry
+from projections.sessions import PAGE, SessionEntry
 
 _CATCH_UP_SECONDS = 5.0
 _NOTICES = {
@@ -80,20 +80,21 @@ def _for_person(act: Act) -> Callable[[Visit], Awaitable[AnyResponse]]:
 
 async def _page(visit: Visit, session: Session) -> AnyResponse:
     service, subject = visit.service, session.subject
-    now = visit.context.provenance.occurred_at
+    now, before = visit.context.provenance.occurred_at, _seen_last(visit)
     logins, passkeys, password, consents, holders, alive = await asyncio.gather(
         service.credentials.logins_of(subject),
         service.credentials.passkeys_of(subject),
         service.credentials.password_of(subject),
         service.log.load(Consents.stream(subject)),
         service.read_models.fetch(read_sessions.holders(subject, now=now)),
-        service.read_models.fetch(read_sessions.of_subject(subject, now=now)),
+        service.read_models.fetch(read_sessions.logins(subject, now=now, before=before)),
     )
     return visit.render(
         "account.html",
         login=logins[0] if logins else subject,
         notice=_NOTICES.get(visit.form.get("done") or ""),
         sessions=_sessions(alive, session),
+        older=path_with(ACCOUNT_PATH, before=alive[-1].id) if len(alive) == PAGE else None,
         consents=_consents(consents, holders, service),
         passkeys=[
             {
@@ -105,6 +106,15 @@ async def _page(visit: Visit, session: Session) -> AnyResponse:
         ],
         has_password=password is not None,
     )
+
+
+def _seen_last(visit: Visit) -> str | None:
+    """Return the session that the page before ended with. Raises InvalidRequest."""
+    before = visit.form.get("before")
+    try:
+        return before if before is None else Session.name_of(Session.stream(before))
+    except ValueError:
+        raise InvalidRequest("before: the id of a session") from None
 
 
 def _sessions(alive: Sequence[SessionEntry], current: Session) -> list[dict[str, Any]]:

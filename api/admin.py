@@ -4,10 +4,11 @@ Every act is recorded with who did it; the optional header X-Change-Reason says 
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Router, get, patch, post, put
 from litestar.datastructures import CacheControlHeader
+from litestar.params import Parameter
 
 from api.admin_issuers import issuer_routes
 from api.admin_registration import registration_token_routes
@@ -24,6 +25,7 @@ from api.admin_requests import (
     administrative,
     client_named,
 )
+from api.audit_routes import NAME
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
 from application import account
@@ -216,10 +218,19 @@ def _people(service: Service) -> list[Any]:
         )
         return PrincipalView.of(principal)
 
-    @get("/sessions", tags=["Sessions"], summary="Logins of people, newest first")
-    async def list_sessions(subject: str | None = None, alive: bool = True) -> list[SessionView]:
+    @get(
+        "/sessions",
+        tags=["Sessions"],
+        summary="Logins of people, newest first; the last id as `before` asks for older ones",
+    )
+    async def list_sessions(
+        subject: str | None = None,
+        alive: bool = True,
+        before: Annotated[str | None, NAME] = None,
+        limit: Annotated[int, Parameter(ge=1, le=sessions.PAGE)] = sessions.PAGE,
+    ) -> list[SessionView]:
         now = service.clock.now() if alive else None
-        query = sessions.of_subject(subject, now=now)
+        query = sessions.logins(subject, now=now, before=before, limit=limit)
         return [SessionView.of(entry) for entry in await service.read_models.fetch(query)]
 
     @get(

@@ -29,6 +29,9 @@ COLUMNS = """(
     PRIMARY KEY (kind, id)
 )"""
 
+PAGE = 500
+"""How many sessions are listed at once, where nothing else is asked for."""
+
 _ALIVE = SQL("ended_at IS NULL AND expires_at > %(now)s")
 _STARTED = SQL(
     "INSERT INTO {} (kind, id, subject, client_id, session_id, methods, started_at, expires_at)"
@@ -113,18 +116,29 @@ class SessionEntry:
     ended_by: str | None
 
 
-def of_subject(subject: str | None = None, *, now: datetime | None = None) -> Query[SessionEntry]:
-    """Ask for sessions, newest first; with `now` only those alive then."""
+def logins(
+    subject: str | None = None,
+    *,
+    now: datetime | None = None,
+    before: str | None = None,
+    limit: int = PAGE,
+) -> Query[SessionEntry]:
+    """Ask for sessions, newest first, `limit` at most; with `now` only those alive then.
+
+    Pages go on with `before`, at the last id seen: ids are in the order in which sessions began.
+    """
     conditions = [SQL("kind = 'session'")]
     if subject is not None:
         conditions.append(SQL("subject = %(subject)s"))
     if now is not None:
         conditions.append(_ALIVE)
+    if before is not None:
+        conditions.append(SQL("id < %(before)s"))
     return Query(
-        SQL("SELECT * FROM read.sessions WHERE {} ORDER BY started_at DESC LIMIT 500").format(
+        SQL("SELECT * FROM read.sessions WHERE {} ORDER BY id DESC LIMIT %(limit)s").format(
             SQL(" AND ").join(conditions)
         ),
-        {"subject": subject, "now": now},
+        {"subject": subject, "now": now, "before": before, "limit": limit},
         _entry,
     )
 

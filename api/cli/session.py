@@ -37,17 +37,23 @@ def session() -> None:
 )
 @click.argument("subject", required=False)
 @click.option("--all", "everything", is_flag=True, help="Ended and expired ones too")
+@click.option("--before", metavar="ID", help="Older ones than this, the last that was listed")
 @json_option
 @data_dir_option
-def list_sessions(*, subject: str | None, everything: bool, as_json: bool) -> None:
-    """List the sessions that are alive, of one person or of all, newest first."""
+def list_sessions(
+    *, subject: str | None, everything: bool, before: str | None, as_json: bool
+) -> None:
+    """List the 500 newest sessions that are alive, of one person or of all, newest first."""
 
     async def work(service: Service) -> list[SessionView]:
         now = None if everything else service.clock.now()
-        found = await service.read_models.fetch(sessions.of_subject(subject, now=now))
+        found = await service.read_models.fetch(sessions.logins(subject, now=now, before=before))
         return [SessionView.of(entry) for entry in found]
 
-    print_rows(with_service(work), _COLUMNS, as_json=as_json, empty="nobody is logged in")
+    found = with_service(work)
+    print_rows(found, _COLUMNS, as_json=as_json, empty="nobody is logged in")
+    if len(found) == sessions.PAGE:
+        click.echo(f"note: there may be more: go on with --before {found[-1].id}", err=True)
 
 
 @session.command(epilog=examples("grantledger session show sess_0199..."))

@@ -168,6 +168,8 @@ def _reading(contract: Contract) -> Iterator[Good]:
     yield from _past(contract, token, used)
     session = {"session_id": contract.names["session_id"]}
     yield Good("GET /admin/sessions", query={"alive": "true"})
+    older = {"before": contract.names["session_id"], "limit": 500}
+    yield Good("GET /admin/sessions", query=older)
     yield Good("GET /admin/sessions/{session_id}", path=session)
     yield Good("POST /admin/sessions/{session_id}/end", path=session)
 

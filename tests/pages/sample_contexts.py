@@ -31,6 +31,7 @@ def _account(text: str) -> dict[str, Any]:
             {"session_id": text, "started": _WHEN, "methods": [text, "pwd"], "current": current}
             for current in (True, False)
         ],
+        "older": f"/account?before={text}",
         "consents": [
             {"client_id": text, "client_name": text, "scopes": _scopes(text), "given": _WHEN}
         ],

@@ -66,7 +66,8 @@ def test_pages_refer_to_what_exists() -> None:
         str(found)
         for name in NAMES
         for found in re.findall(
-            r'(?:src|href)="([^"]+)"', Pages().render(name, **context_of(name, "text")).content
+            r'(?:src|<link[^>]* href)="([^"]+)"',
+            Pages().render(name, **context_of(name, "text")).content,
         )
     }
 
