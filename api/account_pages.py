@@ -32,7 +32,7 @@ from projections.sessions import PAGE, SessionEntry
 
 _CATCH_UP_SECONDS = 5.0
 _NOTICES = {
-    "consent": "The consent was withdrawn, and what the client held is void.",
+    "consent": "The consent was withdrawn. What the client held to stay logged in is void.",
     "session": "The session was ended.",
     "passkey": "The passkey was added.",
     "passkey-removed": "The passkey was removed.",

@@ -107,13 +107,13 @@ def add_registration_paths(app: Litestar) -> None:
             "UpdateRegistration",
             "Replace what the client says about itself (RFC 7592, Section 2.2)",
             body=True,
-            more=("409",),
+            more=("409", "429"),
         ),
         delete=_operation(
             "DeleteRegistration",
             "Disable the client (RFC 7592, Section 2.3)",
             done="204",
-            more=("409",),
+            more=("409", "429"),
         ),
     )
 
