@@ -39,7 +39,12 @@ from projections.query import Asking
 
 T = TypeVar("T")
 MAX_CLIENTS = 1000
+MAX_FACTS = 500
 _Name = Annotated[str, NAME]
+_Position = Annotated[
+    int,
+    Parameter(ge=0, le=2**62, description="What happened up to this position is not in the page"),
+]
 _From = Annotated[
     str,
     QueryParameter(
@@ -125,11 +130,20 @@ def _of_tokens(service: Service) -> list[Any]:
     @get(
         "/families/{family_id:uuid}",
         tags=["Audit"],
-        summary="A family of refresh tokens as it stood, with all that had happened to it",
+        summary="A family of refresh tokens as it stood, with what had happened to it page by page",
     )
-    async def family(family_id: UUID, as_of: AsOfText = None) -> PastFamilyAnswer:
-        found, seen = await _seen(service, as_of, lambda past: past.family(family_id))
-        return PastFamilyAnswer(as_of=seen, family=FamilyView.of(_there(found)))
+    async def family(
+        family_id: UUID,
+        as_of: AsOfText = None,
+        after: _Position = 0,
+        limit: Annotated[int, Parameter(ge=1, le=MAX_FACTS)] = MAX_FACTS,
+    ) -> PastFamilyAnswer:
+        found, seen = await _seen(
+            service, as_of, lambda past: past.family(family_id, after=after, most=limit)
+        )
+        shown = _there(found)
+        more = shown.facts[-1].position if shown.more else None
+        return PastFamilyAnswer(as_of=seen, family=FamilyView.of(shown), next_after=more)
 
     @get("/keys", tags=["Audit"], summary="The signing keys as they stood")
     async def keys(as_of: AsOfText = None) -> PastKeys:

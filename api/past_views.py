@@ -16,6 +16,7 @@ from projections.past import Fact, PastFamily, PastToken
 from projections.past_changes import Difference
 
 _ABOUT_THE_RECORD = {"version", "registered_at", "changed_at"}
+_NEXT = "Pass it as `after`, and the position as `as_of`; None where nothing follows"
 
 
 class AsOfView(View):
@@ -128,7 +129,7 @@ class FamilyEventView(View):
 
 
 class FamilyView(View):
-    """A family of refresh tokens as it stood, with all that had happened to it."""
+    """A family of refresh tokens as it stood, with what had happened to it."""
 
     family_id: str
     state: str = Field(description="live, expired or revoked")
@@ -140,7 +141,7 @@ class FamilyView(View):
     generation: int = Field(description="The one that counts")
     started_at: datetime
     expires_at: datetime = Field(description="The sooner of absolute and idle lifetime")
-    timeline: tuple[FamilyEventView, ...]
+    timeline: tuple[FamilyEventView, ...] = Field(description="The oldest first")
 
     @classmethod
     def of(cls, past: PastFamily) -> Self:
@@ -214,9 +215,7 @@ class PastClients(View):
 
     as_of: AsOfView
     clients: tuple[ClientView, ...]
-    next_after: str | None = Field(
-        description="Pass it as `after`, and the position as `as_of`; None where nothing follows"
-    )
+    next_after: str | None = Field(description=_NEXT)
 
 
 class PastPrincipal(View):
@@ -234,10 +233,11 @@ class PastTokenAnswer(View):
 
 
 class PastFamilyAnswer(View):
-    """A family as it stood."""
+    """A family as it stood; `next_after` is the cursor of the next page of its timeline."""
 
     as_of: AsOfView
     family: FamilyView
+    next_after: int | None = Field(description=_NEXT)
 
 
 class PastKeys(View):

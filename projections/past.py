@@ -33,7 +33,7 @@ from projections.as_of import AsOf
 from projections.query import Asking, Query
 
 PAGE_EVENTS = 500
-"""Decoded in one go: few enough that a service does not keep others waiting meanwhile."""
+"""Decoded and folded in one go: few enough that a service keeps nobody waiting meanwhile."""
 
 _MAPPER = LedgerMapper()
 _COLUMNS = "originator_id, originator_version, topic, state, notification_id, recorded_at"
@@ -62,10 +62,14 @@ class PastToken:
 
 @dataclass(frozen=True, slots=True)
 class PastFamily:
-    """A family with its facts; `state` is live, expired or revoked."""
+    """A family with those of its facts that were asked for, and whether `more` follow them.
+
+    `state` is live, expired or revoked.
+    """
 
     family: RefreshTokenFamily
     facts: Sequence[Fact]
+    more: bool
     state: str
 
 
@@ -99,9 +103,8 @@ class Past:
 
     def token(self, jti: UUID) -> Asking[PastToken | None]:
         """Return the token, None where it was not issued yet."""
-        facts = yield from self.facts(jti)
-        token = folded(facts)
-        if not isinstance(token, AccessToken):
+        token, facts = yield from self._read(AccessToken, jti)
+        if token is None:
             return None
         ancestors = []
         for name in token.lineage:
@@ -111,32 +114,68 @@ class Past:
         state, because = _judged(token, ancestors, parties, self.as_of.moment)
         return PastToken(token, facts, state, because)
 
-    def family(self, family_id: UUID) -> Asking[PastFamily | None]:
-        """Return the family, None where it was not begun yet."""
-        facts = yield from self.facts(family_id)
-        family = folded(facts)
-        if not isinstance(family, RefreshTokenFamily):
+    def family(
+        self, family_id: UUID, *, after: int = 0, most: int | None = None
+    ) -> Asking[PastFamily | None]:
+        """Return the family, None where it was not begun yet.
+
+        Its facts are the first `most` after the position `after`; None is all of them.
+        """
+        one_more = None if most is None else most + 1
+        family, facts = yield from self._read(
+            RefreshTokenFamily, family_id, after=after, most=one_more
+        )
+        if family is None:
             return None
         ended = "revoked" if family.revoked else "expired"
-        return PastFamily(family, facts, "live" if family.live(self.as_of.moment) else ended)
+        state = "live" if family.live(self.as_of.moment) else ended
+        return PastFamily(family, facts[:most], most is not None and len(facts) > most, state)
 
-    def facts(self, stream_id: UUID) -> Asking[list[Fact]]:
-        """Return the facts of a stream, oldest first."""
+    def following(
+        self, stream_id: UUID, page: Sequence[Fact] | None = None
+    ) -> Asking[Sequence[Fact]]:
+        """Return the page of facts of a stream that follows `page`, oldest first; the first page
+        for None. Empty where nothing follows.
+        """
+        if page is not None and len(page) < PAGE_EVENTS:
+            return ()
         found: list[Fact] = yield Query(
             SQL(
                 f"SELECT {_COLUMNS} FROM grantledger.ledger_events"  # noqa: S608  # a constant
-                " WHERE originator_id = %(stream)s AND notification_id <= %(position)s"
-                " ORDER BY originator_version"
+                " WHERE originator_id = %(stream)s AND originator_version > %(after)s"
+                " AND notification_id <= %(position)s"
+                " ORDER BY originator_version LIMIT %(page)s"
             ),
-            {"stream": stream_id, "position": self.as_of.position},
+            {
+                "stream": stream_id,
+                "after": page[-1].event.originator_version if page else 0,
+                "position": self.as_of.position,
+                "page": PAGE_EVENTS,
+            },
             _fact,
         )
         return found
 
     def _one(self, kind: type[A], stream_id: UUID) -> Asking[A | None]:
-        facts = yield from self.facts(stream_id)
-        found = folded(facts)
-        return found if isinstance(found, kind) else None
+        found, _ = yield from self._read(kind, stream_id, most=0)
+        return found
+
+    def _read(
+        self, kind: type[A], stream_id: UUID, *, after: int = 0, most: int | None = None
+    ) -> Asking[tuple[A | None, list[Fact]]]:
+        """Fold a stream a page at a time, however long it is; return what it leads to with the
+        first `most` facts after the position `after`. Nothing where it is not of `kind`.
+        """
+        found: Any = None
+        facts: list[Fact] = []
+        page: Sequence[Fact] | None = None
+        while page := (yield from self.following(stream_id, page)):
+            found = folded(page, since=found)
+            if not isinstance(found, kind):
+                return None, []
+            room = None if most is None else most - len(facts)
+            facts += [fact for fact in page if fact.position > after][:room]
+        return found, facts
 
     def _all(self, kind: type[A]) -> Asking[list[A]]:
         """Fold the whole directory partition a page at a time, whose index is a small one."""
@@ -199,9 +238,9 @@ class _Parties:
         return self.issuers[issuer]
 
 
-def folded(facts: Sequence[Fact]) -> Any:
-    """Return the aggregate that `facts`, oldest first, lead to; None without any."""
-    return fold([fact.event for fact in facts])
+def folded(facts: Sequence[Fact], *, since: Any = None) -> Any:
+    """Return the aggregate that `facts`, oldest first, lead to from `since` on, which changes."""
+    return fold([fact.event for fact in facts], since=since)
 
 
 def _judged(

@@ -5,14 +5,14 @@ after it: no table here says which event changes which field. A field that was c
 back is not listed; the acts that did so are.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from projections.as_of import AsOf, resolve_in_log
-from projections.past import Fact, Past
+from projections.past import Fact, Past, folded
 from projections.query import Asking
 
 Render = Callable[[Any], Mapping[str, Any]]
@@ -76,36 +76,44 @@ def difference(
     backwards = isinstance(since, datetime) and isinstance(until, datetime) and since > until
     if backwards or first.position > second.position:
         raise UnusableRange("the first moment comes after the second: ask the other way round")
-    facts = yield from Past(second).facts(stream_id)
-    if not facts:
-        return None
-    known = [fact for fact in facts if fact.position <= first.position]
-    return _compared(first, second, known, facts[len(known) :], render)
+    return (yield from _compared(stream_id, render, first, second))
 
 
 def _compared(
-    first: AsOf, second: AsOf, known: list[Fact], later: list[Fact], render: Render
-) -> Difference:
+    stream_id: UUID, render: Render, first: AsOf, second: AsOf
+) -> Asking[Difference | None]:
     aggregate: Any = None
-    for fact in known:
-        aggregate = fact.event.mutate(aggregate)
-    began = before = dict(_fields(render(aggregate))) if known else dict(_ABSENT)
-    acts = []
-    for fact in later:
-        aggregate = fact.event.mutate(aggregate)
-        after = dict(_fields(render(aggregate)))
-        acts.append(_act(fact, _differing(before, after)))
-        before = after
-    changes = tuple(
+    began = before = _ABSENT
+    acts: list[Act] = []
+    page: Sequence[Fact] | None = None
+    while page := (yield from Past(second).following(stream_id, page)):
+        known = [fact for fact in page if fact.position <= first.position]
+        if known:
+            aggregate = folded(known, since=aggregate)
+            began = before = dict(_fields(render(aggregate)))
+        for fact in page[len(known) :]:
+            aggregate = fact.event.mutate(aggregate)
+            after = dict(_fields(render(aggregate)))
+            acts.append(_act(fact, _differing(before, after)))
+            before = after
+    if aggregate is None:
+        return None
+    changes = _changes(began, before, acts)
+    return Difference(first, second, began is not _ABSENT, changes, tuple(acts))
+
+
+def _changes(
+    began: Mapping[str, Any], ended: Mapping[str, Any], acts: Sequence[Act]
+) -> tuple[FieldChange, ...]:
+    return tuple(
         FieldChange(
             name,
             began.get(name),
-            before.get(name),
+            ended.get(name),
             tuple(act.position for act in acts if name in act.fields),
         )
-        for name in _differing(began, before)
+        for name in _differing(began, ended)
     )
-    return Difference(first, second, bool(known), changes, tuple(acts))
 
 
 def _act(fact: Fact, fields: tuple[str, ...]) -> Act:

@@ -8,10 +8,13 @@ from urllib.parse import quote
 import pytest
 
 from domain.client_configuration import Registration
+from domain.provenance import Provenance
+from domain.refresh_token_family import IssuedToken
 from tests.builders import a_client
 from tests.http.live import Live
 from tests.http.person import SCOPE, a_person, a_web_client
 from tests.projections.recording import Recording
+from tests.projections.retention.past import family
 
 UNKNOWN = "0197a2b4-6c1e-7d3f-8a55-0f3e2d1c4b6a"
 
@@ -132,6 +135,33 @@ def test_token_and_family(live: Live, auditor: Mapping[str, str]) -> None:
     assert _get(live, auditor, family, as_of=position)["family"]["state"] == "live"
 
 
+def test_a_timeline_page_by_page(live: Live, auditor: Mapping[str, str]) -> None:
+    """Pages by the position of the first have each event once, whatever happens between; each
+    shows the family as it stood.
+    """
+    rotated, now = family(), Provenance(datetime.now(UTC), "req_1")
+    token = IssuedToken("jti-2", now.occurred_at)
+    for _ in range(4):
+        rotated.rotate(pepper_id="p", token=token, provenance=now)
+    path = f"/audit/families/{rotated.id}"
+    with Recording(live.database_url) as log:
+        log.record(rotated)
+        page = _get(live, auditor, path, limit=2)
+        rotated.rotate(pepper_id="p", token=token, provenance=now)
+        log.record(rotated)
+    query = {"as_of": page["as_of"]["position"], "limit": 2}
+    pages = [page]
+    while page["next_after"] is not None:
+        page = _get(live, auditor, path, **query, after=page["next_after"])
+        pages.append(page)
+
+    shown = [[event["generation"] for event in one["family"]["timeline"]] for one in pages]
+    assert shown == [[1, 2], [3, 4], [5]]
+    assert {one["family"]["generation"] for one in pages} == {5}
+    whole = _get(live, auditor, path)
+    assert (len(whole["family"]["timeline"]), whole["next_after"]) == (6, None)
+
+
 @pytest.mark.parametrize(
     ("path", "query"),
     [
@@ -172,6 +202,8 @@ def test_unknown(live: Live, auditor: Mapping[str, str], path: str, query: dict[
         ("/audit/principals/owner", {"as_of": "-1y"}),
         (f"/audit/tokens/{UNKNOWN}/state", {"as_of": "1.5"}),
         (f"/audit/families/{UNKNOWN}", {"as_of": "-"}),
+        (f"/audit/families/{UNKNOWN}", {"after": "-1"}),
+        (f"/audit/families/{UNKNOWN}", {"limit": "501"}),
         ("/audit/clients/demo/diff", {}),
         ("/audit/clients/demo/diff", {"from": "soon"}),
         ("/audit/clients/demo/diff", {"from": "0", "to": "soon"}),
