@@ -22,7 +22,15 @@ from domain.recorded import Recorded, fold
 
 LONG_FROM_VERSION = 8
 """Streams of as many events are kept apart, so that many short ones do not push them out."""
-KEPT_LONG = 4096
+KEPT_LONG_BYTES = 64_000_000
+"""What those may take together: some 14,000 families with ten living tokens, or the 300 largest.
+
+A family with 1, 100 and 1,000 living tokens was measured to take 1.7, 31 and 205 KB (Python 3.11):
+its number of events says nothing about that, nor does it become lighter until it is used again.
+"""
+AGGREGATE_BYTES = 2_000
+ITEM_BYTES = 200
+"""Of each item of its collections: for a token that is its id, its end and the two together."""
 KEPT_SHORT = 1024
 SHARED_SECONDS = 60.0
 """How long nothing is built on what was not read anew once another process was found to be faster:
@@ -45,7 +53,7 @@ class Ledger:
             )
         )
         self.reader = GroupedReader(Link(database_url, name="reader"))
-        self._long: _Shelf = RecentlyUsed(KEPT_LONG)
+        self._long: _Shelf = RecentlyUsed(KEPT_LONG_BYTES)
         self._short: _Shelf = RecentlyUsed(KEPT_SHORT)
         self._shared_until = 0.0
 
@@ -132,8 +140,10 @@ class Ledger:
     def _keep(self, aggregate: Recorded) -> None:
         present = self._kept(aggregate.id)
         if present is None or present.version < aggregate.version:
-            shelf = self._long if aggregate.version >= LONG_FROM_VERSION else self._short
-            shelf.put(aggregate.id, aggregate)
+            if aggregate.version >= LONG_FROM_VERSION:
+                self._long.put(aggregate.id, aggregate, weight=_weight(aggregate))
+            else:
+                self._short.put(aggregate.id, aggregate)
 
     async def events(self, stream_id: UUID) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the events of a stream, oldest first. Raises LedgerUnavailable."""
@@ -142,3 +152,10 @@ class Ledger:
     async def stored(self, stream_id: UUID) -> Sequence[StoredEvent]:
         """Return the stored events of a stream, oldest first. Raises LedgerUnavailable."""
         return await self.reader.read(stream_id)
+
+
+def _weight(aggregate: Recorded) -> int:
+    """Return roughly how many bytes the aggregate takes: cheaply, since each save asks."""
+    values = vars(aggregate).values()
+    items = sum(len(value) for value in values if isinstance(value, (tuple, dict)))
+    return AGGREGATE_BYTES + ITEM_BYTES * items

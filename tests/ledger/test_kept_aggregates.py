@@ -1,6 +1,7 @@
 """Aggregates are kept as of a version: what is loaded must not differ from what the log says."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -9,11 +10,14 @@ import pytest
 from application.ledger import grouped_read
 from application.ledger.errors import Conflict
 from application.ledger.grouped_read import Part
-from application.ledger.ledger import LONG_FROM_VERSION, Ledger
+from application.ledger.ledger import KEPT_LONG_BYTES, LONG_FROM_VERSION, Ledger
 from application.recently_used import RecentlyUsed
 from domain.client import Client
 from domain.client_configuration import TokenPolicy
+from domain.provenance import Provenance
+from domain.refresh_token_family import IssuedToken, RefreshTokenFamily
 from tests.builders import a_client, later
+from tests.projections.retention.past import family
 
 
 async def a_long_stream(ledger: Ledger, client_id: str = "reporter") -> UUID:
@@ -119,7 +123,9 @@ async def test_an_older_read_does_not_replace_a_newer_state(
     """A read that was under way while another request saved does not turn back what is kept."""
     stream = await a_long_stream(ledger)
     mine = await ledger.load(stream)
-    monkeypatch.setattr(ledger, "_long", RecentlyUsed(4))  # so that the next one reads it all
+    monkeypatch.setattr(
+        ledger, "_long", RecentlyUsed(KEPT_LONG_BYTES)
+    )  # so that the next one reads it all
     answered, go_on = asyncio.Event(), asyncio.Event()
     part = ledger.reader.part
 
@@ -156,6 +162,37 @@ async def test_short_streams_do_not_push_out_long_ones(
     assert [ledger.recent(one.id) is not None for one in others] == [False, True, True]
     assert ledger.recent(stream) is not None
     assert (await ledger.load(others[0].id)).client_id == "client-0"
+
+
+async def test_heavy_aggregates_are_kept_by_their_weight(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Families with many living tokens push one another out; those without stay by the hundreds,
+    however long their streams.
+    """
+    monkeypatch.setattr(ledger, "_long", RecentlyUsed(1_000_000))
+    heavy = [_rotated(500, seconds=1) for _ in range(12)]
+    light = [_rotated(20, seconds=3600) for _ in range(300)]
+    await ledger.save(*heavy, *light)
+    for one in heavy:
+        await ledger.load(one.id)
+    kept_heavy = [ledger.recent(one.id) is not None for one in heavy]
+    for one in light:
+        await ledger.load(one.id)
+
+    assert kept_heavy == [number >= 12 - 9 for number in range(12)]
+    assert all(ledger.recent(one.id) is not None for one in light)
+
+
+def _rotated(times: int, *, seconds: int) -> RefreshTokenFamily:
+    """Return a family that was rotated every so many seconds; its tokens live for an hour."""
+    began = datetime.now(UTC)
+    rotated = family(began)
+    for number in range(1, times + 1):
+        moment = began + timedelta(seconds=seconds * number)
+        token = IssuedToken(f"jti-{number}", moment + timedelta(hours=1))
+        rotated.rotate(pepper_id="p", token=token, provenance=Provenance(moment, "req_1"))
+    return rotated
 
 
 async def test_a_long_stream_is_folded_part_by_part(
