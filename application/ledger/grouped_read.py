@@ -1,11 +1,12 @@
 """Grouped reads: the streams that were asked for while the last query ran come in one query.
 
-Long ones come in parts, so that nobody's stream takes the event loop from everybody else.
+Its events are bounded, and everybody who asks gets an equal share of them: long streams come in
+parts, so that they take the event loop from nobody, be it one of them or hundreds.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
@@ -29,9 +30,12 @@ _READ = Statement(
     " AND originator_id BETWEEN $2::uuid AND $3::uuid"
     " ORDER BY originator_version LIMIT $5::bigint) AS e",
 )
-PART_EVENTS = 1_000
-"""What is read of a stream at once: folding it keeps the others waiting for some 30 ms."""
+QUERY_EVENTS = 1_024
+"""What all who are answered at once fold together, one after the other: it keeps the others waiting
+for some 30 ms.
+"""
 BATCH_STREAMS = 256
+"""With the above: tokens, which have one or two events, never take a second query."""
 
 
 class Part(NamedTuple):
@@ -81,14 +85,18 @@ class GroupedReader:
 
         Raises LedgerUnavailable when PostgreSQL does not answer.
         """
-        found: list[StoredEvent] = []
-        more = True
+        return [stored async for part in self.parts(stream_id) for stored in part]
+
+    async def parts(self, stream_id: UUID) -> AsyncIterator[list[StoredEvent]]:
+        """Yield the events of a stream, oldest first, as many at a time as may be worked on before
+        others have their turn. Raises LedgerUnavailable.
+        """
+        after, more = 0, True
         while more:
-            events, more = await self.part(
-                stream_id, after=found[-1].originator_version if found else 0
-            )
-            found += events
-        return found
+            events, more = await self.part(stream_id, after=after)
+            if events:
+                after = events[-1].originator_version
+                yield events
 
     async def part(self, stream_id: UUID, *, after: int) -> Part:
         """Return events of a stream that follow version `after`. Raises LedgerUnavailable.
@@ -106,8 +114,9 @@ class GroupedReader:
             if not self._wanted:
                 await self._wake.wait()
             batch, self._wanted = self._wanted[:BATCH_STREAMS], self._wanted[BATCH_STREAMS:]
+            share = QUERY_EVENTS // len(batch)
             try:
-                found = await self._fetch(_versions_known(batch))
+                found = await self._fetch(_versions_known(batch), most=share)
             except asyncio.CancelledError:
                 self._answer_all(batch, LedgerUnavailable("shutting down"))
                 raise
@@ -122,12 +131,14 @@ class GroupedReader:
             for stream_id, after, answer in batch:
                 if not answer.done():
                     events = found.get(stream_id, [])
-                    more = len(events) == PART_EVENTS
+                    more = len(events) == share
                     if after:  # somebody else may have asked for what is before
                         events = [one for one in events if one.originator_version > after]
                     answer.set_result(Part(events, more))
 
-    async def _fetch(self, known: Mapping[UUID, int]) -> dict[UUID | str, list[StoredEvent]]:
+    async def _fetch(
+        self, known: Mapping[UUID, int], *, most: int
+    ) -> dict[UUID | str, list[StoredEvent]]:
         stream_ids = sorted(known)
         rows = await self._link.fetch(
             _READ,
@@ -136,7 +147,7 @@ class GroupedReader:
                 stream_ids[0].bytes,
                 stream_ids[-1].bytes,
                 int8_array([known[stream_id] for stream_id in stream_ids]),
-                PART_EVENTS.to_bytes(8, "big"),
+                most.to_bytes(8, "big"),
             ),
         )
         found: dict[UUID | str, list[StoredEvent]] = {}

@@ -147,7 +147,11 @@ class Ledger:
 
     async def events(self, stream_id: UUID) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the events of a stream, oldest first. Raises LedgerUnavailable."""
-        return [self.mapper.to_domain_event(stored) for stored in await self.stored(stream_id)]
+        return [
+            self.mapper.to_domain_event(stored)
+            async for part in self.reader.parts(stream_id)
+            for stored in part
+        ]
 
     async def stored(self, stream_id: UUID) -> Sequence[StoredEvent]:
         """Return the stored events of a stream, oldest first. Raises LedgerUnavailable."""

@@ -60,6 +60,18 @@ async def test_more_streams_than_a_query_takes(watched: Ledger, proxy: CuttingPr
     assert proxy.statements - before == 2
 
 
+async def test_a_query_full_of_short_streams(watched: Ledger, proxy: CuttingProxy) -> None:
+    """As many streams as a query takes are whole after the first, whose events are shared out."""
+    units = [records(2) for _ in range(BATCH_STREAMS)]
+    await asyncio.gather(*[watched.writer.submit(unit) for unit in units])
+    before = proxy.statements
+
+    found = await asyncio.gather(*[watched.stored(stream_of(unit)) for unit in units])
+
+    assert found == units
+    assert proxy.statements - before == 1
+
+
 async def test_one_stream_for_many(ledger: Ledger) -> None:
     """Whoever asks for the same stream at once gets the same answer."""
     unit = records(2)
@@ -84,7 +96,7 @@ async def test_a_long_stream_comes_in_parts(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """Whatever of it fits into the last part: it is whole, beside others that are short."""
-    monkeypatch.setattr(grouped_read, "PART_EVENTS", 2)
+    monkeypatch.setattr(grouped_read, "QUERY_EVENTS", 2)
     long, short = records(count), records()
     await asyncio.gather(ledger.writer.append(long), ledger.writer.append(short))
 
@@ -93,13 +105,41 @@ async def test_a_long_stream_comes_in_parts(
     assert found == [long, short]
 
 
+async def test_long_streams_share_a_query(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are at once, what is answered at once is no more than is bearable: each
+    part is folded before anybody else has a turn.
+    """
+    monkeypatch.setattr(grouped_read, "QUERY_EVENTS", 8)
+    units = [records(5) for _ in range(4)]
+    await asyncio.gather(*[ledger.writer.append(unit) for unit in units])
+
+    parts = await asyncio.gather(*[ledger.reader.part(stream_of(one), after=0) for one in units])
+    found = await asyncio.gather(*[ledger.stored(stream_of(one)) for one in units])
+
+    assert parts == [(unit[:2], True) for unit in units]
+    assert found == units
+
+
+async def test_who_asks_for_the_same_long_stream_shares_too(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody folds for itself: of one stream, many get as little at once as of many streams."""
+    monkeypatch.setattr(grouped_read, "QUERY_EVENTS", 8)
+    unit = records(5)
+    await ledger.writer.append(unit)
+
+    parts = await asyncio.gather(*[ledger.reader.part(stream_of(unit), after=0) for _ in range(4)])
+
+    assert parts == [(unit[:2], True)] * 4
+
+
 async def test_whoever_knows_more_of_a_long_stream_misses_nothing(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part that was read for somebody who knows less ends before what this one asks for: it is
     told that there may be more, and never that there is none.
     """
-    monkeypatch.setattr(grouped_read, "PART_EVENTS", 2)
+    monkeypatch.setattr(grouped_read, "QUERY_EVENTS", 4)
     unit = records(5)
     stream = stream_of(unit)
     await ledger.writer.append(unit)

@@ -6,6 +6,8 @@ from time import monotonic
 from uuid import UUID
 
 import pytest
+from eventsourcing.domain import CanMutateAggregate
+from eventsourcing.persistence import StoredEvent
 
 from application.ledger import grouped_read
 from application.ledger.errors import Conflict
@@ -195,6 +197,32 @@ def _rotated(times: int, *, seconds: int) -> RefreshTokenFamily:
     return rotated
 
 
+async def test_the_events_of_a_long_stream_are_made_part_by_part(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have a turn between any two parts, and the events are all there in the end."""
+    stream = await a_long_stream(ledger)
+    whole = await ledger.events(stream)
+    monkeypatch.setattr(grouped_read, "QUERY_EVENTS", 3)
+    part, make = ledger.reader.part, ledger.mapper.to_domain_event
+    made: list[CanMutateAggregate[UUID]] = []
+    at_each_part: list[int] = []
+
+    def making(stored: StoredEvent) -> CanMutateAggregate[UUID]:
+        made.append(make(stored))
+        return made[-1]
+
+    async def asked(stream_id: UUID, *, after: int) -> Part:
+        at_each_part.append(len(made))
+        return await part(stream_id, after=after)
+
+    monkeypatch.setattr(ledger.mapper, "to_domain_event", making)
+    monkeypatch.setattr(ledger.reader, "part", asked)
+
+    assert await ledger.events(stream) == whole == made
+    assert at_each_part == [0, 3, 6, 9]
+
+
 async def test_a_long_stream_is_folded_part_by_part(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +232,7 @@ async def test_a_long_stream_is_folded_part_by_part(
     async with Ledger(database_url) as writing:
         stream = await a_long_stream(writing)
         whole = await writing.load(stream)
-    monkeypatch.setattr(grouped_read, "PART_EVENTS", 3)
+    monkeypatch.setattr(grouped_read, "QUERY_EVENTS", 3)
     async with Ledger(database_url) as ledger:
         answered = asyncio.Event()
         part = ledger.reader.part
