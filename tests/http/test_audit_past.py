@@ -10,7 +10,7 @@ import pytest
 from domain.client_configuration import Registration
 from domain.provenance import Provenance
 from domain.refresh_token_family import IssuedToken
-from tests.builders import a_client
+from tests.builders import a_client, stream_id
 from tests.http.live import Live
 from tests.http.person import SCOPE, a_person, a_web_client
 from tests.projections.recording import Recording
@@ -140,7 +140,7 @@ def test_a_timeline_page_by_page(live: Live, auditor: Mapping[str, str]) -> None
     shows the family as it stood.
     """
     rotated, now = family(), Provenance(datetime.now(UTC), "req_1")
-    token = IssuedToken("jti-2", now.occurred_at)
+    token = IssuedToken(str(stream_id()), now.occurred_at)
     for _ in range(4):
         rotated.rotate(pepper_id="p", token=token, provenance=now)
     path = f"/audit/families/{rotated.id}"
