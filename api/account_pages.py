@@ -219,6 +219,7 @@ async def _caught_up(service: Service) -> bool:
 
 
 async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
+    await visit.service.rate_limits.login.require_address(visit.context)
     require_recent(session, visit.context.provenance.occurred_at)
     service = visit.service
     logins = await service.credentials.logins_of(session.subject)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running_service import running_service
 from tests.http.live import FORM, TOKEN, Live
-from tests.http.person import CALLBACK, Person, WebClient, a_web_client, hidden_fields
+from tests.http.person import CALLBACK, Person, WebClient, a_person, a_web_client, hidden_fields
 from tests.postgres import Postgres
 from tests.waiting import eventually
 
@@ -233,6 +233,22 @@ def test_answers_to_the_question_for_consent_count_with_it(limited: Live, shop: 
     statuses = [answer("192.0.2.62") for _ in range(PAGES + 1)]
 
     assert statuses == [*[400] * PAGES, 429]
+
+
+def test_challenges_for_new_passkeys_are_limited(limited: Live) -> None:
+    """Each leads to one more event about a person, which every process reads before it serves."""
+    person = a_person(limited, "keys-owner")
+    page = person.log_in(person.open("/account"))
+
+    def challenge(address: str) -> int:
+        return person.send(
+            "POST", "/account/passkeys/options", data=hidden_fields(page), headers=by(address)
+        ).status_code
+
+    statuses = [challenge("192.0.2.72") for _ in range(LOGINS + 1)]
+
+    assert statuses[-1] == 429
+    assert 429 not in statuses[:-1]
 
 
 def test_passkey_challenges_are_limited(limited: Live) -> None:
