@@ -17,6 +17,7 @@ from domain.issuance import DeploymentPolicy, IssueRequest, SigningChoice
 from domain.permissions import Catalogue
 from domain.principal import Principal
 from domain.provenance import Origin, Provenance
+from domain.session import Session
 from domain.signing_key import SigningKey
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -104,6 +105,18 @@ def a_token(moment: datetime = NOON, *, client: Client | None = None) -> AccessT
         policy=POLICY,
         signing=SIGNING,
         provenance=Provenance(moment, "req_3"),
+    )
+
+
+def a_session(*, hours: float = 12) -> Session:
+    """Return a session of alice that began at noon, by password."""
+    return Session.start(
+        stream_id(NOON),
+        subject="alice",
+        methods=("pwd",),
+        lifetime=timedelta(hours=hours),
+        origin=Origin(address="address-hash", user_agent="agent-hash"),
+        provenance=AT_NOON,
     )
 
 

@@ -12,8 +12,8 @@ from domain.access_token import AccessToken
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
 from domain.session import Authorized, Session
 from tests.application.fakes import Fault
-from tests.application.service import ORIGIN, FakeService
-from tests.builders import AT_NOON, NOON, a_client, a_token, later, stream_id
+from tests.application.service import FakeService
+from tests.builders import AT_NOON, NOON, a_client, a_session, a_token, later, stream_id
 
 HOUR = NOON + timedelta(hours=1)
 FAMILIES, TOKENS = 5, 3
@@ -22,14 +22,7 @@ FAMILIES, TOKENS = 5, 3
 @pytest.fixture
 def session(service: FakeService) -> Session:
     """A session of five families with three tokens each, and two tokens without a family."""
-    session = Session.start(
-        stream_id(NOON),
-        subject="alice",
-        methods=("pwd",),
-        lifetime=timedelta(hours=12),
-        origin=ORIGIN,
-        provenance=AT_NOON,
-    )
+    session = a_session()
     for _ in range(FAMILIES):
         jtis = [_token(service) for _ in range(TOKENS)]
         family = RefreshTokenFamily.start(

@@ -7,21 +7,9 @@ import pytest
 
 from application.errors import AccessDenied
 from application.logins import RECENT, logged_in, require_recent
-from domain.session import MOST_AUTHORIZED, Authorized, Session
-from tests.application.service import ORIGIN, FakeService, context
-from tests.builders import AT_NOON, NOON, stream_id
-
-
-def a_session() -> Session:
-    """Return a session of noon."""
-    return Session.start(
-        stream_id(NOON),
-        subject="alice",
-        methods=("pwd",),
-        lifetime=timedelta(hours=12),
-        origin=ORIGIN,
-        provenance=AT_NOON,
-    )
+from domain.session import MOST_AUTHORIZED, Authorized
+from tests.application.service import FakeService, context
+from tests.builders import AT_NOON, NOON, a_session
 
 
 def test_a_recent_login_is_enough() -> None:

@@ -24,9 +24,8 @@ from domain.consents import Consents
 from domain.device_authorization import Approval, DeviceAuthorization
 from domain.issuance import Narrowing
 from domain.refresh_token_family import RefreshTokenFamily
-from domain.session import Session
 from tests.application.service import ORIGIN, FakeService, authenticated, context
-from tests.builders import AT_NOON, NOON, a_client, a_principal, later, stream_id
+from tests.builders import AT_NOON, NOON, a_client, a_principal, a_session, later, stream_id
 
 CALLBACK = "https://shop.example/callback"
 VERIFIER = "v" * 43
@@ -48,14 +47,7 @@ def a_shop(service: FakeService, *grant_types: str) -> Client:
 
 async def redeem_code(service: FakeService, shop: Client) -> TokenResponse:
     """Issue a code of noon, and redeem it."""
-    session = Session.start(
-        stream_id(NOON),
-        subject="alice",
-        methods=("pwd",),
-        lifetime=timedelta(hours=12),
-        origin=ORIGIN,
-        provenance=AT_NOON,
-    )
+    session = a_session()
     digest = sha256(VERIFIER.encode()).digest()
     terms = CodeTerms(
         client_id=shop.client_id,

@@ -13,7 +13,7 @@ from domain.errors import GrantNotUsable
 from domain.issuance import Narrowing
 from domain.provenance import Origin, Provenance
 from domain.session import MOST_AUTHORIZED, Authorized, Session
-from tests.builders import AT_NOON, NOON, later, stream_id
+from tests.builders import AT_NOON, NOON, a_session, later, stream_id
 
 ORIGIN = Origin(address="address-hash", user_agent="agent-hash")
 SCOPE = Narrowing(("user",), (), ())
@@ -35,18 +35,6 @@ def a_code() -> AuthorizationCode:
         methods=("pwd",),
     )
     return AuthorizationCode.issue(stream_id(NOON), terms, provenance=AT_NOON)
-
-
-def a_session() -> Session:
-    """Return a session of noon that lasts an hour."""
-    return Session.start(
-        stream_id(NOON),
-        subject="alice",
-        methods=("pwd",),
-        lifetime=timedelta(hours=1),
-        origin=ORIGIN,
-        provenance=AT_NOON,
-    )
 
 
 def a_device() -> DeviceAuthorization:
@@ -128,7 +116,7 @@ def test_what_may_not_follow(case: str, aggregate: Any, step: Callable[[Any], ob
 def test_a_second_time_changes_nothing() -> None:
     """A replay, an end and a withdrawal happen once, however often they are asked for."""
     code = after(a_code, redeem)
-    session = a_session()
+    session = a_session(hours=1)
     consents = Consents.open("alice", provenance=AT_NOON)
     consents.give("shop", ("user",), session_id="sess_1", provenance=AT_NOON)
     for _ in range(2):
@@ -153,7 +141,7 @@ def test_consents_grow() -> None:
 
 def test_a_session_is_known_by_its_name() -> None:
     """Its stream is in its name; a login in it counts, and time ends it."""
-    session = a_session()
+    session = a_session(hours=1)
     session.authenticate_again(methods=("hwk",), lifetime=timedelta(hours=1), provenance=later(30))
 
     assert Session.stream(session.session_id) == session.id
@@ -167,7 +155,7 @@ def test_a_session_is_known_by_its_name() -> None:
 
 def test_a_session_is_full_of_grants_that_work() -> None:
     """Those that have ended do not count; what it stands for otherwise does not change."""
-    session = a_session()
+    session = a_session(hours=1)
     for number in range(MOST_AUTHORIZED):
         until = NOON + timedelta(seconds=60 if number == 0 else 3600)
         assert not session.full(NOON)
