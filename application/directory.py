@@ -140,7 +140,9 @@ class LogDirectory:
                 rows = await self._link.fetch(_TAIL, (int8(self.position), int8(_PAGE)))
             except (psycopg.Error, TimeoutError) as error:
                 raise LedgerUnavailable("the directory cannot be read") from error
-            *found, (*_, head) = rows
+            # The row without a stream says how far it is; PostgreSQL may put it anywhere.
+            found = [row for row in rows if row[0] is not None]
+            head = next(row[4] for row in rows if row[0] is None)
             for row in found:
                 self._apply(stored_event(row))
                 self.position = read_int(row[4])

@@ -27,6 +27,7 @@ from domain.session import Authorized, Session
 UNIT_STREAMS = 1_024
 """At least a family with all the tokens that it can have alive."""
 FEW_STREAMS = 32
+"""What may fail together with the end of a session that lost a race before."""
 ATTEMPTS = 64
 """Lost races before giving up: each was won by somebody else on the same stream."""
 
@@ -154,8 +155,11 @@ class _Ending:
         """End what is alive of `session`, and itself with the last of it; `alone` where that lost a
         race before: then the last must be so little that it is done in moments.
 
-        Raises Conflict where something moved on meanwhile, or may have.
+        Nothing where it ended before: nothing of it is alive. Raises Conflict where something moved
+        on meanwhile, or may have.
         """
+        if session.ended:
+            return
         unit: list[Recorded] = []
         names: list[str] = []
         for one in self._left(session):

@@ -47,8 +47,9 @@ async def logged_in(
     cannot be ended at the moment, LedgerUnavailable.
     """
     provenance, lifetime = context.provenance, service.session_lifetime
-    same = present is not None and present.subject == subject
-    if present is not None and same and present.full(provenance.occurred_at):
+    if present is not None and present.subject != subject:
+        present = None
+    if present is not None and present.full(provenance.occurred_at):
         await end_session(
             present.session_id,
             service,
@@ -56,7 +57,7 @@ async def logged_in(
             reason="full, and followed by another",
             provenance=provenance,
         )
-    elif present is not None and same:
+    elif present is not None:
         try:
             present.authenticate_again(methods=methods, lifetime=lifetime, provenance=provenance)
             await service.log.save(present)

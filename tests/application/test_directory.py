@@ -26,11 +26,13 @@ class BreakableLink(Link):
     """A link that can be told to fail."""
 
     fault: Exception | None = None
+    head_first = False
 
     async def fetch(self, statement: Statement, parameters: Sequence[bytes] = ()) -> list[Row]:
         if self.fault is not None:
             raise self.fault
-        return await super().fetch(statement, parameters)
+        rows = await super().fetch(statement, parameters)
+        return [rows[-1], *rows[:-1]] if self.head_first else rows
 
 
 @pytest.fixture
@@ -103,6 +105,21 @@ async def test_leaves_out_what_is_not_of_the_directory(
 
     await directory.refresh()
 
+    assert directory.principal("owner-1") is not None
+    assert directory.position == 3
+
+
+async def test_reads_its_rows_in_whatever_place_the_head_is(
+    other: Ledger, directory: LogDirectory, link: BreakableLink
+) -> None:
+    """No order holds between the two parts of a UNION ALL."""
+    link.head_first = True
+    await other.save(a_client(), a_principal())
+    await other.save(Consents.open("person-1", provenance=AT_NOON))
+
+    await directory.refresh()
+
+    assert directory.client("reporter") is not None
     assert directory.principal("owner-1") is not None
     assert directory.position == 3
 

@@ -164,6 +164,17 @@ async def test_an_end_does_not_wait_for_whoever_goes_on(
     assert service.log.loads - before < 2 * 23 + 20 * 6
 
 
+async def test_a_session_is_ended_once(session: Session, service: FakeService) -> None:
+    """Its own end came last: whoever asks again and again makes us read one stream."""
+    await end(session, service)
+    before = service.log.loads
+
+    await end(session, service)
+
+    assert service.log.loads - before == 1
+    assert len(service.log.of(Session.Ended)) == 1
+
+
 async def test_a_family_is_revoked_once(session: Session, service: FakeService) -> None:
     """Its tokens were revoked with it: whoever asks again and again makes us read one stream."""
     family_id = UUID(session.authorized[0].family_id)

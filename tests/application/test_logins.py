@@ -42,3 +42,22 @@ async def test_a_login_in_a_full_session_ends_it_and_begins_another(
     assert session.authorized == (present.authorized if same else ())
     # What is in it would outlive the logout from the new one.
     assert service.log.folded(present.id).ended is not same
+
+
+@pytest.mark.parametrize("grants", [0, MOST_AUTHORIZED])
+async def test_a_login_of_somebody_else_begins_a_session_of_its_own(
+    service: FakeService, grants: int
+) -> None:
+    """In the browser of another person, whose session it neither goes on with nor ends."""
+    present = a_session()
+    for number in range(grants):
+        given = Authorized("shop", None, str(UUID(int=number)), NOON + timedelta(hours=1))
+        present.authorize(given, AT_NOON)
+    service.log.record(present)
+
+    session = await logged_in("bob", ("pwd",), present, context=context(NOON), service=service)
+
+    assert (session.subject, session.authorized) == ("bob", ())
+    assert session.id != present.id
+    left = service.log.folded(present.id)
+    assert (left.subject, left.logins, left.ended) == ("alice", 1, False)
