@@ -1,5 +1,6 @@
 """Is it alive, may it be sent requests, and what does an operator see: healthz, readyz, metrics."""
 
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +19,7 @@ _METRICS = "text/plain; version=0.0.4"
 async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     """Return whether requests may be sent here, and what each part says.
 
-    The read models are reported, but their lag does not stop issuing.
+    The read models and alarms are reported, but neither stops issuing.
     """
     fresh = service.directory.age <= STALE_SECONDS
     parts: dict[str, Any] = {
@@ -27,6 +28,7 @@ async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         "signing_key": service.keys.ready,
         "directory_age_seconds": round(service.directory.age, 3),
         "projections": await _projections(service),
+        "alarms": await _alarms(service),
     }
     return fresh and parts["writer"] and parts["signing_key"], parts
 
@@ -63,6 +65,9 @@ async def _observe(service: Service) -> None:
             metrics.LOG_POSITION.set(status.head)
             metrics.PROJECTION_LAG_SECONDS.labels(name).set(status.lag_seconds)
             metrics.PROJECTION_LAG_EVENTS.labels(name).set(status.lag_events)
+        standing = Counter(alarm.name for alarm in await service.read_models.alarms())
+        for source in service.read_models.alarm_sources:
+            metrics.ALARMS.labels(source.name).set(standing[source.name])
 
 
 async def _projections(service: Service) -> dict[str, Any] | None:
@@ -79,3 +84,12 @@ async def _projections(service: Service) -> dict[str, Any] | None:
         }
         for status in found
     }
+
+
+async def _alarms(service: Service) -> list[dict[str, str]] | None:
+    """Return the names of the alarms that stand: strangers may ask, so not what was found."""
+    try:
+        standing = await service.read_models.alarms()
+    except LedgerUnavailable:
+        return None
+    return [{"name": alarm.name, "since": alarm.since.isoformat()} for alarm in standing]

@@ -62,6 +62,12 @@ PROJECTION_LAG_EVENTS = Gauge(
     ["projection"],
     multiprocess_mode="livemostrecent",
 )
+ALARMS = Gauge(
+    "grantledger_alarms",
+    "Conditions that must not be overlooked and that stand now, by name",
+    ["alarm"],
+    multiprocess_mode="livemostrecent",
+)
 
 
 def render() -> bytes:

@@ -19,11 +19,13 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from application.connection_pool import connection_pool
 from application.errors import InvalidRequest
 from application.ledger.errors import LedgerUnavailable
+from projections.alarms import ALARM_SOURCES, Alarm, AlarmSource
 from projections.lineage import Lineage, lineage_of
 from projections.query import Asking, Query
 from projections.status import ProjectionStatus, projection_status
 
 T = TypeVar("T")
+_Status = tuple[Sequence[ProjectionStatus], Sequence[Alarm]]
 _CONNECTIONS = 4
 _WAIT_SECONDS = 3.0
 FETCH_SECONDS = 30
@@ -39,10 +41,17 @@ class TookTooLong(Exception):
 class ReadModels:
     """Asks PostgreSQL; opened on first use."""
 
-    def __init__(self, database_url: str, *, fetch_seconds: float = FETCH_SECONDS) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        fetch_seconds: float = FETCH_SECONDS,
+        alarms: Sequence[AlarmSource] = ALARM_SOURCES,
+    ) -> None:
+        self.alarm_sources = alarms
         self._pool = _pool(database_url, connections=_CONNECTIONS, seconds=fetch_seconds)
         self._of_status = _pool(database_url, connections=1, seconds=fetch_seconds)
-        self._status: Sequence[ProjectionStatus] | LedgerUnavailable = ()
+        self._status: _Status | LedgerUnavailable = ((), ())
         self._status_at = float("-inf")
         self._asking = asyncio.Lock()
         # Long answers take turns: the rest of the pool is for short questions.
@@ -102,7 +111,18 @@ class ReadModels:
                 return answer
 
     async def projection_status(self) -> Sequence[ProjectionStatus]:
-        """Return how far the projections are, at most half a second old. Raises LedgerUnavailable.
+        """Return how far behind the projections are, at most half a second old.
+
+        Raises LedgerUnavailable.
+        """
+        return (await self._recent_status())[0]
+
+    async def alarms(self) -> Sequence[Alarm]:
+        """Return the alarms that stand, at most half a second old. Raises LedgerUnavailable."""
+        return (await self._recent_status())[1]
+
+    async def _recent_status(self) -> "_Status":
+        """Return what readiness tells. Raises LedgerUnavailable.
 
         Anybody may ask for readiness; the database is asked no more often for that, and who asks
         while it is away does not wait behind all others who do.
@@ -115,9 +135,15 @@ class ReadModels:
                 raise LedgerUnavailable(*self._status.args) from self._status
             return self._status
 
-    async def _asked_status(self) -> Sequence[ProjectionStatus] | LedgerUnavailable:
+    async def _asked_status(self) -> "_Status | LedgerUnavailable":
         try:
-            return await _fetched(self._of_status, projection_status())
+            behind = await _fetched(self._of_status, projection_status())
+            standing = [
+                alarm
+                for source in self.alarm_sources
+                for alarm in await _fetched(self._of_status, source.query)
+            ]
+            return behind, standing
         except (psycopg.Error, PoolTimeout, OSError):
             return LedgerUnavailable("the read models cannot be read")
 

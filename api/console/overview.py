@@ -21,10 +21,11 @@ async def page(sight: Sight) -> AnyResponse:
     """Show counts, a chart and the newest entries."""
     models, now = sight.service.read_models, sight.now
     since = DAY.since(now)
-    buckets, entries, status = await asyncio.gather(
+    buckets, entries, status, alarms = await asyncio.gather(
         models.fetch(over_time(since=since, until=now, step=DAY.step)),
         models.fetch(audit_trail.search(newest_first=True, limit=TAIL_ENTRIES)),
         models.projection_status(),
+        models.alarms(),
     )
     columns = series(DAY, buckets, now)
     return sight.render(
@@ -36,6 +37,7 @@ async def page(sight: Sight) -> AnyResponse:
         newest=entries[0].position if entries else 0,
         lag=max((one.lag_events for one in status), default=0),
         now=now,
+        alarms=alarms,
     )
 
 

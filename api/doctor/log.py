@@ -1,6 +1,6 @@
 """The event log and what is made from it: schema, partitions, detached months, read models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from psycopg import Connection
 
 from api.doctor.finding import Finding, fine, problem, warning
 from application.ledger.schema import MIGRATIONS, month_partition, schema_version
+from projections.alarms import ALARM_SOURCES, AlarmSource
 from projections.retention.months import attached_months, months_left
 from projections.status import projection_status
 
@@ -16,7 +17,9 @@ _NEEDED_AHEAD = 1
 """Months: with less, a service that is not restarted soon has nowhere to put a token."""
 
 
-def examine_log(connection: Connection[Any], now: datetime) -> Iterator[Finding]:
+def examine_log(
+    connection: Connection[Any], now: datetime, alarms: Sequence[AlarmSource] = ALARM_SOURCES
+) -> Iterator[Finding]:
     """Yield what there is to say about the log as of `now` (UTC). Raises psycopg.Error."""
     schema = _schema(connection)
     yield schema
@@ -25,6 +28,7 @@ def examine_log(connection: Connection[Any], now: datetime) -> Iterator[Finding]
     yield _partitions(connection, now)
     yield _detached(connection)
     yield from _read_models(connection)
+    yield from _alarms(connection, alarms)
 
 
 def _schema(connection: Connection[Any]) -> Finding:
@@ -77,3 +81,15 @@ def _read_models(connection: Connection[Any]) -> Iterator[Finding]:
             )
         else:
             yield fine(check, f"{status.lag_events:,} events behind")
+
+
+def _alarms(connection: Connection[Any], sources: Sequence[AlarmSource]) -> Iterator[Finding]:
+    for source in sources:
+        check = source.name.replace("_", " ")
+        standing = source.query.fetch(connection)
+        for alarm in standing:
+            yield problem(
+                check, f"{alarm.found}, since {alarm.since:%Y-%m-%d %H:%M} UTC", alarm.fix
+            )
+        if not standing:
+            yield fine(check, "none")

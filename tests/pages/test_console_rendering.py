@@ -17,6 +17,7 @@ from api.console.rendering import (
     short,
     time_of,
 )
+from projections.alarms import Alarm
 from projections.audit_trail import AuditEntry
 
 TEMPLATES = Path(__file__).parents[2] / "api" / "pages" / "templates" / "console"
@@ -153,3 +154,33 @@ def test_a_login_ends_in_the_console(wanted: str | None) -> None:
 def test_a_login_returns_to_its_page(wanted: str) -> None:
     """A page of the console is where the login ends."""
     assert own_path(wanted) == wanted
+
+
+def test_alarms_stand_above_everything_else() -> None:
+    """The overview names each alarm with what to do, escaped; without any there is no section."""
+    alarm = Alarm("toy", HOSTILE, "put it back", WHEN)
+    shown, quiet = _overview([alarm]), _overview([])
+
+    assert shown.index("put it back") < shown.index("Tokens issued")
+    assert "<script>alert" not in shown
+    assert 'class="alarms"' not in quiet
+
+
+def _overview(alarms: list[Alarm]) -> str:
+    return str(
+        console_pages()
+        .render(
+            "console/overview.html",
+            auditor={"login": "eve"},
+            csrf="token",
+            columns={"times": []},
+            totals=dict.fromkeys(("issued", "denied", "revoked", "reused"), 0),
+            entries=[],
+            newest=0,
+            lag=0,
+            now=WHEN,
+            sentence=str,
+            alarms=alarms,
+        )
+        .content
+    )
