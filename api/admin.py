@@ -289,4 +289,18 @@ def _keys(service: Service) -> list[Any]:
         await service.load_keys()
         return KeyView.of(key)
 
-    return [list_keys, rotate_key]
+    @post(
+        "/keys/{kid:str}/revoke",
+        tags=["Keys"],
+        summary="Let a leaked key vouch for nothing; the tokens it signed are void",
+        status_code=200,
+    )
+    async def revoke_key(request: AnyRequest, kid: str, reason: Reason = None) -> KeyView:
+        key = await signing_keys.revoke(
+            kid, service=service, provenance=administrative(request, service, reason)
+        )
+        await service.directory.refresh()
+        await service.load_keys()
+        return KeyView.of(key)
+
+    return [list_keys, rotate_key, revoke_key]

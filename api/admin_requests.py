@@ -102,7 +102,9 @@ class NewRegistrationToken(Body):
 
 
 class KeyRotation(Body):
-    """Which key to rotate; `force` skips the wait until consumers know the next key."""
+    """Which key to rotate; `force` is for a leaked key: it is revoked, and nobody waits until
+    consumers know the next one.
+    """
 
     algorithm: str | None = Field(
         default=None, description="The deployment's first if left out", examples=["ES256"]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -49,6 +49,7 @@ from application.people.upstream import UpstreamProvider, upstream_of
 from application.profiles import FAPI2
 from application.rate_limits import Counter, RateLimits
 from application.sealing import Sealing
+from application.secret_keys import MasterKeyMismatch
 from application.secrets_file import load_secret_keys
 from application.settings import Settings
 from application.side_tables import SideTables
@@ -59,6 +60,7 @@ from application.usage import UsageRecorder
 from application.used_names import UsedNames
 from application.windows_in_memory import MemoryWindows
 from application.windows_in_postgresql import PostgresWindows, postgres_windows
+from domain.signing_key import KeyState, SigningKey
 from projections.session import open_session
 
 _log = logging.getLogger(__name__)
@@ -224,15 +226,30 @@ class Service:
     async def load_keys(self) -> None:
         """Unwrap the private keys that are new and sign and verify with what is current.
 
-        Raises LedgerUnavailable, and ValueError where the master key does not open a key.
+        A private key that cannot be had keeps nothing else from taking effect: a key that was
+        revoked must verify nothing, whatever else is wrong. Raises LedgerUnavailable, and
+        ValueError where the master key does not open a key.
         """
         known = list(self.directory.keys())
-        missing = {key.kid for key in known} - self._private.keys()
-        if missing:
-            for wrapped in await self.key_store.get(missing):
-                private = load_private_key(self.master_keys.unwrap(wrapped))
-                self._private[wrapped.kid] = private
-        self.keys.update(known, self._private, now=self.clock.now())
+        try:
+            await self._unwrap_new(known)
+        finally:
+            self.keys.update(known, self._private, now=self.clock.now())
+
+    async def _unwrap_new(self, known: Sequence[SigningKey]) -> None:
+        missing = {
+            key.kid for key in known if key.state in (KeyState.GENERATED, KeyState.ACTIVE)
+        } - self._private.keys()
+        mismatch: MasterKeyMismatch | None = None
+        for wrapped in await self.key_store.get(missing) if missing else ():
+            try:
+                private = self.master_keys.unwrap(wrapped)
+            except MasterKeyMismatch as error:
+                mismatch = error  # the others are wanted all the same
+            else:
+                self._private[wrapped.kid] = load_private_key(private)
+        if mismatch is not None:
+            raise mismatch
 
     async def _follow_keys(self) -> None:
         while True:

@@ -107,8 +107,12 @@ class LogDirectory:
         """Return every leave to register clients, ended ones too, oldest first."""
         return list(self._initial_accesses.values())
 
+    def key(self, kid: str) -> SigningKey | None:
+        """Return the signing key, retired and revoked ones too, or None."""
+        return self._keys.get(kid)
+
     def keys(self) -> Iterable[SigningKey]:
-        """Return every signing key that is known, retired ones too, oldest first."""
+        """Return every signing key that is known, retired and revoked ones too, oldest first."""
         return list(self._keys.values())
 
     @property

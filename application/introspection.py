@@ -2,10 +2,10 @@
 
 1 the caller is an authenticated confidential client (Section 2.1), 2 the token is one of ours and
 not expired, 3 the caller may see it: its own, or of an audience it serves, 4 the log says that it
-was issued and not revoked, 5 its client is enabled, the person behind it, or its client's
-owner, active, and an issuer that vouched for it still trusted, 6 no token that it descends from was
-revoked with its descendants, and 5 holds for each. A refresh token is
-seen by its own client alone.
+was issued and not revoked, 5 its key was not revoked, its client is enabled, the person behind it,
+or its client's owner, active, and an issuer that vouched for it still trusted, 6 no token that it
+descends from was revoked with its descendants, and 5 holds for each. A refresh token is seen by its
+own client alone.
 
 Anything else is `{"active": false}` and nothing more: Section 2.2 "the authorization server MUST
 NOT provide any additional information about an inactive token". 3 comes before 4, so that a caller
@@ -29,6 +29,7 @@ from domain.client import Client
 from domain.client_configuration import CLIENT_CREDENTIALS, ClientType
 from domain.principal import Principal
 from domain.refresh_token_family import RefreshTokenFamily
+from domain.signing_key import KeyState, SigningKey
 from domain.trusted_issuer import TrustedIssuer
 
 INACTIVE: Mapping[str, Any] = {"active": False}
@@ -133,10 +134,15 @@ class Parties(Protocol):
     def issuer(self, issuer: str) -> TrustedIssuer | None:
         """Return the issuer, removed or not, or None where it never was trusted."""
 
+    def key(self, kid: str) -> SigningKey | None:
+        """Return the signing key, retired and revoked ones too, or None."""
+
 
 def missing_behind(token: AccessToken, parties: Parties) -> str | None:
     """Return who stands behind a token no more, as "client demo"; None where everybody does."""
     issued = token.issued
+    if key_is_revoked(issued.kid, parties):
+        return f"key {issued.kid}"
     client = parties.client(issued.client_id)
     if client is None or not client.enabled:
         return f"client {issued.client_id}"
@@ -152,6 +158,12 @@ def missing_behind(token: AccessToken, parties: Parties) -> str | None:
         machine = parties.client(issued.subject)
         return None if machine is not None and machine.enabled else f"client {issued.subject}"
     return None if _active(issued.subject, parties) else f"principal {issued.subject}"
+
+
+def key_is_revoked(kid: str, parties: Parties) -> bool:
+    """Tell whether the key that signed a token was revoked: then the token is void for good."""
+    key = parties.key(kid)
+    return key is not None and key.state is KeyState.REVOKED
 
 
 def _active(subject: str, parties: Parties) -> bool:

@@ -73,8 +73,11 @@ class Directory(Protocol):
     async def refresh(self) -> None:
         """Read what was recorded by now. Raises LedgerUnavailable."""
 
+    def key(self, kid: str) -> SigningKey | None:
+        """Return the signing key, retired and revoked ones too, or None."""
+
     def keys(self) -> Iterable[SigningKey]:
-        """Return every signing key that is known, retired ones too."""
+        """Return every signing key that is known, retired and revoked ones too."""
 
 
 class UsedNames(Protocol):

@@ -126,6 +126,11 @@ class MasterKeys:
         self._current = keys[0]
         self._by_id = {key.key_id: key.value for key in keys}
 
+    @property
+    def current_id(self) -> str:
+        """The id of the key that wraps from now on."""
+        return self._current.key_id
+
     def wrap(self, kid: str, private_key: bytes) -> WrappedKey:
         """Return `private_key` (DER) encrypted and bound to its `kid`."""
         nonce = os.urandom(_NONCE_BYTES)

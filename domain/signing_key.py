@@ -1,13 +1,16 @@
-"""A signing key's life: generated (published, not used), activated (signs), retired (verifies on).
+"""A signing key's life: generated (published, not used), activated (signs), retired (verifies on),
+or revoked (vouches for nothing).
 
-| from      | activate | retire                       |
-|-----------|----------|------------------------------|
-| generated | active   | retired                      |
-| active    | -        | retired                      |
-| retired   | -        | -                            |
+| from      | activate | retire  | revoke  |
+|-----------|----------|---------|---------|
+| generated | active   | retired | revoked |
+| active    | -        | retired | revoked |
+| retired   | -        | -       | revoked |
+| revoked   | -        | -       | -       |
 
 A key is published from its generation, so that consumers that cache the key set know it before
-its first signature. A retired key stays published until `verify_until`.
+its first signature. A retired key stays published until `verify_until`. A revoked key is published
+no more, and every token that it signed is void: somebody else may have signed with it.
 """
 
 from collections.abc import Mapping
@@ -28,12 +31,14 @@ class KeyState(StrEnum):
     GENERATED = "generated"
     ACTIVE = "active"
     RETIRED = "retired"
+    REVOKED = "revoked"
 
 
 _NEXT: Mapping[KeyState, frozenset[KeyState]] = {
-    KeyState.GENERATED: frozenset({KeyState.ACTIVE, KeyState.RETIRED}),
-    KeyState.ACTIVE: frozenset({KeyState.RETIRED}),
-    KeyState.RETIRED: frozenset(),
+    KeyState.GENERATED: frozenset({KeyState.ACTIVE, KeyState.RETIRED, KeyState.REVOKED}),
+    KeyState.ACTIVE: frozenset({KeyState.RETIRED, KeyState.REVOKED}),
+    KeyState.RETIRED: frozenset({KeyState.REVOKED}),
+    KeyState.REVOKED: frozenset(),
 }
 
 
@@ -89,6 +94,25 @@ class SigningKey(Administered):
             aggregate.state = KeyState.RETIRED
             aggregate.verify_until = self.verify_until
 
+    class Revoked(Event):
+        """The key leaked, or may have: it verifies nothing, and the tokens it signed are void."""
+
+        TOPIC = "key.revoked"
+        algorithm: str
+
+        def apply(self, aggregate: "SigningKey") -> None:
+            aggregate.state = KeyState.REVOKED
+
+    class Rewrapped(Event):
+        """The private half lies under the master key `master_key_id` from now on."""
+
+        TOPIC = "key.rewrapped"
+        algorithm: str
+        master_key_id: str
+
+        def apply(self, aggregate: "SigningKey") -> None:
+            """Change nothing: where the private half lies is not part of the key's state."""
+
     @staticmethod
     def stream(kid: str) -> UUID:
         """Return the stream id of the key `kid`."""
@@ -124,8 +148,25 @@ class SigningKey(Administered):
             verify_until=verify_until,
         )
 
+    def revoke(self, provenance: Provenance) -> None:
+        """Let the key vouch for nothing any more. Raises KeyStateError when revoked."""
+        self._require(KeyState.REVOKED)
+        self._record(self.Revoked, provenance, kid=self.kid, algorithm=self.algorithm)
+
+    def rewrap(self, *, master_key_id: str, provenance: Provenance) -> None:
+        """Record that the private half is encrypted anew, under the key `master_key_id`."""
+        self._record(
+            self.Rewrapped,
+            provenance,
+            kid=self.kid,
+            algorithm=self.algorithm,
+            master_key_id=master_key_id,
+        )
+
     def published(self, now: datetime) -> bool:
         """Tell whether the key belongs in the key set at `now` (aware, UTC)."""
+        if self.state is KeyState.REVOKED:
+            return False
         return self.verify_until is None or now < self.verify_until
 
     def _require(self, target: KeyState) -> None:

@@ -130,6 +130,8 @@ OUTCOMES: Mapping[str, str] = {
     "key.generated": SUCCESS,
     "key.activated": SUCCESS,
     "key.retired": SUCCESS,
+    "key.revoked": SUCCESS,
+    "key.rewrapped": SUCCESS,
     "audit_export.started": SUCCESS,
     "audit_export.finished": SUCCESS,
     "retention.opened": SUCCESS,

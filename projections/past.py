@@ -8,7 +8,8 @@ A token's state is what introspection said (RFC 7662; application.introspection)
 fits:
 
 1 `revoked`: it was revoked itself; 2 `void`: an ancestor was, with its descendants; 3 `expired`;
-4 `suspended`: what stands behind it or an ancestor does not, and `because` says who. Then `live`.
+4 `void` as well: the key that signed it or an ancestor was revoked; 5 `suspended`: what stands
+behind it or an ancestor does not. `because` says what or who. Then `live`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 from psycopg.sql import SQL
 
-from application.introspection import missing_behind
+from application.introspection import key_is_revoked, missing_behind
 from application.ledger.mapper import LedgerMapper
 from domain.access_token import AccessToken
 from domain.client import Client
@@ -208,6 +209,9 @@ class Past:
         parties = _Parties()
         for token in tokens:
             issued = token.issued
+            if issued.kid not in parties.signing_keys:
+                stream = SigningKey.stream(issued.kid)
+                parties.signing_keys[issued.kid] = yield from self._one(SigningKey, stream)
             for client_id in (issued.client_id, issued.subject):
                 if client_id not in parties.clients:
                     parties.clients[client_id] = yield from self.client(client_id)
@@ -227,6 +231,7 @@ class _Parties:
     clients: dict[str, Client | None] = field(default_factory=dict)
     principals: dict[str, Principal | None] = field(default_factory=dict)
     issuers: dict[str, TrustedIssuer | None] = field(default_factory=dict)
+    signing_keys: dict[str, SigningKey | None] = field(default_factory=dict)
 
     def client(self, client_id: str) -> Client | None:
         return self.clients[client_id]
@@ -236,6 +241,9 @@ class _Parties:
 
     def issuer(self, issuer: str) -> TrustedIssuer | None:
         return self.issuers[issuer]
+
+    def key(self, kid: str) -> SigningKey | None:
+        return self.signing_keys[kid]
 
 
 def folded(facts: Sequence[Fact], *, since: Any = None) -> Any:
@@ -256,11 +264,14 @@ def _judged(
             return "void", f"ancestor {name}"
     if token.issued.expires_at <= now:  # 3
         return "expired", None
-    for name, ancestor in ancestors:  # 4
+    behind = (token, *(ancestor for _, ancestor in ancestors if ancestor is not None))
+    for one in behind:  # 4
+        if key_is_revoked(one.issued.kid, parties):
+            return "void", f"key {one.issued.kid}"
+    for name, ancestor in ancestors:  # 5
         if ancestor is None:
             return "suspended", f"ancestor {name} is not in the log"
-    behind = (token, *(ancestor for _, ancestor in ancestors if ancestor is not None))
-    missing = (missing_behind(one, parties) for one in behind)  # 4
+    missing = (missing_behind(one, parties) for one in behind)  # 5
     because = next((party for party in missing if party is not None), None)
     return ("live", None) if because is None else ("suspended", because)
 

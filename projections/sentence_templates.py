@@ -97,6 +97,10 @@ TEMPLATES: Mapping[str, str] = {
     "key.activated": f"The signing key {{kid}} signs from now on{_BY_WHY}",
     "key.retired": "The signing key {kid} was retired[, its signatures hold until {verify_until}]"
     f"{_BY_WHY}",
+    "key.revoked": "The signing key {kid} was revoked, every token that it signed is void"
+    f"{_BY_WHY}",
+    "key.rewrapped": "The private half of the signing key {kid} was encrypted anew, under the"
+    f" master key {{master_key_id}}{_BY_WHY}",
     "audit_export.started": "An export of the positions {first_position} to {last_position}"
     f" ({{rows}} entries) began{_BY_WHY}",
     "audit_export.finished": "The export of the positions {first_position} to {last_position} was"

@@ -15,6 +15,7 @@ from application.side_tables import SideTables
 from domain.signing_key import KeyState, SigningKey
 
 _PASSWORDS = "SELECT pepper_id, count(*) FROM grantledger.passwords GROUP BY 1"
+_SIGNING = (KeyState.GENERATED, KeyState.ACTIVE)
 KEY_AGE = timedelta(days=90)
 """After which a signing key should be followed by another."""
 
@@ -27,7 +28,7 @@ async def examine_secrets(
     store = WrappedKeys(Link(url, name="doctor"))
     try:
         await directory.refresh()
-        keys = [key for key in directory.keys() if key.state is not KeyState.RETIRED]
+        keys = [key for key in directory.keys() if key.state in _SIGNING]
         wrapped = await store.get([key.kid for key in keys])
     finally:
         await directory.close()
@@ -85,7 +86,15 @@ def _openable(
         except MasterKeyMismatch as mismatch:
             yield problem(check, str(mismatch), "put that key back into GRANTLEDGER_MASTER_KEYS")
         else:
-            yield fine(check, f"opens by master key {present[key.kid].master_key_id}")
+            found = f"opens by master key {present[key.kid].master_key_id}"
+            if present[key.kid].master_key_id == master.current_id:
+                yield fine(check, found)
+            else:
+                yield warning(
+                    check,
+                    f"{found}, which is not the present one",
+                    "run `grantledger keys rewrap`; after a leak `grantledger keys rotate` too",
+                )
 
 
 def _peppers(

@@ -21,6 +21,11 @@ _GET = Statement(
     "SELECT kid, master_key_id, nonce, ciphertext FROM grantledger.wrapped_keys"
     " WHERE kid = ANY($1::text[])",
 )
+_REPLACE = Statement(
+    "replace_key",
+    "UPDATE grantledger.wrapped_keys SET master_key_id = $2::text, nonce = $3::bytea,"
+    " ciphertext = $4::bytea WHERE kid = $1::text AND ciphertext = $5::bytea RETURNING kid",
+)
 
 
 class WrappedKeys:
@@ -46,6 +51,18 @@ class WrappedKeys:
         except (psycopg.Error, TimeoutError) as error:
             raise LedgerUnavailable("the keys could not be read") from error
         return [_wrapped(row) for row in rows]
+
+    async def replace(self, old: WrappedKey, new: WrappedKey) -> bool:
+        """Keep `new` in the place of `old`; False where `old` is no longer what is kept.
+
+        Raises LedgerUnavailable.
+        """
+        names = (new.kid.encode(), new.master_key_id.encode())
+        try:
+            done = await self._fetch(_REPLACE, (*names, new.nonce, new.ciphertext, old.ciphertext))
+        except (psycopg.Error, TimeoutError) as error:
+            raise LedgerUnavailable("a key could not be stored") from error
+        return bool(done)
 
     async def close(self) -> None:
         """Close the connection."""

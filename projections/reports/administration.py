@@ -13,7 +13,7 @@ _OTHERS = (
     *(f"principal.{name}" for name in ("passkey_removed", "identity_linked")),
     *(f"issuer.{name}" for name in ("added", "terms_replaced", "removed")),
     *(f"initial_access.{name}" for name in ("issued", "used", "revoked")),
-    *(f"key.{name}" for name in ("generated", "activated", "retired")),
+    *(f"key.{name}" for name in ("generated", "activated", "retired", "revoked", "rewrapped")),
     *(f"retention.{name}" for name in ("opened", "detached", "restored")),
 )
 _ACTS = ", ".join(f"'{topic}'" for topic in (*CLIENT_TOPICS, *_OTHERS))

@@ -47,9 +47,13 @@ managed AS (
 signing AS (
     SELECT kid, min(occurred_at) FILTER (WHERE topic = 'key.generated') AS added_at,
         min(actor) FILTER (WHERE topic = 'key.generated') AS added_by,
-        min(CAST((detail ->> 'verify_until') AS timestamptz)) AS usable_until
+        coalesce(
+            min(occurred_at) FILTER (WHERE topic = 'key.revoked'),
+            min(CAST((detail ->> 'verify_until') AS timestamptz))
+        ) AS usable_until
     FROM events
-    WHERE topic <> 'token.issued' AND topic IN ('key.generated', 'key.activated', 'key.retired')
+    WHERE topic <> 'token.issued'
+        AND topic IN ('key.generated', 'key.activated', 'key.retired', 'key.revoked')
     GROUP BY kid
 ),
 credentials AS (

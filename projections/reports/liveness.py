@@ -4,9 +4,10 @@ The rules are those of application.introspection.living_token, over the log up t
 that fits names the state:
 
 1 `revoked`: TokenRevoked was recorded; 2 `void`: an ancestor was revoked with its descendants;
-3 `expired`; 4 `suspended`: what stands behind it, or behind an ancestor, does not: its client is
-disabled, the person behind it, or the present owner of its client, is not active, the machine it is
-on behalf of is disabled, the issuer that vouched for it is not trusted. Then `live`.
+3 `expired`; 4 `void` as well: the key that signed it, or an ancestor, was revoked; 5 `suspended`:
+what stands behind it, or behind an ancestor, does not: its client is disabled, the person behind
+it, or the present owner of its client, is not active, the machine it is on behalf of is disabled,
+the issuer that vouched for it is not trusted. Then `live`.
 
 The end of a session or family counts by the tokens that it revoked, in the same unit. A suspended
 token is refused now and works again when the client is enabled or the person reactivated: `because`
@@ -45,6 +46,9 @@ void AS (
     FROM ancestors JOIN revoked ON CAST(revoked.jti AS text) = ancestors.ancestor
     WHERE revoked.cut
 ),
+revoked_keys AS (
+    SELECT DISTINCT kid FROM events WHERE topic = 'key.revoked' AND topic <> 'token.issued'
+),
 clients AS (
     SELECT client_id,
         coalesce(max(position) FILTER (WHERE topic = 'client.enabled'), 0)
@@ -80,13 +84,18 @@ issuers AS (
 -- The token itself, and each of its ancestors: all of them have to stand. No token outlives what it
 -- came from, so that the ancestors of those that have not expired have not either.
 behind AS (
-    SELECT position AS token, client_id, subject, grant_type, detail FROM candidates
+    SELECT position AS token, client_id, subject, grant_type, kid, detail FROM candidates
     WHERE expires_at > %(moment)s
     UNION ALL
-    SELECT ancestors.position, e.client_id, e.subject, e.grant_type, e.detail
+    SELECT ancestors.position, e.client_id, e.subject, e.grant_type, e.kid, e.detail
     FROM ancestors LEFT JOIN (SELECT * FROM events WHERE {UNEXPIRED}) AS e
         ON e.jti = CAST(ancestors.ancestor AS uuid)
     WHERE ancestors.expires_at > %(moment)s
+),
+unvouched AS (
+    SELECT behind.token, min(behind.kid COLLATE "C") AS kid
+    FROM behind JOIN revoked_keys ON revoked_keys.kid = behind.kid
+    GROUP BY behind.token
 ),
 grounds AS (
     SELECT token, coalesce(client_id, '') AS client_id, coalesce(subject, '') AS subject,
@@ -135,13 +144,19 @@ judged AS (
             WHEN revoked.jti IS NOT NULL THEN 'revoked'
             WHEN void.position IS NOT NULL THEN 'void'
             WHEN candidates.expires_at <= %(moment)s THEN 'expired'
+            WHEN unvouched.token IS NOT NULL THEN 'void'
             WHEN suspended.token IS NOT NULL THEN 'suspended'
             ELSE 'live'
         END AS state,
-        suspended.missing AS because, revoked.position AS ended_by
+        CASE
+            WHEN unvouched.token IS NOT NULL THEN 'key ' || unvouched.kid
+            ELSE suspended.missing
+        END AS because,
+        revoked.position AS ended_by
     FROM candidates
     LEFT JOIN revoked ON revoked.jti = candidates.jti
     LEFT JOIN void ON void.position = candidates.position
+    LEFT JOIN unvouched ON unvouched.token = candidates.position
     LEFT JOIN suspended ON suspended.token = candidates.position
 )"""
 """Relations that end with `judged`: the tokens of the relation `candidates`, rows of `events` of

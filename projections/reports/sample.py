@@ -46,6 +46,7 @@ SAMPLED: Mapping[str, str] = {
     "issuer.removed": REVOCATION,
     "initial_access.revoked": REVOCATION,
     "key.retired": REVOCATION,
+    "key.revoked": REVOCATION,
     "token.revoked": REVOCATION,
     "family.revoked": REVOCATION,
     "family.reuse_detected": REVOCATION,

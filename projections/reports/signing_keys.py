@@ -2,7 +2,8 @@
 
 A kid that signed and was never generated here stands in the answer as `unknown`: a token that this
 service cannot account for. `outside` counts tokens signed before the key was activated or after it
-was retired; processes learn of a change within a second, so that a few just after one are usual.
+was retired or revoked; processes learn of a change within a second, so that a few just after one
+are usual.
 """
 
 from projections.reports.report import Column, Report
@@ -16,13 +17,15 @@ SIGNING_KEYS = Report(
     columns=(
         Column("kid", "The key, by its RFC 7638 thumbprint"),
         Column("algorithm", "The algorithm it signs with"),
-        Column("state", "generated, active, retired (verifies on), ended or unknown"),
+        Column("state", "generated, active, retired (verifies on), ended, revoked or unknown"),
         Column("generated_at", "When it was generated and published (UTC)"),
         Column("generated_by", "Who generated it"),
         Column("activated_at", "Since when it signs (UTC)"),
         Column("activated_by", "Who activated it"),
         Column("retired_at", "Since when it signs no more (UTC)"),
         Column("retired_by", "Who retired it"),
+        Column("revoked_at", "Since when it vouches for nothing (UTC)"),
+        Column("revoked_by", "Who revoked it"),
         Column("verify_until", "Until when what it signed verifies (UTC)"),
         Column("tokens", "How many tokens it signed"),
         Column("outside", "Tokens it signed before it was activated or after it was retired"),
@@ -39,15 +42,19 @@ WITH told AS (
         min(actor) FILTER (WHERE topic = 'key.activated') AS activated_by,
         min(occurred_at) FILTER (WHERE topic = 'key.retired') AS retired_at,
         min(actor) FILTER (WHERE topic = 'key.retired') AS retired_by,
+        min(occurred_at) FILTER (WHERE topic = 'key.revoked') AS revoked_at,
+        min(actor) FILTER (WHERE topic = 'key.revoked') AS revoked_by,
         min(CAST(detail->>'verify_until' AS timestamptz)) AS verify_until
     FROM events
-    WHERE topic IN ('key.generated', 'key.activated', 'key.retired') AND topic <> 'token.issued'
+    WHERE topic IN ('key.generated', 'key.activated', 'key.retired', 'key.revoked')
+        AND topic <> 'token.issued'
     GROUP BY kid
 ),
 signed AS (
     SELECT e.kid, min(e.detail->>'algorithm') AS algorithm, count(*) AS tokens,
         count(*) FILTER (
             WHERE e.occurred_at < told.activated_at OR e.occurred_at > told.retired_at
+                OR e.occurred_at > told.revoked_at
         ) AS outside,
         min(e.occurred_at) AS first_token_at, max(e.occurred_at) AS last_token_at,
         max(e.expires_at) AS last_token_expires_at
@@ -59,13 +66,14 @@ SELECT coalesce(told.kid, signed.kid) AS kid,
     coalesce(told.algorithm, signed.algorithm) AS algorithm,
     CASE
         WHEN told.kid IS NULL THEN 'unknown'
+        WHEN revoked_at IS NOT NULL THEN 'revoked'
         WHEN verify_until <= %(moment)s THEN 'ended'
         WHEN retired_at IS NOT NULL THEN 'retired'
         WHEN activated_at IS NOT NULL THEN 'active'
         ELSE 'generated'
     END AS state,
-    generated_at, generated_by, activated_at, activated_by, retired_at, retired_by, verify_until,
-    coalesce(tokens, 0) AS tokens, coalesce(outside, 0) AS outside,
+    generated_at, generated_by, activated_at, activated_by, retired_at, retired_by, revoked_at,
+    revoked_by, verify_until, coalesce(tokens, 0) AS tokens, coalesce(outside, 0) AS outside,
     first_token_at, last_token_at, last_token_expires_at
 FROM told FULL JOIN signed ON signed.kid = told.kid
 ORDER BY coalesce(generated_at, first_token_at), coalesce(told.kid, signed.kid) COLLATE "C"

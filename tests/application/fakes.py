@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from itertools import count
@@ -209,6 +209,10 @@ class MemoryDirectory:
     async def refresh(self) -> None:
         """Nothing to read: it keeps nothing."""
 
+    def key(self, kid: str) -> SigningKey | None:
+        found: SigningKey | None = self._log.folded(SigningKey.stream(kid))
+        return found
+
     def keys(self) -> Iterable[SigningKey]:
         return self._log.all_of(SigningKey)
 
@@ -231,6 +235,15 @@ class MemoryKeyStore:
         if self.away:
             raise LedgerUnavailable("a key could not be stored")
         self.kept[wrapped.kid] = wrapped
+
+    async def get(self, kids: Collection[str]) -> list[WrappedKey]:
+        return [self.kept[kid] for kid in kids if kid in self.kept]
+
+    async def replace(self, old: WrappedKey, new: WrappedKey) -> bool:
+        if self.kept.get(old.kid) != old:
+            return False
+        self.kept[old.kid] = new
+        return True
 
 
 def _stream(event: StoredEvent) -> UUID:

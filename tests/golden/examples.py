@@ -232,6 +232,8 @@ def _key_events() -> list[Any]:
     )
     key.activate(PROVENANCE)
     key.retire(verify_until=MOMENT + timedelta(hours=25), provenance=PROVENANCE)
+    key.rewrap(master_key_id="master-2", provenance=PROVENANCE)
+    key.revoke(PROVENANCE)
     return list(key.facts())
 
 

@@ -96,6 +96,7 @@ def a_contract(live: Live, issuer: str) -> Contract:
             "family_id": _family_of(live, claims["jti"]),
             "access_id": access["access_id"],
             "report_name": "client-inventory",
+            "kid": _next_key(live),
         },
         registered=registered["client_id"],
         issuer=issuer,
@@ -107,12 +108,18 @@ def _family_of(live: Live, jti: str) -> str:
     return str(answer.json()["token"]["family_id"])
 
 
+def _next_key(live: Live) -> str:
+    """Return the kid of the key that signs nothing yet, so that revoking it voids no token."""
+    keys = live.http.get("/admin/keys", headers=live.bearer()).json()
+    return next(str(key["kid"]) for key in keys if key["state"] == "generated")
+
+
 def good_requests(contract: Contract) -> Iterator[Good]:
     """Yield requests that succeed, in an order in which they do: at least one per operation."""
     yield from _discovery()
     yield from _tokens(contract)
     yield from _reading(contract)
-    yield from _clients()
+    yield from _clients(contract)
     yield from _principals()
     yield from _issuers(contract.issuer)
     yield from _registration(contract)
@@ -189,7 +196,7 @@ def _past(contract: Contract, token: dict[str, str], client: dict[str, str]) -> 
     yield Good("GET /audit/keys", "auditor", query={"as_of": "1"})
 
 
-def _clients() -> Iterator[Good]:
+def _clients(contract: Contract) -> Iterator[Good]:
     client = {"client_id": "changed"}
     by_key = {"method": "private_key_jwt", "jwks": [SigningKey.make("ES256").published]}
     new = {"client_id": "by-key", "scopes": ["mcp"], "authentication": by_key}
@@ -199,7 +206,8 @@ def _clients() -> Iterator[Good]:
     for change in ({"scopes": ["mcp"]}, {"owner": "owner"}, {"enabled": False}):
         yield Good("PATCH /admin/clients/{client_id}", path=client, body=change)
     yield Good("GET /admin/clients")
-    yield Good("POST /admin/keys/rotate", body={"force": True})
+    yield Good("POST /admin/keys/{kid}/revoke", path={"kid": contract.names["kid"]})
+    yield Good("POST /admin/keys/rotate", body={})
     yield Good("GET /admin/keys")
 
 

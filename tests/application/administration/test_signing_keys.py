@@ -7,16 +7,17 @@ import jwt
 import pytest
 from jwt.types import Options
 
-from application.administration.signing_keys import CLOCK_SKEW, ensure, rotate
-from application.errors import ConflictingState
+from application.administration.signing_keys import CLOCK_SKEW, ensure, revoke, rotate
+from application.errors import ConflictingState, NotFound
 from application.key_material import load_private_key
 from application.ledger.errors import LedgerUnavailable
-from application.token_keys import TokenKeys
+from application.secret_keys import MasterKeys, SecretKey
+from application.token_keys import TokenKeys, UnverifiableToken
 from domain.client_configuration import MAX_LIFETIME, SIGNING_ALGORITHMS
 from domain.provenance import Provenance
 from domain.signing_key import KeyState, SigningKey
 from tests.application.fakes import Fault
-from tests.application.service import ISSUER, FakeService
+from tests.application.service import ISSUER, MASTER_KEY, FakeService
 from tests.application.test_token_keys import CLAIMS
 from tests.builders import AT_NOON, NOON, later
 
@@ -157,14 +158,15 @@ async def test_refuses_a_next_key_that_consumers_may_not_know(service: FakeServi
     assert states(service)[KeyState.RETIRED] == 1
 
 
-async def test_force_skips_the_wait(service: FakeService) -> None:
-    """A leaked key must not sign for another five minutes."""
+async def test_force_revokes_a_leaked_key_at_once(service: FakeService) -> None:
+    """A leaked key must not sign for another five minutes, nor stay in the key set."""
     leaked, _ = await made(service)
 
     active = await rotated(service, minutes=0, force=True)
 
     assert active.kid != leaked.kid
-    assert service.log.folded(SigningKey.stream(leaked.kid)).state is KeyState.RETIRED
+    assert service.log.folded(SigningKey.stream(leaked.kid)).state is KeyState.REVOKED
+    assert leaked.kid not in {key.kid for key in known(service) if key.published(NOON)}
 
 
 async def test_a_second_rotation_waits_for_its_own_next_key(service: FakeService) -> None:
@@ -248,3 +250,173 @@ async def test_an_outage_in_the_middle_leaves_a_key_that_signs(service: FakeServ
     await ensure(ALGORITHM, known(service), service=service, provenance=Provenance(NOON, "req_9"))
 
     assert states(service) == {**STATES, KeyState.RETIRED: 1}
+
+
+async def revoked(service: FakeService, kid: str, *, minutes: float = 1) -> SigningKey:
+    """Revoke a key `minutes` after noon."""
+    return await revoke(kid, service=service, provenance=later(minutes))
+
+
+async def test_a_revoked_active_key_is_followed_in_the_same_unit(service: FakeService) -> None:
+    """The leaked key goes and the next one signs, however new it is, with a new next one behind."""
+    leaked, following = await made(service)
+
+    gone = await revoked(service, leaked.kid)
+
+    assert gone.state is KeyState.REVOKED
+    assert [event.kid for event in service.log.units[-2]] == [leaked.kid, following.kid]
+    assert states(service) == {**STATES, KeyState.REVOKED: 1}
+
+
+async def test_what_a_revoked_key_signed_verifies_nowhere(service: FakeService) -> None:
+    """A token of before the revocation is refused by a process that has read of it."""
+    leaked, _ = await made(service)
+    before = process(service)
+    token = before.sign(CLAIMS, before.choose(None))
+    await revoked(service, leaked.kid)
+
+    with pytest.raises(UnverifiableToken, match="unknown kid"):
+        process(service).verify(token)
+
+
+async def test_the_next_key_can_be_revoked(service: FakeService) -> None:
+    """It signed nothing: the active key signs on, and another next key is made."""
+    active, leaked = await made(service)
+
+    await revoked(service, leaked.kid)
+
+    assert service.log.folded(SigningKey.stream(active.kid)).state is KeyState.ACTIVE
+    assert states(service) == {**STATES, KeyState.REVOKED: 1}
+
+
+async def test_a_retired_key_can_be_revoked(service: FakeService) -> None:
+    """A key that leaked after its time takes what it signed with it, and nothing else changes."""
+    leaked, _ = await made(service)
+    await rotated(service)
+    signing = [key.kid for key in known(service) if key.state is KeyState.ACTIVE]
+
+    await revoked(service, leaked.kid, minutes=6)
+
+    assert [key.kid for key in known(service) if key.state is KeyState.ACTIVE] == signing
+    assert states(service) == {**STATES, KeyState.REVOKED: 1}
+
+
+async def test_revoking_again_records_nothing(service: FakeService) -> None:
+    """Who runs the command twice in alarm changes nothing the second time."""
+    leaked, _ = await made(service)
+    await revoked(service, leaked.kid)
+    recorded = len(service.log.units)
+
+    again = await revoked(service, leaked.kid)
+
+    assert again.state is KeyState.REVOKED
+    assert len(service.log.units) == recorded
+
+
+async def test_revoking_an_unknown_key_is_refused(service: FakeService) -> None:
+    """A kid that was never made here is not found."""
+    with pytest.raises(NotFound, match="no such key: other"):
+        await revoked(service, "other")
+
+
+async def test_a_revocation_wins_against_a_rotation(service: FakeService) -> None:
+    """Where a rotation is recorded first, the key is revoked from where that left it."""
+    leaked, _ = await made(service)
+
+    def other_rotates() -> None:
+        active, following = (service.log.folded(SigningKey.stream(key.kid)) for key in stale)
+        following.activate(AT_NOON)
+        active.retire(verify_until=NOON + timedelta(days=1), provenance=AT_NOON)
+        service.log.record(following, active)
+
+    stale = known(service)
+    service.log.meanwhile = other_rotates
+    await revoked(service, leaked.kid)
+
+    assert service.log.folded(SigningKey.stream(leaked.kid)).state is KeyState.REVOKED
+    assert states(service)[KeyState.ACTIVE] == 1
+
+
+async def test_without_a_next_key_one_is_made(service: FakeService) -> None:
+    """A revocation does not wait for a next key: one is made and signs."""
+    (leaked,) = [
+        key
+        for key in await ensure(ALGORITHM, [], service=service, provenance=AT_NOON)
+        if key.state is KeyState.ACTIVE
+    ]
+    for key in known(service):
+        if key.state is KeyState.GENERATED:
+            key.retire(verify_until=NOON, provenance=AT_NOON)
+            service.log.record(key)
+
+    await revoked(service, leaked.kid)
+
+    assert states(service) == {**STATES, KeyState.RETIRED: 1, KeyState.REVOKED: 1}
+
+
+NEW_MASTER = SecretKey("master-2", b"n" * 32)
+
+
+def under_a_new_master_key(service: FakeService) -> None:
+    """Go on as a process that was started with a new master key before the old one."""
+    service.master_keys = MasterKeys([NEW_MASTER, MASTER_KEY])
+
+
+def wrapped_under(service: FakeService, kid: str) -> str:
+    """Return the id of the master key that a private key lies under."""
+    return service.key_store.kept[kid].master_key_id
+
+
+async def test_a_start_replaces_a_next_key_of_an_older_master_key(service: FakeService) -> None:
+    """The next key that the old master key wraps never signs: it leaves the key set at once."""
+    active, old_next = await made(service)
+    under_a_new_master_key(service)
+
+    (new_next,) = await ensure(ALGORITHM, known(service), service=service, provenance=later(1))
+
+    assert wrapped_under(service, new_next.kid) == "master-2"
+    assert not service.log.folded(SigningKey.stream(old_next.kid)).published(later(1).occurred_at)
+    assert service.log.folded(SigningKey.stream(active.kid)).state is KeyState.ACTIVE
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_the_first_rotation_leads_out_of_an_older_master_key(
+    service: FakeService, started: bool
+) -> None:
+    """The key that signs after it lies under the new one, with a start in between or without."""
+    await made(service)
+    under_a_new_master_key(service)
+    if started:
+        await ensure(ALGORITHM, known(service), service=service, provenance=later(1))
+
+    active = await rotated(service, minutes=7, force=not started)
+
+    assert wrapped_under(service, active.kid) == "master-2"
+    assert states(service)[KeyState.GENERATED] == 1
+
+
+async def test_a_rotation_that_has_to_wait_makes_the_key_that_it_waits_for(
+    service: FakeService,
+) -> None:
+    """Without a start in between the first rotation says how long consumers take to learn of the
+    key under the new master key; then it goes.
+    """
+    await made(service)
+    under_a_new_master_key(service)
+    with pytest.raises(ConflictingState, match=r"^the next key was published 0 s ago"):
+        await rotated(service, minutes=10)
+
+    active = await rotated(service, minutes=15)
+
+    assert wrapped_under(service, active.kid) == "master-2"
+
+
+async def test_a_revocation_activates_nothing_of_an_older_master_key(service: FakeService) -> None:
+    """Whoever had the old master key could read the next key as well as the revoked one."""
+    leaked, _ = await made(service)
+    under_a_new_master_key(service)
+
+    await revoked(service, leaked.kid)
+
+    signing = [key for key in known(service) if key.state is KeyState.ACTIVE]
+    assert [wrapped_under(service, key.kid) for key in signing] == ["master-2"]

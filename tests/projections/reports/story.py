@@ -143,7 +143,13 @@ class Story:
         return self._exchange(client, SubjectToken.of(token), person=person, **wishes)
 
     def _exchange(
-        self, client: Client, token: SubjectToken, *, person: Principal | None, **wishes: Any
+        self,
+        client: Client,
+        token: SubjectToken,
+        *,
+        person: Principal | None,
+        signing: SigningChoice = SIGNING,
+        **wishes: Any,
     ) -> AccessToken:
         provenance = self.act()
         derived = client.exchange_token(
@@ -153,7 +159,7 @@ class Story:
             owner=None,
             person=person,
             policy=POLICY,
-            signing=SIGNING,
+            signing=signing,
             provenance=provenance,
         )
         self.record(derived)

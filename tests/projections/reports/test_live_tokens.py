@@ -13,12 +13,14 @@ from application.introspection import living_token
 from domain.access_token import AccessToken
 from domain.client_configuration import TOKEN_EXCHANGE, Redirects
 from domain.descent import Vouched
+from domain.issuance import SigningChoice
+from domain.signing_key import SigningKey
 from domain.trusted_issuer import IssuerTerms, TrustedIssuer
 from projections.query import answered
 from projections.reports.asking import answering
 from projections.reports.live_tokens import LIVE_TOKENS
 from tests.application.fakes import MemoryDirectory, MemoryLog
-from tests.builders import CATALOGUE, NOON, POLICY
+from tests.builders import CATALOGUE, NOON, POLICY, PUBLIC_JWK, SIGNING
 from tests.projections.recording import Recording
 from tests.projections.reports.asked import asked
 from tests.projections.reports.rich_history import RichHistory
@@ -159,7 +161,35 @@ def _delegation(story: Story) -> None:
     story.record(billing)
 
 
-@pytest.mark.parametrize("history", [RichHistory, _delegation])
+def _leaked_keys(story: Story) -> None:
+    """Revoke the key that signed some tokens, and the ancestors of others, and then the next."""
+    other = SigningChoice(kid="key-2", algorithm="ES256")
+    keys = [
+        SigningKey.generate(
+            kid=kid, algorithm="ES256", public_jwk=PUBLIC_JWK, provenance=story.act()
+        )
+        for kid in ("key-1", "key-2")
+    ]
+    story.record(*keys)
+    billing = story.client("billing-9", scopes=("mcp",))
+    agent = story.client("agent-9", grant_types=(TOKEN_EXCHANGE,), scopes=("mcp",))
+    for signing in (SIGNING, other):
+        for of_child in (SIGNING, other):
+            token = story.machine_token(billing, scope=("mcp",), signing=signing)
+            story.exchanged(agent, token, signing=of_child)
+    keys[0].activate(story.act())
+    story.record(keys[0])
+    keys[0].revoke(story.act())
+    story.record(keys[0])
+    story.machine_token(billing, scope=("mcp",))
+    story.machine_token(billing, scope=("mcp",), signing=other)
+    keys[1].retire(verify_until=after(300), provenance=story.act())
+    story.record(keys[1])
+    keys[1].revoke(story.act())
+    story.record(keys[1])
+
+
+@pytest.mark.parametrize("history", [RichHistory, _delegation, _leaked_keys])
 async def test_says_what_introspection_says(
     recording: Recording, session: Connection[Any], history: Callable[[Story], object]
 ) -> None:
