@@ -25,6 +25,7 @@ from api.admin_requests import (
     administrative,
     client_named,
 )
+from api.audit_reads import noting_reads
 from api.audit_routes import NAME
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
@@ -57,6 +58,7 @@ def admin_router(service: Service) -> Router:
                 owner_of=service.owner_of,
             )
         ],
+        before_request=noting_reads(service),
         security=[{"bearer": ["clients:manage"]}],
         cache_control=CacheControlHeader(no_store=True),
     )

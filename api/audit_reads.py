@@ -1,33 +1,55 @@
-"""Notes who reads audit data over HTTP: a hook of the routers, so that no route can forget it.
+"""Notes who reads data about people and tokens over HTTP, and takes no parameter that is not known.
 
-It runs once the guards let the request pass, and before the answer is made.
+A hook of the routers of /audit, /reports and /admin, so that no route can forget it. It runs once
+the guards let the request pass, and before the answer is made:
+
+1. A query parameter that the route does not take is refused. It narrows nothing, and whoever sends
+   it believes that it does; in the record it would look as if it did.
+2. A parameter is given once, unless the route takes several. Of two values one would count and the
+   other could be what is recorded.
+3. The read is noted with all of its parameters, whole (application.audit_reading). Below /admin
+   every method counts: a change that changes nothing shows what there is as well.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
 
 from api.admin_requests import AnyRequest, name_of_caller
 from api.composition import Service
 from api.request_reading import trace_of
+from application.audit_reading import as_query
+from application.errors import InvalidRequest
 from domain.provenance import Provenance
-from projections.event_filter import EventFilter
-from projections.reports.registry import REPORTS
 
 VIA = "http"
-_OF_REPORTS = frozenset(one.name for report in REPORTS for one in report.parameters)
-
-_OF_EVENTS = frozenset(field.name for field in fields(EventFilter))
+TAKES_PARAMETERS_OF_ITS_OWN = "takes_parameters_of_its_own"
+"""In the `opt` of a handler that itself refuses what it does not know, or what comes twice."""
+_MOST_SHOWN = 200
 
 
 def noting_reads(service: Service) -> Callable[[AnyRequest], Awaitable[None]]:
-    """Return the hook for `before_request`; what was read is the path of the route."""
+    """Return the hook for `before_request`; what was read is the path of the route.
+
+    The hook raises InvalidRequest for a parameter that is not taken, and TemporarilyUnavailable
+    where reads cannot be recorded.
+    """
 
     async def note(request: AnyRequest) -> None:
-        service.audit_reading.note(
+        require_known_parameters(request)  # 1, 2
+        path = request.scope["path_template"]
+        service.audit_reading.note(  # 3
             reader=name_of_caller(request),
             via=VIA,
-            what=request.scope["path_template"],
-            parameters=_parameters(request),
+            what=path if request.method == "GET" else f"{request.method} {path}",
+            parameters=as_query(
+                (*request.path_params.items(), *request.query_params.multi_items())
+            ),
             provenance=Provenance(
                 service.clock.now(),
                 service.ids.request_id(),
@@ -38,8 +60,39 @@ def noting_reads(service: Service) -> Callable[[AnyRequest], Awaitable[None]]:
     return note
 
 
-def _parameters(request: AnyRequest) -> str:
-    # A name that nobody declared may come with anything, an access token for one: it is not kept.
-    declared = _OF_REPORTS | _OF_EVENTS | set(request.route_handler.parsed_fn_signature.parameters)
-    asked = (*request.path_params.items(), *request.query_params.multi_items())
-    return " ".join(f"{name}={value}" for name, value in asked if name in declared)
+def require_known_parameters(request: AnyRequest) -> None:
+    """Raise InvalidRequest for a query parameter that the route does not take, or not so often."""
+    given: Mapping[str, Sequence[Any]] = request.query_params.dict()
+    if not given:
+        return
+    handler = request.route_handler
+    of_its_own = bool(handler.opt.get(TAKES_PARAMETERS_OF_ITS_OWN))
+    taken = _taken(request.app)[handler]
+    for name, values in given.items():
+        if name not in taken:
+            if not of_its_own:
+                raise InvalidRequest(_unknown(name, taken))
+        elif len(values) > 1 and not taken[name]:
+            raise InvalidRequest(f"{name} is given more than once")
+
+
+@lru_cache(maxsize=4)
+def _taken(app: Litestar) -> Mapping[BaseRouteHandler, Mapping[str, bool]]:
+    """Return the query parameters of each route by name, and whether each may come several times:
+    those of its dependencies too, which its signature does not show.
+    """
+    return {
+        handler: {one.field_alias: one.is_sequence for one in model.expected_query_params}
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler, model in route.route_handler_map.values()
+    }
+
+
+def _unknown(name: str, taken: Mapping[str, bool]) -> str:
+    shown = as_query([(name[:_MOST_SHOWN], "")])[:-1]
+    if not taken:
+        return f"{shown} is no parameter of this request, which takes none"
+    near = get_close_matches(name[:_MOST_SHOWN], taken, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(sorted(taken))}"
+    return f"{shown} is no parameter of this request: {hint}"

@@ -186,7 +186,10 @@ class Service:
             for name, work in (
                 ("denials", _every(DENIAL_SECONDS, self.denials.flush)),
                 ("usage", _every(counting, self.usage.flush)),
-                ("audit reading", _every(counting, self.audit_reading.flush)),
+                (
+                    "audit reading",
+                    _every(counting, self.audit_reading.flush, sooner=self.audit_reading.much),
+                ),
                 ("keys", self._follow_keys()),
                 ("metrics", _every(METRICS_SECONDS, self.tell_of_process)),
                 ("sweep", _every(SWEEP_SECONDS, self._sweep)),
@@ -291,9 +294,12 @@ class Service:
             await asyncio.to_thread(work)
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(
+    seconds: float, work: Callable[[], Awaitable[None]], *, sooner: asyncio.Event | None = None
+) -> None:
     while True:
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for((sooner or asyncio.Event()).wait(), seconds)
         try:
             await work()
         except Exception:

@@ -14,6 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import AnyRequest
+from api.audit_reads import TAKES_PARAMETERS_OF_ITS_OWN
 from api.audit_routes import AsOfText, auditors_router, moment_or_position
 from api.composition import Service
 from api.read_models import TookTooLong
@@ -82,6 +83,7 @@ def reports_router(service: Service) -> Router:
         tags=["Reports"],
         summary="The answer to one report, now or as of a moment or position",
         description="What is not named here is a parameter of the report: see GET /reports.",
+        opt={TAKES_PARAMETERS_OF_ITS_OWN: True},
         responses={
             200: ResponseSpec(
                 ReportAnswer,

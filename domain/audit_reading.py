@@ -1,12 +1,13 @@
 """Who read the audit trail, over what and how often (PCI DSS 10.2.1.3).
 
 An event for each read would let whoever follows the log fill it; here at most one event a minute
-for a reader, a way and a subject matter carries the count since the last one.
+for a reader, a way and a subject matter carries the count since the last one, and more where the
+parameters of its reads do not fit one.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.provenance import Provenance
@@ -47,17 +48,25 @@ class AuditReading(Recorded):
     class AuditRead(Event):
         """`by` read `what` `count` times over `via`, from `first_at` to `last_at`.
 
-        `parameters` are the filters that were asked with, each once, as far as they were few.
+        `parameters` are the query strings that were asked with, each once and whole. Where `whole`
+        is False, version 1 recorded it: at most ten, and 500 characters of each.
         """
 
         TOPIC = "audit.read"
+        class_version = 2
         by: str
         via: str
         what: str
         parameters: list[str]
+        whole: bool
         count: int
         first_at: datetime
         last_at: datetime
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 cut what was long, and left out what was many."""
+            state["whole"] = False
 
         def apply(self, aggregate: "AuditReading") -> None:
             aggregate.reads += self.count
@@ -79,7 +88,7 @@ class AuditReading(Recorded):
         last_at: datetime,
         provenance: Provenance,
     ) -> None:
-        """Record `count` reads of the same kind."""
+        """Record `count` reads of the same kind; `parameters` are whole."""
         self._record(
             self.AuditRead,
             provenance,
@@ -87,6 +96,7 @@ class AuditReading(Recorded):
             via=reading.via,
             what=reading.what,
             parameters=list(parameters),
+            whole=True,
             count=count,
             first_at=first_at,
             last_at=last_at,

@@ -110,6 +110,5 @@ TEMPLATES: Mapping[str, str] = {
     f"[, positions {{first_position}} to {{last_position}}]{_BY_WHY}",
     "retention.restored": f"The partition {{partition}} is back in the log{_BY_WHY}",
     "audit_reading.started": "Process {process} began to count who reads the audit trail on {day}.",
-    "audit.read": "{actor} read {what} of the audit trail[ {times}][ over {via}]"
-    "[, asking for {parameters}].",
+    "audit.read": "{actor} read {what}[ {times}][ over {via}][, asking for {parameters}].",
 }

@@ -11,6 +11,7 @@ from api.backup.manifest import SECRETS, Manifest, read_backup
 from api.backup.proving import Proof, prove
 from api.backup.restoring import put_back
 from api.backup.taking import take
+from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option, settings_in_force
 from api.cli.outcomes import REFUSED, Refused
 from api.cli.progress import counting, waiting
@@ -48,7 +49,7 @@ def backup(*, out: Path, with_secrets: bool, as_json: bool) -> None:
     settings = settings_in_force()
     secrets_file = settings.data_dir / SECRETS_FILE if with_secrets else None
     with opened_database(settings) as url:
-        record_reading(url, "backup", f"secrets={'yes' if with_secrets else 'no'}")
+        record_reading(url, "backup", told({"secrets": "yes" if with_secrets else "no"}))
         try:
             with waiting("Copying the database"):
                 made, digest = take(
@@ -106,9 +107,8 @@ def restore(*, directory: Path, as_json: bool) -> None:
                     peppers=peppers.ids if peppers is not None else (),
                     progress=progress,
                 )
-            record_reading(
-                url, "restore", f"position={found.contents.position} manifest_sha256={digest}"
-            )
+            about = {"position": found.contents.position, "manifest_sha256": digest}
+            record_reading(url, "restore", told(about))
     except _REFUSALS as error:
         raise Refused(str(error)) from None
     _show(found, proof, as_json=as_json)

@@ -10,7 +10,7 @@ import rich_click as click
 
 from api.cli.options import as_of_option, data_dir_option, examples, json_option, reason_option
 from api.cli.past import from_past
-from api.cli.running import by_operator, with_service
+from api.cli.running import by_operator, read_by_service, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.views import ClientView, ClientWithSecret
@@ -215,7 +215,7 @@ def show(*, client_id: str, as_of: str | None, as_json: bool) -> None:
     found = (
         from_past(as_of, lambda it: it.client(client_id), what=f"client {client_id}")
         if past
-        else with_service(work)
+        else read_by_service(work, reads=f"client {client_id}")
     )
     if found is None:
         raise NotFound(f"no such client{' at that moment' if past else ''}: {client_id}")
@@ -240,7 +240,7 @@ def list_clients(*, as_of: str | None, as_json: bool) -> None:
         return list(service.directory.clients())
 
     found = (
-        with_service(work)
+        read_by_service(work, reads="clients")
         if as_of is None
         else from_past(as_of, lambda past: past.clients(), what="clients")
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from api.cli.boundary import BOUNDARY, Boundary
+from application.audit_reading import as_query
 from projections.audit_trail import FAILURE, OUTCOMES, SUCCESS
 from projections.event_filter import EventFilter
 
@@ -59,5 +60,5 @@ def which(options: dict[str, Any]) -> EventFilter:
 
 
 def told(filters: Mapping[str, Any]) -> str:
-    """Return the filters as text, for the record of who read what."""
-    return " ".join(f"{name}={value}" for name, value in filters.items() if value is not None)
+    """Return the filters as a query string, for the record of who read what."""
+    return as_query((name, value) for name, value in filters.items() if value is not None)

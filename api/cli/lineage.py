@@ -7,6 +7,7 @@ import rich_click as click
 from rich.text import Text
 from rich.tree import Tree
 
+from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option
 from api.cli.outcomes import Refused
 from api.cli.running import opened_read_models
@@ -32,7 +33,7 @@ _STYLES = {"live": "green", "expired": "dim", "revoked": "red", "void": "red"}
 def lineage(*, jti: UUID, as_json: bool) -> None:
     """Show the tree of tokens that one belongs to: what it was exchanged from, and what from it."""
     with opened_read_models(
-        DELEGATIONS, AUDIT_TRAIL, reads="lineage", filters=f"jti={jti}"
+        DELEGATIONS, AUDIT_TRAIL, reads="lineage", filters=told({"jti": jti})
     ) as connection:
         found = answered(lineage_of(jti, now=datetime.now(UTC)), connection)
     if found is None:

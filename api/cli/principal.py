@@ -8,7 +8,7 @@ import rich_click as click
 from api.admin_requests import NewPrincipal
 from api.cli.options import as_of_option, data_dir_option, examples, json_option, reason_option
 from api.cli.past import from_past
-from api.cli.running import by_operator, with_service
+from api.cli.running import by_operator, read_by_service, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.views import PrincipalView
@@ -79,7 +79,7 @@ def show(*, subject: str, as_of: str | None, as_json: bool) -> None:
     found = (
         from_past(as_of, lambda it: it.principal(subject), what=f"principal {subject}")
         if past
-        else with_service(work)
+        else read_by_service(work, reads=f"principal {subject}")
     )
     if found is None:
         raise NotFound(f"no such principal{' at that moment' if past else ''}: {subject}")
@@ -104,7 +104,7 @@ def list_principals(*, as_of: str | None, as_json: bool) -> None:
         return list(service.directory.principals())
 
     found = (
-        with_service(work)
+        read_by_service(work, reads="principals")
         if as_of is None
         else from_past(as_of, lambda it: it.principals(), what="principals")
     )

@@ -130,6 +130,17 @@ def with_service(work: Callable[[Service], Awaitable[T]]) -> T:
         return serving(settings, url, work)
 
 
+def read_by_service(work: Callable[[Service], Awaitable[T]], *, reads: str, filters: str = "") -> T:
+    """Return what `work` finds, once it is recorded that somebody `reads` that.
+
+    Raises as `with_service` does.
+    """
+    settings = settings_in_force()
+    with opened_database(settings) as url:
+        record_reading(url, reads, filters)
+        return serving(settings, url, work)
+
+
 def serving(settings: Settings, url: str, work: Callable[[Service], Awaitable[T]]) -> T:
     """Do the same where the database is open already."""
     return asyncio.run(_served(settings, url, work))

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import rich_click as click
 
+from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option, reason_option
-from api.cli.running import by_operator, with_service
+from api.cli.running import by_operator, read_by_service, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.views import SessionView
@@ -50,7 +51,8 @@ def list_sessions(
         found = await service.read_models.fetch(sessions.logins(subject, now=now, before=before))
         return [SessionView.of(entry) for entry in found]
 
-    found = with_service(work)
+    asked = {"subject": subject, "before": before, "all": everything}
+    found = read_by_service(work, reads="sessions", filters=told(asked))
     print_rows(found, _COLUMNS, as_json=as_json, empty="nobody is logged in")
     if len(found) == sessions.PAGE:
         click.echo(f"note: there may be more: go on with --before {found[-1].id}", err=True)
@@ -69,7 +71,8 @@ def show(*, session_id: str, as_json: bool) -> None:
             raise NotFound(f"no such session: {session_id}")
         return [SessionView.of(entry) for entry in found]
 
-    print_rows(with_service(work), _COLUMNS, as_json=as_json, empty="")
+    found = read_by_service(work, reads=f"session {session_id}")
+    print_rows(found, _COLUMNS, as_json=as_json, empty="")
 
 
 @session.command(epilog=examples("grantledger session end sess_0199... --reason 'lost laptop'"))

@@ -18,13 +18,14 @@ from api.console.login import LOGIN_PATH, Entrance, no_access, own_path
 from api.console.rendering import console_pages
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, path_with, redirect
 from application.administration.console_client import CONSOLE_CLIENT
+from application.audit_reading import as_query
 from projections.event_filter import EventFilter
 from projections.reports.registry import REPORTS
 
-_DECLARED = sorted(
+RECORDED = sorted(
     {field.name for field in fields(EventFilter)}
     | {one.name for report in REPORTS for one in report.parameters}
-    | {"as_of", "format", "version", "window"}
+    | {"as_of", "format", "q", "run", "version", "window"}
 )
 """What pages are asked about, by the names that a query of theirs may have."""
 
@@ -49,7 +50,7 @@ class Sight:
             reader=f"{self.auditor.subject} through {CONSOLE_CLIENT}",
             via="console",
             what=what,
-            parameters=" ".join(f"{name}={value}" for name, value in parameters.items()),
+            parameters=as_query(parameters.items()),
             provenance=self.visit.context.provenance,
         )
 
@@ -112,7 +113,7 @@ class Desk:
 
 def _about(request: AnyRequest, visit: Visit) -> dict[str, str]:
     # A name that nobody declared may come with anything, an access token for one: it is not kept.
-    asked = {name: visit.form.get(name) for name in _DECLARED}
+    asked = {name: visit.form.get(name) for name in RECORDED}
     return {
         **{name: str(value) for name, value in request.path_params.items()},
         **{name: text for name, text in asked.items() if text is not None},

@@ -51,7 +51,7 @@ async def tail(sight: Sight) -> AnyResponse:
         return Response(None, status_code=204, headers={"Cache-Control": "no-store"})
     if any(entry.topic != "audit.read" for entry in entries):
         # Else an open page would read of its own reading, and that would be recorded, for ever.
-        sight.note("/console/tail")
+        sight.note("/console/tail", after=sight.form.get("after") or "0")
     return sight.render("tail.html", entries=entries, sentence=sentence, newest=entries[0].position)
 
 

@@ -32,7 +32,7 @@ PAGES: Mapping[str, Page] = {
     "/console/activity": activity_page.page,
     "/console/reports": report_pages.gallery,
 }
-_NOT_NOTED = frozenset({"/console/find", "/console/reports", "/console/tail"})
+_NOT_NOTED = frozenset({"/console/reports", "/console/tail"})
 """Pages that show no audit data, or that note by themselves when they do."""
 PAGES_OF: Mapping[str, Callable[[str], Page]] = {
     "/console/events/{name:str}": event_page.page,

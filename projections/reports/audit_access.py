@@ -1,6 +1,7 @@
 """Report 19, audit-access: who read the record itself, and who carried it away.
 
-Readings are counted by who, over which way and what was read (domain.audit_reading); an export has
+Readings are counted by who, over which way, what was read and by which parameters, none of which
+is left out or cut (domain.audit_reading; events of before version 2 may have been); an export has
 a row when it begins, before the first file is written, and another when it is whole, with the hash
 of its manifest. One that began and has no end was broken off. Proofs are not given out yet.
 """
@@ -22,7 +23,7 @@ AUDIT_ACCESS = Report(
         Column("events", "Of an export: how many events it holds"),
         Column("first_at", "When first (UTC)"),
         Column("last_at", "When last (UTC)"),
-        Column("filters", "By what the last readings were narrowed; why the export was made"),
+        Column("filters", "By what each reading was narrowed; why the export was made"),
         Column("manifest_sha256", "Of a finished export: by which its files are proven"),
     ),
     parameters=(
@@ -44,11 +45,11 @@ answer AS (
         CAST(sum(CAST(detail->>'count' AS bigint)) AS bigint) AS times,
         CAST(NULL AS bigint) AS events, min(CAST(detail->>'first_at' AS timestamptz)) AS first_at,
         max(CAST(detail->>'last_at' AS timestamptz)) AS last_at,
-        (array_agg((detail->'parameters') ORDER BY position DESC))[1] AS filters,
+        (detail->'parameters') AS filters,
         CAST(NULL AS text) AS manifest_sha256, min(position) AS position
     FROM accesses
     WHERE topic = 'audit.read'
-    GROUP BY actor, detail->>'via', detail->>'what'
+    GROUP BY actor, detail->>'via', detail->>'what', detail->'parameters'
     UNION ALL
     SELECT CASE WHEN topic = 'audit_export.started' THEN 'export begun' ELSE 'export finished' END,
         actor, 'cli',

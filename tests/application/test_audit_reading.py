@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 
 from application.audit_reading import (
-    AND_MORE,
-    LONGEST_PARAMETERS,
-    MOST_PARAMETERS,
+    EVENT_CHARACTERS,
+    MOST_CHARACTERS,
+    SOON_CHARACTERS,
     AuditReadingRecorder,
+    as_query,
     record_at_once,
 )
+from application.errors import TemporarilyUnavailable
 from application.ledger.errors import LedgerError
 from domain.audit_reading import AuditReading, Reading
 from domain.provenance import Provenance
@@ -98,18 +100,75 @@ async def test_each_day_has_a_stream(reads: Reads) -> None:
     assert len(reads.log.of(AuditReading.Started)) == 2
 
 
-async def test_filters_that_are_many_or_long_are_cut(reads: Reads) -> None:
-    """A reader cannot fill the log with what it asks for."""
-    for number in range(MOST_PARAMETERS + 5):
-        reads.read(parameters=f"{number}=" + "x" * 5000)
+async def test_no_parameter_is_left_out_or_cut(reads: Reads) -> None:
+    """An auditor who asks for forty things in a minute, or for one behind a long value, hides none:
+    what does not fit an event is in another one, and nothing is counted twice.
+    """
+    asked = [f"subject=person-{number}" for number in range(40)]
+    asked += [f"subject={'x' * 5000}{number}" for number in range(10)]
+    asked.append("client_id=" + "y" * (EVENT_CHARACTERS + 1))
+    for parameters in asked:
+        reads.read(parameters=parameters)
+
+    await reads.recorder.flush()
+
+    told = [one for event in reads.recorded for one in event.parameters]
+    assert sorted(told) == sorted(asked)
+    assert sum(event.count for event in reads.recorded) == len(asked)
+    assert all(event.whole for event in reads.recorded)
+    assert 1 < len(reads.recorded) < 8
+
+
+async def test_the_same_question_again_makes_no_event_larger(reads: Reads) -> None:
+    """A page that asks for the same again and again is one entry, with its count."""
+    for _ in range(10_000):
+        reads.read(parameters="client_id=" + "z" * 100)
 
     await reads.recorder.flush()
     (event,) = reads.recorded
 
-    assert event.count == MOST_PARAMETERS + 5
-    assert len(event.parameters) == MOST_PARAMETERS + 1
-    assert event.parameters[-1] == AND_MORE
-    assert max(map(len, event.parameters)) == LONGEST_PARAMETERS
+    assert (event.count, len(event.parameters)) == (10_000, 1)
+
+
+async def test_much_is_recorded_before_the_minute_is_over(reads: Reads) -> None:
+    """Who asks for ever new things is recorded sooner, so that little is lost with a process."""
+    reads.read(parameters="a=1")
+    calm = reads.recorder.much.is_set()
+    reads.read(parameters="b=" + "x" * SOON_CHARACTERS)
+    eager = reads.recorder.much.is_set()
+    await reads.recorder.flush()
+
+    assert (calm, eager, reads.recorder.much.is_set()) == (False, True, False)
+
+
+async def test_what_cannot_be_recorded_is_not_answered(reads: Reads) -> None:
+    """While the log takes nothing, reads are refused once too much waits; what waits is kept."""
+    half = MOST_CHARACTERS // 2
+    reads.read(parameters="a=" + "x" * half)
+    reads.read(parameters="b=" + "x" * (half - 10))
+    with pytest.raises(TemporarilyUnavailable):
+        reads.read(parameters="c=123456789")
+    await reads.recorder.flush()
+    reads.read(parameters="d=1")
+    await reads.recorder.flush()
+
+    assert [event.parameters[0][:2] for event in reads.recorded] == ["a=", "b=", "d="]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([("topic", "x client_id=y")], "topic=x%20client_id%3Dy"),
+        ([("a", "1&b=2")], "a=1%26b%3D2"),
+        ([("a", "1"), ("a", "2")], "a=1&a=2"),
+        ([("name", "Zo\u00eb")], "name=Zo%C3%AB"),
+        ([("subject", "a\x00b\ud800\x1b")], "subject=a%00b%ED%A0%80%1B"),
+        ([("since", "2026-03-03T12:00:00Z")], "since=2026-03-03T12:00:00Z"),
+    ],
+)
+def test_parameters_are_read_in_one_way(given: list[tuple[str, str]], expected: str) -> None:
+    """No value looks like another parameter, and what no database keeps as text is escaped."""
+    assert as_query(given) == expected
 
 
 async def test_a_command_records_at_once() -> None:
@@ -128,12 +187,3 @@ async def test_a_command_records_at_once() -> None:
     (event,) = log.of(AuditReading.AuditRead)
 
     assert (event.by, event.count, event.parameters) == ("cli:op", 1, ["topic=token.issued"])
-
-
-async def test_filters_are_harmless_text(reads: Reads) -> None:
-    """What no database can keep as text, typed into a filter, does not get into the log."""
-    reads.read(parameters="subject=a\x00b\ud800\x1b")
-
-    await reads.recorder.flush()
-
-    assert reads.recorded[0].parameters == ["subject=a?b??"]

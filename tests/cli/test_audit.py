@@ -107,3 +107,17 @@ def test_follow_until_ctrl_c(cli: CommandLine, database_url: str) -> None:
     assert (first["position"], first["topic"]) == (EVENTS_OF_FIRST_RUN + 2, "audit.read")
     assert second["topic"] == "client.disabled"
     assert (following.returncode, errors) == (130, "")
+
+
+def test_reads_of_the_directory_are_recorded(cli: CommandLine) -> None:
+    """Who lists or shows clients, people or sessions is in the audit trail, and what they asked."""
+    cli.json("client", "list")
+    cli.succeed("client", "show", "demo")
+    cli.json("principal", "list")
+    cli.succeed("principal", "show", "owner")
+    cli.run("session", "list", "owner", "--all")
+    told = cli.succeed("replay", "--type", "audit.read")
+
+    for what in ("clients", "client demo", "principals", "principal owner", "sessions"):
+        assert f" read {what} " in told
+    assert "subject=owner" in told

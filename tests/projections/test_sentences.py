@@ -35,7 +35,7 @@ WORDS = {
     " reporter, from address-hash.",
     "consent.given.v1": "owner-1 consented to client reporter, scope user mcp.",
     "client.used.v1": "Client reporter authenticated 42 times, at last at 2026-03-03 12:00:00Z.",
-    "audit.read.v1": "auditor-1 through console read events of the audit trail 3 times over http,"
+    "audit.read.v2": "auditor-1 through console read events 3 times over http,"
     " asking for client_id=reporter topic=grant.denied.",
 }
 CALLERS = {
@@ -91,6 +91,6 @@ def test_a_sentence_has_an_end() -> None:
 
 def test_an_entry_without_facts_is_a_sentence() -> None:
     """Whatever is absent from an entry, there is a sentence."""
-    bare = replace(ENTRIES["audit.read.v1"], actor=None, detail={})
+    bare = replace(ENTRIES["audit.read.v2"], actor=None, detail={})
 
-    assert sentence(bare) == "(unknown) read (unknown) of the audit trail."
+    assert sentence(bare) == "(unknown) read (unknown)."

@@ -62,22 +62,29 @@ def test_counts_readings_and_lists_exports(recording: Recording, session: Connec
     story.record(export)  # 6
     _read(story, readings, "auditor", "events", 1, filters="jti=x")  # 7
     story.settle()
+    reads = ("read", "auditor", "http", "events")
     report = ("read", "cli:root", "cli", "report live-tokens", 1, None, after(3.5), after(4))
     begun = ("export begun", "cli:root", "cli", "positions 1 to 4", 1, 4, after(5), after(5))
 
     assert asked(session, AUDIT_ACCESS, as_of=before) == [
-        ("read", "auditor", "http", "events", 43, None, after(1.5), after(3), [], None),
+        (*reads, 3, None, after(1.5), after(2), ["client_id=web"], None),
+        (*reads, 40, None, after(2.5), after(3), [], None),
         (*report, [], None),
         (*begun, "audit 2026", None),
     ]
     ended = ("export finished", *begun[1:6], after(6), after(6), "audit 2026", "0" * 64)
     everything = [
-        ("read", "auditor", "http", "events", 44, None, after(1.5), after(7), ["jti=x"], None),
+        (*reads, 3, None, after(1.5), after(2), ["client_id=web"], None),
+        (*reads, 40, None, after(2.5), after(3), [], None),
         (*report, [], None),
         (*begun, "audit 2026", None),
         ended,
+        (*reads, 1, None, after(6.5), after(7), ["jti=x"], None),
     ]
     assert asked(session, AUDIT_ACCESS, as_of=story.now) == everything
-    assert asked(session, AUDIT_ACCESS, as_of=story.now, who="auditor") == everything[:1]
+    assert asked(session, AUDIT_ACCESS, as_of=story.now, who="auditor") == [
+        *everything[:2],
+        everything[-1],
+    ]
     within = {"since": after(6), "until": after(7)}
     assert asked(session, AUDIT_ACCESS, as_of=story.now, **within) == [ended]
