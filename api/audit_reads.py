@@ -47,9 +47,7 @@ def noting_reads(service: Service) -> Callable[[AnyRequest], Awaitable[None]]:
             reader=name_of_caller(request),
             via=VIA,
             what=path if request.method == "GET" else f"{request.method} {path}",
-            parameters=as_query(
-                (*request.path_params.items(), *request.query_params.multi_items())
-            ),
+            parameters=as_query((*request.path_params.items(), *_asked(request))),
             provenance=Provenance(
                 service.clock.now(),
                 service.ids.request_id(),
@@ -58,6 +56,11 @@ def noting_reads(service: Service) -> Callable[[AnyRequest], Awaitable[None]]:
         )
 
     return note
+
+
+def _asked(request: AnyRequest) -> Sequence[tuple[str, Any]]:
+    # By name: the framework hands them over in any order; several of one name stay in theirs.
+    return sorted(request.query_params.multi_items(), key=lambda asked: asked[0])
 
 
 def require_known_parameters(request: AnyRequest) -> None:

@@ -1,7 +1,8 @@
 """What `serve` says once it answers: where it is, the first secrets, and lines to paste.
 
-The secrets are in it on the first run only. Later lines read them from bootstrap.json, so that
-they work as they are and no log of a later start holds a secret. sh, curl and python3 are enough.
+The secrets are in it on the first run and on a terminal only: what goes to a file, a pipe or the
+log of a container stays there, and others read it. All other lines read them from bootstrap.json,
+so that they work as they are. sh, curl and python3 are enough.
 """
 
 import shlex
@@ -18,10 +19,17 @@ _PRETTY = "python3 -m json.tool"
 
 
 def announcement(
-    kept: Mapping[str, Any] | None, *, path: Path, issuer: str, first: bool, by_secret: bool = True
+    kept: Mapping[str, Any] | None,
+    *,
+    path: Path,
+    issuer: str,
+    first: bool,
+    terminal: bool,
+    by_secret: bool = True,
 ) -> str:
     """Return the text. `kept` is what bootstrap.json at `path` holds, None where there is none;
-    `by_secret` tells whether clients may authenticate by secrets.
+    `first` tells whether this is the first run, `terminal` whether a person reads it and nobody
+    keeps it, `by_secret` whether clients may authenticate by secrets.
     """
     ready = f"Grantledger answers on {issuer}"
     if not by_secret:
@@ -34,8 +42,17 @@ def announcement(
             f"{ready}\nThe log has clients already, but {path} is not here: register one with\n"
             "  grantledger client create my-client --scope service\n"
         )
-    secrets = _first_secrets(kept, path) if first else f"Secrets: {path}"
-    return f"{ready}\n\n{secrets}\n\n{_lines(kept, path=path, issuer=issuer, first=first)}\n"
+    shown = first and terminal
+    secrets = _first_secrets(kept, path) if shown else _where(path, first=first)
+    return f"{ready}\n\n{secrets}\n\n{_lines(kept, path=path, issuer=issuer, shown=shown)}\n"
+
+
+def _where(path: Path, *, first: bool) -> str:
+    if first:
+        return (
+            f"FIRST RUN: the secrets of the first two clients, readable by you alone, are in {path}"
+        )
+    return f"Secrets: {path}"
 
 
 def _first_secrets(kept: Mapping[str, Any], path: Path) -> str:
@@ -47,8 +64,8 @@ def _first_secrets(kept: Mapping[str, Any], path: Path) -> str:
     )
 
 
-def _lines(kept: Mapping[str, Any], *, path: Path, issuer: str, first: bool) -> str:
-    if first:
+def _lines(kept: Mapping[str, Any], *, path: Path, issuer: str, shown: bool) -> str:
+    if shown:
         demo, administration = (_user(kept[name]) for name in ("demo", "administration"))
         read_demo = read_administration = ""
     else:

@@ -56,6 +56,7 @@ def _announce(settings: Settings, first: bool) -> None:
         path=path,
         issuer=settings.issuer_url,
         first=first,
+        terminal=sys.stdout.isatty(),
         by_secret=not set(settings.client_auth_methods).isdisjoint(BY_SECRET),
     )
     click.echo(text)

@@ -1,4 +1,8 @@
-"""Files that are there whole or not at all, whatever the process or the machine dies of."""
+"""Files that are there whole or not at all, whatever the process or the machine dies of.
+
+They hold the record, or a part of it: only their owner may read them, like a backup. A directory
+that was there keeps the mode that its owner gave it.
+"""
 
 import fcntl
 import os
@@ -20,10 +24,14 @@ def published(path: Path) -> Iterator[Path]:
 
     Where the block raises, nothing is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     try:
+        # Made before it is written to: nobody opens it while it is more than private.
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         yield unfinished
+        unfinished.chmod(0o600)  # whatever wrote it may have made it anew
         _flush(unfinished)
         unfinished.replace(path)
     except BaseException:
@@ -38,7 +46,7 @@ def only_writer(directory: Path) -> Iterator[None]:
 
     The lock falls with the process.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private(directory)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         try:
@@ -48,6 +56,15 @@ def only_writer(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def make_private(directory: Path) -> None:
+    """Make `directory`, and those above it that are not there, for their owner alone.
+
+    Raises OSError.
+    """
+    for missing in reversed([one for one in (directory, *directory.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def _flush(path: Path) -> None:

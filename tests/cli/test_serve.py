@@ -2,20 +2,27 @@
 
 import json
 import os
+import pty
 import signal
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.cli.running_service import (
+    COMMAND,
+    STOP_SECONDS,
     RunningService,
+    clean_environment,
+    free_port,
     gone,
     paste,
     run_command,
     running_service,
 )
+from tests.postgres import Postgres
 from tests.waiting import eventually
 
 
@@ -47,20 +54,44 @@ def test_first_lines_work_as_they_are(service: RunningService) -> None:
     assert entry["client_id"] == "demo"
 
 
-def test_first_token_line_stands_alone(service: RunningService) -> None:
-    """The first curl line alone, without anything before it, prints a token."""
-    line = next(line for line in service.output.splitlines() if line.startswith("TOKEN="))
-
-    assert paste(line).count(".") == 2
-
-
-def test_first_run_shows_and_keeps_secrets(service: RunningService) -> None:
-    """The first run shows both secrets, and bootstrap.json keeps them for its owner alone."""
+def test_first_run_keeps_secrets_and_writes_none_to_a_file(service: RunningService) -> None:
+    """bootstrap.json keeps both for its owner alone; output that is no terminal says where."""
     path = service.data_dir / "bootstrap.json"
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "gls_" not in service.output
+    assert f"readable by you alone, are in {path}\n" in service.output
+
+
+def test_first_run_shows_secrets_on_a_terminal(postgres: Postgres, tmp_path: Path) -> None:
+    """A person who starts it sees both secrets, and the first curl line alone, without anything
+    before it, prints a token.
+    """
+    ours, theirs = pty.openpty()
+    with postgres.database() as url:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--data-dir", str(tmp_path), "--port", str(free_port())],
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            env=clean_environment(DATABASE_URL=url),
+            start_new_session=True,
+        )
+        os.close(theirs)
+        shown = ""
+        try:
+            while "/audit/tokens/" not in shown:
+                shown += os.read(ours, 65536).decode()
+            line = next(line for line in shown.splitlines() if line.startswith("TOKEN="))
+            token = paste(line)
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            os.close(ours)
+    kept = json.loads((tmp_path / "bootstrap.json").read_text())
+
+    assert token.count(".") == 2
     for name in ("demo", "administration"):
-        assert service.bootstrap[name]["client_secret"] in service.output
+        assert kept[name]["client_secret"] in shown
 
 
 def test_log_of_first_run_has_no_secret(service: RunningService) -> None:

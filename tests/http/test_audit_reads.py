@@ -149,7 +149,7 @@ def test_a_route_may_know_its_parameters_better(noted: Noted) -> None:
 
     assert twice.status_code == 400
     assert noted.reads == [
-        ("person through desk", "http", "/audit/reports/{name}", "name=r&owner=alice&as_of=1")
+        ("person through desk", "http", "/audit/reports/{name}", "name=r&as_of=1&owner=alice")
     ]
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import stat
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,6 +45,24 @@ def test_files_by_day_and_range(trail: str, tmp_path: Path) -> None:
     assert (done.manifest.rows, done.written, done.kept) == (35, len(LAYOUT), 0)
     assert done.manifest.last_recorded_at == FIRST_DAY + timedelta(hours=34)
     assert check(tmp_path).problems == ()
+
+
+def test_an_export_is_as_private_as_a_backup(trail: str, tmp_path: Path) -> None:
+    """Whatever the umask, directories that it makes and all files are their owner's alone; a
+    directory that was there keeps its mode.
+    """
+    tmp_path.chmod(0o755)
+    before = os.umask(0)
+    try:
+        export_now(trail, tmp_path / "new" / "export", 35)
+    finally:
+        os.umask(before)
+    made = list((tmp_path / "new").rglob("*"))
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(one.stat().st_mode) for one in made if one.is_file()} == {0o600}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in made if one.is_dir()} == {0o700}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_rows_are_those_of_the_audit_trail(
