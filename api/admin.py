@@ -55,7 +55,6 @@ def admin_router(service: Service) -> Router:
                 "clients:manage",
                 max_age=service.settings.protected_max_age,
                 machines=True,
-                owner_of=service.owner_of,
             )
         ],
         before_request=noting_reads(service),

@@ -43,6 +43,7 @@ from api.pages.rendering import Pages, static_routes
 from api.person_endpoints import (
     DEVICE_AUTHORIZATION_PATH,
     PAR_PATH,
+    USERINFO_PATH,
     device_authorization_endpoint,
     par_endpoint,
     userinfo_routes,
@@ -159,7 +160,7 @@ class _Errors:
             _log.error("request failed", exc_info=raised, extra={"request_id": request_id})
         if error.status in (401, 403, 429):
             self._record(request, error, request_id)
-        shown = error_headers(error, metadata_url=self._service.resource_server.metadata_url)
+        shown = error_headers(error, metadata_url=self._metadata_url(request))
         headers = {name.decode(): value.decode() for name, value in shown}
         return Response(
             error_body(error, issuer=self._service.settings.issuer_url, request_id=request_id),
@@ -172,6 +173,11 @@ class _Errors:
                 "Cache-Control": "no-store",
             },
         )
+
+    def _metadata_url(self, request: Request[Any, Any, Any]) -> str | None:
+        # Userinfo is no part of the resource that the metadata is about.
+        of_userinfo = request.url.path == USERINFO_PATH
+        return None if of_userinfo else self._service.resource_server.metadata_url
 
     def _record(self, request: Request[Any, Any, Any], error: OAuthError, request_id: str) -> None:
         settings = self._service.settings

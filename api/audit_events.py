@@ -5,9 +5,9 @@
   of the log at the time of the request, in pages: nothing is held but one of them.
 - GET /audit/events/follow, `text/event-stream`: what is recorded from now on, or from `after` or
   Last-Event-ID on. The id of each event is its position, so that a client that was cut off goes on
-  where it was. It ends when the token expires or is revoked (asked every HEARTBEAT_SECONDS), at
-  the latest after FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a
-  connection.
+  where it was. It ends when the token expires or is revoked (asked every HEARTBEAT_SECONDS), when
+  the person behind it does not hold `audit:read` any more (asked before each page), at the latest
+  after FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a connection.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ from api.resource_server import caller_of
 from application.errors import InvalidRequest, TooManyRequests
 from application.introspection import is_live
 from application.token_keys import VerifiedClaims
+from domain.permissions import AUDIT_READ
 from projections import audit_trail
 from projections.audit_trail import AuditEntry
 from projections.event_filter import EventFilter
@@ -218,9 +219,12 @@ async def followed(
     """
     begun = looked = monotonic()
     try:
+        grant = await service.authority.grant_of(caller.token_id)
         yield "retry: 2000\n\n"
         while monotonic() - begun < FOLLOW_SECONDS and not caller.expired(service.clock.now()):
             followers.see(follower)
+            if grant is None or not service.authority.holds(grant, AUDIT_READ):
+                return
             if monotonic() - looked > HEARTBEAT_SECONDS:
                 if not await is_live(caller, service):
                     return

@@ -36,7 +36,6 @@ def auditors_router(service: Service, path: str, handlers: list[Any]) -> Router:
                 "audit:read",
                 max_age=service.settings.protected_max_age,
                 machines=True,
-                owner_of=service.owner_of,
             )
         ],
         before_request=noting_reads(service),

@@ -46,6 +46,7 @@ from application.people.passkeys import Passkeys
 from application.people.passwords import Passwords
 from application.people.throttle import LoginThrottle
 from application.people.upstream import UpstreamProvider, upstream_of
+from application.present_authority import PresentAuthority
 from application.profiles import FAPI2
 from application.rate_limits import Counter, RateLimits
 from application.sealing import Sealing
@@ -109,16 +110,8 @@ class Service:
         self.proofs = DpopProofs(
             self.used, self.nonces, algorithms=settings.verification_algorithms
         )
-        self.resource_server = ResourceServer(
-            settings.issuer_url,
-            self.keys,
-            url=settings.issuer_url,
-            proofs=self.proofs,
-            is_live=self._is_live,
-            certificate_of=lambda connection: thumbprint_of(connection.scope, settings),
-            now=self.clock.now,
-            metadata_url=f"{settings.issuer_url}{PROTECTED_RESOURCE_PATH}",
-        )
+        self.authority = PresentAuthority(self.log, self.directory, self.catalogue)
+        self.resource_server, self.userinfo_server = self._resource_servers()
         own = MemoryWindows(self.clock)
         self.shared_windows: PostgresWindows | None = postgres_windows(
             settings, database_url, self.clock
@@ -218,13 +211,31 @@ class Service:
         await self.key_store.close()
         await self.log.__aexit__()
 
+    def _resource_servers(self) -> tuple[ResourceServer, ResourceServer]:
+        settings = self.settings
+        metadata_url = f"{settings.issuer_url}{PROTECTED_RESOURCE_PATH}"
+        return (
+            self._resource_server(settings.management_audience, metadata_url),
+            # Its tokens may name another resource alone: record and scope tell which they are.
+            self._resource_server(None, None),
+        )
+
+    def _resource_server(self, audience: str | None, metadata_url: str | None) -> ResourceServer:
+        settings = self.settings
+        return ResourceServer(
+            audience,
+            self.keys,
+            url=settings.issuer_url,
+            proofs=self.proofs,
+            is_live=self._is_live,
+            certificate_of=lambda connection: thumbprint_of(connection.scope, settings),
+            now=self.clock.now,
+            metadata_url=metadata_url,
+            authority=self.authority,
+        )
+
     async def _is_live(self, verified: VerifiedClaims) -> bool:
         return await is_live(verified, self)
-
-    def owner_of(self, client_id: str) -> str | None:
-        """Return the owner of a client, None where it has none."""
-        client = self.directory.client(client_id)
-        return client.owner if client is not None else None
 
     async def load_keys(self) -> None:
         """Unwrap the private keys that are new and sign and verify with what is current.

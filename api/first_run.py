@@ -59,7 +59,10 @@ async def prepare_console(service: Service, *, by: str) -> None:
         service.clock.now(), service.ids.request_id(), by=by, why="the console of this service"
     )
     await console_client.ensure(
-        issuer=service.settings.issuer_url, service=service, provenance=provenance
+        issuer=service.settings.issuer_url,
+        audience=service.settings.management_audience,
+        service=service,
+        provenance=provenance,
     )
 
 

@@ -120,7 +120,7 @@ def userinfo_routes(service: Service) -> list[HTTPRouteHandler]:
         status_code=200,
     )
     async def show(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        token = await service.resource_server.verified(request)
+        token = await service.userinfo_server.verified(request)
         if OPENID not in token.scope or "auth_time" not in token.claims:
             raise InsufficientScope(f"the token lacks the scope {OPENID}")
         claims = await userinfo(token, service.credentials.logins_of)

@@ -16,7 +16,7 @@ from application.authorization.request import PROMPTS, RESPONSE_MODES
 from application.grants.token_exchange import ID_JAG_TYPE
 from application.settings import Settings
 from domain.client_configuration import BY_CERTIFICATE, GRANT_TYPES, TLS_CLIENT_AUTH
-from domain.permissions import OPENID
+from domain.permissions import AUDIT_READ, CLIENTS_MANAGE
 
 JWKS_PATH = "/oauth/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -30,7 +30,7 @@ _CERTIFICATE_ENDPOINTS = (
     ("userinfo_endpoint", USERINFO_PATH),
 )
 _METADATA_SECONDS = 300
-RESOURCE_SCOPES = ("clients:manage", "audit:read")
+RESOURCE_SCOPES = (CLIENTS_MANAGE, AUDIT_READ)
 # draft-ietf-oauth-identity-assertion-authz-grant; draft-ietf-oauth-identity-chaining
 _ID_JAG = {
     "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
@@ -120,13 +120,13 @@ def _mtls_aliases(settings: Settings) -> dict[str, Any]:
 
 
 def resource_metadata(service: Service) -> dict[str, Any]:
-    """Return the metadata of our own protected resource: /admin, /audit and userinfo (RFC 9728)."""
+    """Return the metadata of our own protected resource: /admin, /audit and /reports (RFC 9728)."""
     issuer = service.settings.issuer_url
     return {
-        "resource": issuer,
-        "resource_name": "Grantledger",
+        "resource": service.settings.management_audience,
+        "resource_name": "Administration and audit of Grantledger",
         "authorization_servers": [issuer],
-        "scopes_supported": [OPENID, *RESOURCE_SCOPES],
+        "scopes_supported": [s for s in RESOURCE_SCOPES if s in service.catalogue.by_name],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": list(service.settings.verification_algorithms),
         "tls_client_certificate_bound_access_tokens": service.settings.takes_certificates,
@@ -166,9 +166,9 @@ def well_known_routes(service: Service) -> list[HTTPRouteHandler]:
         return Response(metadata(service), headers={"Cache-Control": caching, **_OPEN})
 
     @get(
-        PROTECTED_RESOURCE_PATH,
+        [PROTECTED_RESOURCE_PATH, f"{PROTECTED_RESOURCE_PATH}/management"],
         tags=["Discovery"],
-        summary="Protected resource metadata (RFC 9728) of /admin, /audit and userinfo",
+        summary="Protected resource metadata (RFC 9728) of /admin, /audit and /reports",
     )
     async def own_resource() -> Response[dict[str, Any]]:
         return Response(resource_metadata(service), headers={"Cache-Control": caching, **_OPEN})

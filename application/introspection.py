@@ -4,7 +4,8 @@
 not expired, 3 the caller may see it: its own, or of an audience it serves, 4 the log says that it
 was issued and not revoked, 5 its key was not revoked, its client is enabled, the person behind it,
 or its client's owner, active, and an issuer that vouched for it still trusted, 6 no token that it
-descends from was revoked with its descendants, and 5 holds for each. A refresh token is seen by its
+descends from was revoked with its descendants, and 5 holds for each, 7 `scope` is told without the
+management scopes that the person behind the token does not hold now. A refresh token is seen by its
 own client alone.
 
 Anything else is `{"active": false}` and nothing more: Section 2.2 "the authorization server MUST
@@ -22,6 +23,7 @@ from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
 from application.errors import UnauthorizedClient
 from application.ports import Clock, Directory, EventLog
+from application.present_authority import PresentAuthority
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from application.token_response import token_type
 from domain.access_token import AccessToken
@@ -67,6 +69,9 @@ class _Service(LivenessService, Protocol):
     @property
     def derived(self) -> DerivedTokens: ...
 
+    @property
+    def authority(self) -> PresentAuthority: ...
+
 
 async def introspect(
     token: str, caller: AuthenticatedClient, service: _Service
@@ -85,7 +90,9 @@ async def introspect(
     if record is None:
         return INACTIVE
     kind = token_type(record.issued.confirmation)
-    return {"active": True, "token_type": kind, **verified.claims}
+    scope = await service.authority.scope_of(record)  # 7
+    at_present = {} if scope == record.issued.scope else {"scope": " ".join(scope)}
+    return {"active": True, "token_type": kind, **verified.claims, **at_present}
 
 
 def require_confidential(caller: AuthenticatedClient) -> None:

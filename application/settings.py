@@ -214,7 +214,8 @@ class Settings(RateLimitSettings, CertificateSettings):
         description="Seconds since the login of people who use /admin and /audit (RFC 9470); any",
     )
     console_roles: WordList = Field(
-        default=("admin", "auditor"), description="Roles of people who may use the console"
+        default=(),
+        description="Roles, one of which the console asks for besides audit:read; any if empty",
     )
     dpop_nonce_seconds: int = Field(
         default=0,
@@ -396,6 +397,11 @@ class Settings(RateLimitSettings, CertificateSettings):
         return self.issuer or f"http://{host}:{self.port}"
 
     @property
+    def management_audience(self) -> str:
+        """The audience of /admin, /audit, /reports and /console, and of nothing else."""
+        return f"{self.issuer_url}/management"
+
+    @property
     def mtls_base_url(self) -> str | None:
         """What the endpoints begin with for clients that have certificates (RFC 8705, Section 5).
 
@@ -420,6 +426,7 @@ class Settings(RateLimitSettings, CertificateSettings):
             default_audience=self.default_audience or (self.issuer_url,),
             subject_is_owner=self.client_credentials_subject == "owner",
             issuer=self.issuer_url,
+            management_audience=self.management_audience,
             family_lifetime=self.family_lifetime,
             family_idle_lifetime=self.family_idle_lifetime,
             rotation_grace=self.rotation_grace,

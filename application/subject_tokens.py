@@ -11,6 +11,7 @@ from application.errors import UnusableToken
 from application.foreign_jwt import ForeignJwtRefused
 from application.introspection import LivenessService, TokenVerifier, living_token, may_see
 from application.ports import Ids
+from application.present_authority import root_of
 from application.rate_limits import RateLimits
 from application.request_context import RequestContext
 from application.token_keys import UnverifiableToken
@@ -109,7 +110,7 @@ async def own_token(
     record = await living_token(token_id, service)  # 4
     if record is None:
         raise UnusableToken(reason="token revoked, or what stands behind it")
-    return SubjectToken.of(record)
+    return SubjectToken.of(record, await root_of(record, service.log))
 
 
 def _read(value: str) -> UnverifiedJwt:

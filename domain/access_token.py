@@ -7,6 +7,7 @@ possible. The event carries everything the decision rested on, so that it explai
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.client_configuration import CLIENT_CREDENTIALS
 from domain.confirmation import Confirmation
 from domain.descent import Actor, Descent
 from domain.provenance import Provenance
@@ -126,6 +127,13 @@ class AccessToken(Recorded):
     def actors(self) -> tuple[Actor, ...]:
         """Who acts, the newest first."""
         return self.issued.descent.actors if self.issued.descent else ()
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether a client got it for itself, and for nobody else: `sub` names its owner all the
+        same where it has one.
+        """
+        return self.issued.grant_type == CLIENT_CREDENTIALS
 
     def revoke(
         self, *, by: str, reason: str, provenance: Provenance, descendants: bool = False

@@ -13,8 +13,9 @@ from domain.authorization_details import Details
 from domain.confirmation import Confirmation
 from domain.descent import Actor, Vouched
 from domain.errors import DelegationRefused, ScopeNotGranted
-from domain.permissions import Catalogue, Tier
+from domain.permissions import HELD_BY_ROLE, Catalogue, Tier
 
+_HELD_ALWAYS = frozenset({Tier.USER})
 MAX_ACTORS = 5
 """How deep `act` may nest: each hop is somebody more who has to be trusted."""
 MAX_LINEAGE = 10
@@ -26,7 +27,9 @@ class SubjectToken:
     """The token that is exchanged, as it was issued. `lineage` is that of its ancestors.
 
     A token of a trusted issuer is `vouched` for and has no `jti` here. `may_act` names who may act
-    for its subject, None for anybody. `confirmation` is the key that it is bound to.
+    for its subject, None for anybody. `confirmation` is the key that it is bound to. `for_person`
+    tells whether it was granted for a person, by the record of where its lineage began: the token
+    that an owned machine got for itself names its owner as well, and was not.
     """
 
     jti: str | None
@@ -42,10 +45,11 @@ class SubjectToken:
     vouched: Vouched | None = None
     confirmation: Confirmation | None = None
     authorization_details: Details = ()
+    for_person: bool = True
 
     @classmethod
-    def of(cls, token: AccessToken) -> "SubjectToken":
-        """Return what was issued as `token`."""
+    def of(cls, token: AccessToken, root: AccessToken | None = None) -> "SubjectToken":
+        """Return what was issued as `token`; `root` is where its lineage began, itself if None."""
         issued = token.issued
         return cls(
             jti=str(token.id),
@@ -60,6 +64,7 @@ class SubjectToken:
             may_act=issued.may_act,
             confirmation=issued.confirmation,
             authorization_details=issued.authorization_details,
+            for_person=not (root or token).of_machine,
         )
 
     @property
@@ -123,17 +128,20 @@ def narrow_for_exchange(
     client_scopes: Collection[str],
     permissions: Collection[str],
     catalogue: Catalogue,
+    for_person: bool,
 ) -> Delegated:
     """Return what is left of the subject token's scope, or of the part that is `requested`.
 
-    Each must hold it: the subject token, the client and, in the user tier, the person now. What
-    tells of a login (identity tier) is not passed on. Raises ScopeUnknown, and ScopeNotGranted,
+    Each must hold it: the subject token, the client and, in the user tier, the person now; in the
+    management tier as well where the subject token was granted `for_person`. What tells of a login
+    (identity tier) is not passed on. Raises ScopeUnknown, and ScopeNotGranted,
     which names the deficit, when nothing is left.
     """
     granted: list[str] = []
     subject_lacks: list[str] = []
     client_lacks: list[str] = []
     person_lacks: list[str] = []
+    by_person = HELD_BY_ROLE if for_person else _HELD_ALWAYS
     held = [name for name in subject_scope if name in catalogue.by_name]
     for name in catalogue.order(held if requested is None else requested):
         tier = catalogue[name].tier
@@ -141,7 +149,7 @@ def narrow_for_exchange(
             subject_lacks.append(name)
         elif name not in client_scopes:
             client_lacks.append(name)
-        elif tier is Tier.USER and name not in permissions:
+        elif tier in by_person and name not in permissions:
             person_lacks.append(name)
         else:
             granted.append(name)

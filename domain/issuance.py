@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.authorization_details import Details
 from domain.confirmation import Confirmation
 from domain.errors import AudienceMissing, AudienceNotAllowed, ScopeNotGranted
-from domain.permissions import EVERYTHING_HELD, Catalogue, Tier
+from domain.permissions import EVERYTHING_HELD, HELD_BY_ROLE, Catalogue, Tier
 from domain.provenance import Origin
 
 
@@ -58,6 +58,9 @@ class Narrowing(NamedTuple):
         return Narrowing(granted, self.withheld_by_client, self.withheld_by_owner)
 
 
+_OF_MACHINES = frozenset({Tier.SERVICE, Tier.MANAGEMENT})
+
+
 def narrow(
     *,
     requested: Sequence[str],
@@ -65,12 +68,12 @@ def narrow(
     owner_permissions: Collection[str],
     catalogue: Catalogue,
 ) -> Narrowing:
-    """Return what is left of `requested`.
+    """Return what is left of `requested` where a machine asks for itself.
 
-    Service tier: the client's provisioning suffices. User tier: the owner must hold it as well,
-    and without an owner nobody holds it. Identity tier: nobody holds it where nobody logged in.
-    Raises ScopeUnknown for a name outside the catalogue and ScopeNotGranted, which names the
-    deficit, when nothing is left.
+    Service and management tier: the client's provisioning suffices. User tier: the owner must hold
+    it as well, and without an owner nobody holds it. Identity tier: nobody holds it where nobody
+    logged in. Raises ScopeUnknown for a name outside the catalogue and ScopeNotGranted, which names
+    the deficit, when nothing is left.
     """
     granted: list[str] = []
     lacking_client: list[str] = []
@@ -79,7 +82,7 @@ def narrow(
     for name in catalogue.order(requested):
         if name not in client_scopes:
             lacking_client.append(name)
-        elif known[name].tier is Tier.SERVICE or name in owner_permissions:
+        elif known[name].tier in _OF_MACHINES or name in owner_permissions:
             granted.append(name)
         else:
             lacking_owner.append(name)
@@ -98,19 +101,21 @@ def narrow_for_person(
     """Return what is left of `requested` where a person with `permissions` stands behind it.
 
     `user` expands to every user-tier permission that both the person and the client hold: what the
-    client was never provisioned with stays out of its reach whoever logs in. Service and identity
-    tier: the client's provisioning suffices. Raises as `narrow` does.
+    client was never provisioned with stays out of its reach whoever logs in. User and management
+    tier: the person must hold it. Service and identity tier: the client's provisioning suffices.
+    Raises as `narrow` does.
     """
     wanted = catalogue.order(requested)
     if EVERYTHING_HELD in wanted and EVERYTHING_HELD in client_scopes:
-        wanted = catalogue.order((*wanted, *(set(permissions) & set(client_scopes))))
+        held = (name for name in permissions if catalogue[name].tier is Tier.USER)
+        wanted = catalogue.order((*wanted, *(name for name in held if name in client_scopes)))
     granted: list[str] = []
     lacking_client: list[str] = []
     lacking_person: list[str] = []
     for name in wanted:
         if name not in client_scopes:
             lacking_client.append(name)
-        elif catalogue[name].tier is Tier.USER and name not in permissions:
+        elif catalogue[name].tier in HELD_BY_ROLE and name not in permissions:
             lacking_person.append(name)
         else:
             granted.append(name)
@@ -159,7 +164,8 @@ class DeploymentPolicy:
 
     `lifetime` is in seconds. `subject_is_owner` False makes `sub` the client_id always (RFC 9068,
     Section 2.2). `default_audience` is used by clients that have no default of their own. `issuer`
-    is the audience of the userinfo endpoint. Lifetimes of families and the grace window of a
+    joins it where `openid` was granted; `management_audience` is what /admin and /audit ask for.
+    Lifetimes of families and the grace window of a
     rotation are in seconds. `end_descendants` lets the end of a session or family void what was
     exchanged from its tokens; `id_jag` turns on identity assertions for other servers.
     `sender_constrained` issues no token that is not bound to a key. Without `rotate_confidential`
@@ -171,6 +177,7 @@ class DeploymentPolicy:
     default_audience: tuple[str, ...]
     subject_is_owner: bool
     issuer: str = ""
+    management_audience: str = ""
     family_lifetime: int = 30 * 86_400
     family_idle_lifetime: int = 7 * 86_400
     rotation_grace: int = 10

@@ -68,11 +68,12 @@ from domain.issuance import (
     narrow_for_person,
     require_audiences,
 )
-from domain.permissions import OFFLINE_ACCESS, OPENID
+from domain.permissions import OFFLINE_ACCESS, OPENID, Tier
 from domain.principal import Principal
 from domain.provenance import Provenance
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
 
+_OF_MANAGEMENT = frozenset({Tier.MANAGEMENT, Tier.IDENTITY})
 ID_JAG_SECONDS = 300
 """An assertion for another authorization server is used at once, or not at all."""
 
@@ -152,7 +153,9 @@ class IssuingClient:
             owner_permissions=owner.permissions(policy.catalogue) if owner else (),
             catalogue=policy.catalogue,
         )
-        audience = self._audience(request.audience, policy)  # 7
+        audience = self._audience(  # 7
+            request.audience, policy, management=self._manages(narrowing.granted, policy)
+        )
         require_audiences(  # 8
             granted=narrowing.granted, audience=audience, catalogue=policy.catalogue
         )
@@ -228,7 +231,10 @@ class IssuingClient:
         beyond = [name for name in ordered if name not in authority.scope]
         if beyond:
             raise ScopeNotGranted(f"beyond what was granted: {' '.join(beyond)}")
-        outside = set(request.audience) - set(authority.resource or request.audience)
+        # RFC 8707, Section 2.2: the resource is "part of the granted resources"; where none was
+        # named, what stood in for it is all that was granted.
+        bound = authority.resource or self._audience((), policy)
+        outside = set(request.audience) - set(bound)
         if outside:
             raise AudienceNotAllowed(f"not an allowed target: {' '.join(sorted(outside))}")
         resource = request.audience or authority.resource
@@ -241,8 +247,9 @@ class IssuingClient:
         if not narrowing.granted:
             raise ScopeNotGranted("nothing is left of what was granted")
         audience = self._audience(resource, policy)
-        if OPENID in narrowing.granted and policy.issuer not in audience:
-            audience = (*audience, policy.issuer)  # the userinfo endpoint takes the token
+        # A resource that was named could use the token here, as its client.
+        if OPENID in narrowing.granted and not resource and self._takes_issuer(audience, policy):
+            audience = (*audience, policy.issuer)
         return self._token(
             request,
             _Decision(
@@ -298,8 +305,13 @@ class IssuingClient:
             client_scopes=self.scopes,
             permissions=permissions,
             catalogue=policy.catalogue,
+            for_person=subject.for_person,
         )
-        audience = self._audience(request.audience, policy)  # 9
+        audience = self._audience(  # 9
+            request.audience,
+            policy,
+            management=not subject.for_person and self._manages(left.granted, policy),
+        )
         if exchange.form != ID_JAG:  # what its audience asks for is the audience's to know
             require_audiences(granted=left.granted, audience=audience, catalogue=policy.catalogue)
         descent = Descent(  # 12
@@ -434,12 +446,60 @@ class IssuingClient:
         if self.owner is not None and (owner is None or not owner.active):
             raise OwnerNotActive(f"owner {'deactivated' if owner else 'unknown'}: {self.owner}")
 
-    def _audience(self, requested: tuple[str, ...], policy: DeploymentPolicy) -> tuple[str, ...]:
-        return choose_audience(
-            requested=requested,
-            allowed=self.audiences.allowed or policy.default_audience,
-            default=self.audiences.default or policy.default_audience,
+    def allowed_targets(self, policy: DeploymentPolicy) -> tuple[str, ...]:
+        """Return what the client may ask for: management scopes are worth nothing without their
+        audience, so that a client that has some may ask for it as well.
+        """
+        allowed = self.audiences.allowed or policy.default_audience
+        if self._manages(self.scopes, policy):
+            return (*allowed, policy.management_audience)
+        return allowed
+
+    def audience_for_person(
+        self, resource: tuple[str, ...], policy: DeploymentPolicy
+    ) -> tuple[str, ...]:
+        """Return where a token for a person is good: what was named, or the client's default.
+
+        Raises AudienceNotAllowed.
+        """
+        return self._audience(resource, policy)
+
+    def bound_resource(
+        self, resource: tuple[str, ...], scope: tuple[str, ...], policy: DeploymentPolicy
+    ) -> tuple[str, ...]:
+        """Return what a person's authorization is bound to, where it asks for `scope`.
+
+        A request for management alone that names nothing is for the one place where that is of
+        use. Raises AudienceNotAllowed.
+        """
+        alone = all(policy.catalogue[name].tier in _OF_MANAGEMENT for name in scope)
+        if not resource and alone and not self.audiences.default and self._manages(scope, policy):
+            resource = (policy.management_audience,)
+        self._audience(resource, policy)
+        return tuple(dict.fromkeys(resource))
+
+    def _manages(self, scope: tuple[str, ...], policy: DeploymentPolicy) -> bool:
+        return bool(policy.management_audience) and not policy.catalogue.management.isdisjoint(
+            scope
         )
+
+    def _takes_issuer(self, audience: tuple[str, ...], policy: DeploymentPolicy) -> bool:
+        return policy.issuer not in audience and policy.management_audience not in audience
+
+    def _audience(
+        self, requested: tuple[str, ...], policy: DeploymentPolicy, *, management: bool = False
+    ) -> tuple[str, ...]:
+        """Return the audience; `management` gives a client without a default that of management."""
+        default = self.audiences.default or (
+            (policy.management_audience,) if management else policy.default_audience
+        )
+        audience = choose_audience(
+            requested=requested, allowed=self.allowed_targets(policy), default=default
+        )
+        # Another resource that got the token could administer with it.
+        if policy.management_audience in audience and len(audience) > 1:
+            raise AudienceNotAllowed(f"not beside others: {policy.management_audience}")
+        return audience
 
     def _token(
         self,

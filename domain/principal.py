@@ -147,11 +147,11 @@ class Principal(Administered):
         self._record(self.IdentityLinked, provenance, subject=self.subject, issuer=issuer)
 
     def permissions(self, catalogue: Catalogue) -> frozenset[str]:
-        """Return the user-tier permissions held at present: none when deactivated."""
+        """Return the permissions that the roles carry at present: none when deactivated."""
         return catalogue.held_through(self.roles) if self.active else frozenset()
 
 
 def _known_roles(roles: tuple[str, ...], catalogue: Catalogue) -> None:
-    unknown = set(roles) - catalogue.roles.keys()
+    unknown = set(roles) - catalogue.carried.keys()
     if unknown:
         raise InvalidConfiguration(f"unknown role: {' '.join(sorted(unknown))}")

@@ -135,6 +135,6 @@ class TrustedIssuer(Administered):
 
 def _known(terms: IssuerTerms, catalogue: Catalogue) -> None:
     catalogue.order(terms.scopes)
-    unknown = set(terms.roles) - catalogue.roles.keys()
+    unknown = set(terms.roles) - catalogue.carried.keys()
     if unknown:
         raise InvalidConfiguration(f"unknown role: {' '.join(sorted(unknown))}")

@@ -1,24 +1,25 @@
 """Who may see a page of the console.
 
 1 the browser shows a login that we sealed, 2 its token passes what guards /audit: signature,
-expiry, audience, binding, liveness (api.resource_server), 3 it was issued to the console and
-carries `audit:read`, 4 the person logged in recently enough, where the settings ask for that,
-5 the person holds one of the roles that the settings let in, at present.
+expiry, audience, binding, liveness (api.resource_server), 3 it was issued to the console, 4 the
+person logged in recently enough, where the settings ask for that, 5 the person holds a role that
+carries `audit:read`, at present, and one of `console_roles` where the settings name any, 6 the
+token carries `audit:read`.
 
-`audit:read` is of the service tier: it says what the console may do, not the person. So 5 decides
-about the person, and is asked for each page: a role that was taken away counts at once.
+5 is asked for each page: a role that was taken away counts at once. It comes before 6, which a
+person whose role is younger than the login fails: the next login brings it.
 """
 
 from dataclasses import dataclass, field
 
 from api.composition import Service
 from api.console.cookies import Cookies
-from api.resource_server.guard import require_recent_login, require_scopes
+from api.resource_server.guard import require_recent_login
 from api.visit import AnyRequest
 from application.administration.console_client import CONSOLE_CLIENT
 from application.errors import InsufficientScope, InvalidToken, LoginTooOld, OAuthError
 from application.token_keys import VerifiedClaims
-from domain.permissions import OPENID
+from domain.permissions import AUDIT_READ, OPENID
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,24 @@ class Gate:
         verified = await service.resource_server.admitted(
             request, scheme="bearer", token=access_token
         )  # 2
-        require_scopes(verified, ("audit:read", OPENID))  # 3
-        if verified.client_id != CONSOLE_CLIENT:
+        if verified.client_id != CONSOLE_CLIENT:  # 3
             raise InvalidToken("the access token is another client's", reason="another client's")
         if service.settings.protected_max_age is not None:  # 4
             require_recent_login(verified, service.settings.protected_max_age, service.clock.now())
         subject = str(verified.claims["sub"])
-        person = service.directory.principal(subject)
-        roles = person.roles if person is not None and person.active else ()
-        if set(roles).isdisjoint(service.settings.console_roles):  # 5
+        if not await self._may_read(verified):  # 5
             raise NoAuditor(subject)
+        if not {AUDIT_READ, OPENID} <= set(verified.scope):  # 6
+            raise InvalidToken("the login is older than the role", reason=f"no {AUDIT_READ}")
         logins = await service.credentials.logins_of(subject)
         return Auditor(subject, logins[0] if logins else subject, verified)
+
+    async def _may_read(self, verified: VerifiedClaims) -> bool:
+        service = self._service
+        grant = await service.authority.grant_of(verified.token_id)
+        if grant is None or grant.person is None:
+            return False
+        if await service.authority.lacking(grant, (AUDIT_READ,)):
+            return False
+        person, wanted = service.directory.principal(grant.person), service.settings.console_roles
+        return not wanted or (person is not None and not set(wanted).isdisjoint(person.roles))

@@ -6,7 +6,9 @@ Section 4), 3 its audience is this resource, 4 who presents it holds the key tha
 a proof for this very request where it is DPoP-bound, by the certificate of the connection where it
 is bound to one; a bound token is never taken as a bearer token, and a token that is bound to
 nothing not as one that is, 5 it is live, where the resource can know, 6 it carries every scope that
-is required, 7 the person behind it logged in recently enough, where that is asked for (RFC 9470).
+is required, and where the resource can know, the person that it was granted for holds each that
+people hold by roles, now, 7 the person behind it logged in recently enough, where that is asked for
+(RFC 9470).
 
 4 comes before 5, so that a stolen token makes nobody look anything up.
 """
@@ -33,6 +35,7 @@ from application.errors import (
     UnusableProof,
     UseDpopNonce,
 )
+from application.present_authority import RecordedGrant
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from domain.confirmation import CERTIFICATE, DPOP, Confirmation
 
@@ -48,18 +51,30 @@ class Verifier(Protocol):
         """Return the claims, expired or not. Raises UnverifiableToken."""
 
 
+class Authority(Protocol):
+    """Tells for whom a token was granted, and what its person holds at present."""
+
+    async def grant_of(self, token_id: str) -> RecordedGrant | None:
+        """Return for whom a token was granted, None where it was not."""
+
+    async def lacking(self, grant: RecordedGrant, scopes: Sequence[str]) -> list[str]:
+        """Return those of `scopes` that the person behind a token does not hold now."""
+
+
 class ResourceServer:
     """One resource and the issuer whose tokens it takes.
 
-    `audience` is its name in `aud`; `url` what the URLs of its endpoints begin with, as clients
-    know them: proofs are made for those. `is_live` asks whether a token was revoked; without it a
-    token is good until it expires. `certificate_of` returns the thumbprint (x5t#S256) of the client
-    certificate of a connection. `metadata_url` is where RFC 9728 puts the resource's metadata.
+    `audience` is its name in `aud`, None where it takes every token of the issuer; `url` what the
+    URLs of its endpoints begin with, as clients know them: proofs are made for those. `is_live`
+    asks whether a token was revoked; without it a token is good until it expires. `certificate_of`
+    returns the thumbprint (x5t#S256) of the client certificate of a connection. `metadata_url` is
+    where RFC 9728 puts the resource's metadata.
+    `authority` knows the record of each token; without it the claims say whose it is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is something else that a resource may know
         self,
-        audience: str,
+        audience: str | None,
         verifier: Verifier,
         *,
         url: str,
@@ -68,6 +83,7 @@ class ResourceServer:
         certificate_of: Callable[[Connection], str | None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         metadata_url: str | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self._audience = audience
         self._verifier = verifier
@@ -77,6 +93,7 @@ class ResourceServer:
         self._certificate_of = certificate_of
         self._now = now
         self.metadata_url = metadata_url
+        self._authority = authority
 
     def requires(
         self,
@@ -95,10 +112,26 @@ class ResourceServer:
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
             verified = await self.verified(connection)
             require_scopes(verified, scopes)  # 6
-            if max_age is not None and not (machines and _is_its_own(verified, owner_of)):  # 7
+            own = await self._acts_as_itself(verified, scopes, owner_of)
+            if max_age is not None and not (machines and own):  # 7
                 require_recent_login(verified, max_age, self._now())
 
         return guard
+
+    async def _acts_as_itself(
+        self,
+        verified: VerifiedClaims,
+        scopes: Sequence[str],
+        owner_of: Callable[[str], str | None],
+    ) -> bool:
+        """Tell whether a machine acts as itself. Raises InsufficientScope (6)."""
+        if self._authority is None:
+            return _is_its_own(verified, owner_of)
+        grant = await self._authority.grant_of(verified.token_id)
+        if grant is None:
+            raise InvalidToken(_INVALID, reason="not issued")
+        require_scopes(verified, scopes, lacking=await self._authority.lacking(grant, scopes))
+        return grant.own
 
     async def verified(self, connection: Connection) -> VerifiedClaims:
         """Return the claims of the token that came with a request, once 1 to 5 hold.
@@ -122,7 +155,7 @@ class ResourceServer:
             raise InvalidToken(_INVALID, reason=str(error)) from None
         if verified.expired(now):
             raise InvalidToken(_INVALID, reason="expired")
-        if self._audience not in verified.audience:  # 3
+        if self._audience is not None and self._audience not in verified.audience:  # 3
             raise InvalidToken(_INVALID, reason="not meant for this service")
         await self._require_key(connection, scheme, token, _confirmation(verified), now)  # 4
         if self._is_live is not None and not await self._is_live(verified):  # 5
@@ -203,11 +236,16 @@ def _is_its_own(verified: VerifiedClaims, owner_of: Callable[[str], str | None])
     return _PERSONAL.isdisjoint(verified.claims) and verified.claims["sub"] in own
 
 
-def require_scopes(verified: VerifiedClaims, scopes: Sequence[str]) -> None:
-    """Raise InsufficientScope unless a token carries every one of `scopes` (6)."""
-    missing = [scope for scope in scopes if scope not in verified.scope]
+def require_scopes(
+    verified: VerifiedClaims, scopes: Sequence[str], *, lacking: Sequence[str] = ()
+) -> None:
+    """Raise InsufficientScope unless a token carries every one of `scopes` (6), and its person
+    holds them: `lacking` are those that it does not.
+    """
+    missing = [scope for scope in scopes if scope not in verified.scope or scope in lacking]
     if missing:
-        raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}")
+        reason = f"not held by the person: {' '.join(lacking)}" if lacking else ""
+        raise InsufficientScope(f"the token lacks the scope {' '.join(missing)}", reason=reason)
 
 
 def require_recent_login(verified: VerifiedClaims, max_age: int, now: datetime) -> None:

@@ -14,14 +14,15 @@ from application.ports import EventLog
 from application.secret_keys import Peppers, PresentedSecret
 from domain.client import Client
 from domain.client_configuration import ClientConfiguration
-from domain.permissions import Catalogue, Tier
+from domain.permissions import MANAGEMENT_SCOPES, Catalogue, Tier
 from domain.principal import Principal
 from domain.provenance import Provenance
 
 OWNER = "owner"
 DEMO_CLIENT = "demo"
 ADMINISTRATION_CLIENT = "administration"
-ADMINISTRATION_SCOPES = ("clients:manage", "audit:read", "reports:read")
+OWNER_ROLES = ("admin", "user")
+ADMINISTRATION_SCOPES = MANAGEMENT_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,14 @@ def _client(
 
 
 def _roles(catalogue: Catalogue) -> tuple[str, ...]:
-    return ("admin",) if "admin" in catalogue.roles else tuple(catalogue.roles)[:1]
+    """Return `admin` and `user`, or the first role there is that administers nothing here."""
+    named = tuple(name for name in OWNER_ROLES if name in catalogue.carried)
+    others = (
+        name
+        for name in (*catalogue.roles, *catalogue.carried)
+        if catalogue.management.isdisjoint(catalogue.carried[name])
+    )
+    return named or tuple(others)[:1]
 
 
 def _demo_scopes(catalogue: Catalogue) -> tuple[str, ...]:

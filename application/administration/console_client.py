@@ -18,12 +18,12 @@ from domain.client_configuration import (
     Redirects,
     TokenPolicy,
 )
-from domain.permissions import OPENID, Catalogue
+from domain.permissions import AUDIT_READ, OPENID, Catalogue
 from domain.provenance import Provenance
 from domain.redirect_uri import problem_with
 
 CONSOLE_CLIENT = "grantledger-console"
-CONSOLE_SCOPES = (OPENID, "audit:read")
+CONSOLE_SCOPES = (OPENID, AUDIT_READ)
 TOKEN_SECONDS = 900
 """How long a login to the console counts; the session of the person renews it without a word."""
 CALLBACK_PATH = "/console/callback"
@@ -35,8 +35,9 @@ class _Service(DecidingService, Protocol):
     def catalogue(self) -> Catalogue: ...
 
 
-async def ensure(*, issuer: str, service: _Service, provenance: Provenance) -> bool:
-    """Register the console's client, or bring its URLs up to `issuer`.
+async def ensure(*, issuer: str, audience: str, service: _Service, provenance: Provenance) -> bool:
+    """Register the console's client, or bring its URLs up to `issuer` and its audience to that of
+    management, `audience`.
 
     False where there can be no console: the catalogue has not its scopes, or no browser may be
     sent to the issuer, which is neither https nor on the loopback interface. Raises
@@ -48,7 +49,7 @@ async def ensure(*, issuer: str, service: _Service, provenance: Provenance) -> b
     stream_id = Client.stream(CONSOLE_CLIENT)
     if await service.log.load(stream_id) is None:
         client = Client.register(
-            _configuration(issuer), catalogue=service.catalogue, provenance=provenance
+            _configuration(issuer, audience), catalogue=service.catalogue, provenance=provenance
         )
         try:
             await begin(service.log, client, name=CONSOLE_CLIENT)
@@ -58,26 +59,26 @@ async def ensure(*, issuer: str, service: _Service, provenance: Provenance) -> b
 
     def up_to_date(client: Client) -> None:
         client.set_redirects(_redirects(issuer), provenance=provenance)
-        client.set_audiences(_audiences(issuer), provenance=provenance)
+        client.set_audiences(_audiences(audience), provenance=provenance)
 
     await decide(service, stream_id, Client, up_to_date, name=CONSOLE_CLIENT)
     return True
 
 
-def _configuration(issuer: str) -> ClientConfiguration:
+def _configuration(issuer: str, audience: str) -> ClientConfiguration:
     return ClientConfiguration(
         client_id=CONSOLE_CLIENT,
         name="Audit console",
         grant_types=(AUTHORIZATION_CODE,),
         scopes=CONSOLE_SCOPES,
-        audiences=_audiences(issuer),
+        audiences=_audiences(audience),
         tokens=TokenPolicy(lifetime=TOKEN_SECONDS),
         redirects=_redirects(issuer),
     )
 
 
-def _audiences(issuer: str) -> Audiences:
-    return Audiences(allowed=(issuer,), default=(issuer,))
+def _audiences(audience: str) -> Audiences:
+    return Audiences(allowed=(audience,), default=(audience,))
 
 
 def _redirects(issuer: str) -> Redirects:

@@ -35,7 +35,7 @@ from domain.client import Client
 from domain.client_configuration import AUDIENCE, AUTHORIZATION_CODE
 from domain.confirmation import is_thumbprint
 from domain.errors import DomainError
-from domain.issuance import DeploymentPolicy, choose_audience
+from domain.issuance import DeploymentPolicy
 from domain.redirect_uri import match
 
 RESPONSE_MODES = ("query", "form_post")
@@ -123,13 +123,14 @@ def checked(
         raise InvalidRequest(f"response_mode must be one of {', '.join(RESPONSE_MODES)}")
     if AUTHORIZATION_CODE not in client.grant_types:  # 7
         raise UnauthorizedClient("authorization_code is not registered for this client")
+    scope = _scope(parameters, policy)
     return AuthorizationRequest(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
         response_mode=response_mode(parameters),
         state=_opaque(parameters, "state"),
-        scope=_scope(parameters, policy),
-        resource=_resource(resource, client, policy),
+        scope=scope,
+        resource=_resource(resource, scope, client, policy),
         challenge=_challenge(parameters),
         nonce=_opaque(parameters, "nonce"),
         prompt=_prompt(parameters),
@@ -179,17 +180,13 @@ def _scope(parameters: Mapping[str, str], policy: DeploymentPolicy) -> tuple[str
         raise from_domain(error) from error
 
 
-def _resource(resource: Sequence[str], client: Client, policy: DeploymentPolicy) -> tuple[str, ...]:
-    targets = target_names(resource)
+def _resource(
+    resource: Sequence[str], scope: tuple[str, ...], client: Client, policy: DeploymentPolicy
+) -> tuple[str, ...]:
     try:
-        choose_audience(  # 9
-            requested=targets,
-            allowed=client.audiences.allowed or policy.default_audience,
-            default=policy.default_audience,
-        )
+        return client.bound_resource(target_names(resource), scope, policy)  # 9
     except DomainError as error:
         raise from_domain(error) from error
-    return tuple(dict.fromkeys(targets))
 
 
 def _prompt(parameters: Mapping[str, str]) -> tuple[str, ...]:

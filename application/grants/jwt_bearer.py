@@ -220,7 +220,7 @@ def _token(
         Authority(
             wanted,
             within.granted,
-            assertion.resource,
+            assertion.resource or parameters.audience,
             statement.authenticated_at,
             Descent(
                 lineage=(),

@@ -11,6 +11,7 @@ from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens
 from application.key_material import public_jwk
 from application.outbound import Outbound
+from application.present_authority import PresentAuthority
 from application.rate_limit_settings import RateLimitSettings
 from application.rate_limits import Counter, RateLimits
 from application.request_context import RequestContext
@@ -66,6 +67,7 @@ class FakeService:
         self.trusted = TrustedIssuers(self.directory, Outbound(), issuer=ISSUER)
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
+        self.authority = PresentAuthority(self.log, self.directory, self.catalogue)
         self.limit()
 
     @property

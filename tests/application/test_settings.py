@@ -298,7 +298,7 @@ WRONG_CATALOGUES: tuple[tuple[object, str], ...] = (
     (with_entry(name="a b"), "permissions.0.name: String should match"),
     (
         with_entry(tier="none"),
-        "permissions.0.tier: Input should be 'user', 'service' or 'identity'",
+        "permissions.0.tier: Input should be 'user', 'service', 'identity' or 'management'",
     ),
     (with_entry(required_audiance="hook"), "permissions.0.required_audiance: Extra inputs"),
     ({"permission": []}, "permission: Extra inputs"),

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from domain.permissions import Catalogue, Permission, Tier
+from domain.permissions import HELD_BY_ROLE, Catalogue, Permission, Tier
 
 _NAMES = ("a", "b", "c", "d", "e", "f:x", "f:y", "g")
 # Few levels, so that there are ties.
@@ -11,13 +11,13 @@ _RANKS = st.tuples(st.integers(0, 3), st.sampled_from(Tier))
 
 @st.composite
 def catalogues(draw: st.DrawFn) -> Catalogue:
-    """Return a valid catalogue of up to eight permissions of both tiers, and up to two roles."""
+    """Return a valid catalogue of up to eight permissions of all tiers, and up to two roles."""
     ranks = draw(st.lists(_RANKS, max_size=len(_NAMES)))
     permissions = tuple(
         Permission(name=name, level=level, tier=tier)
         for name, (level, tier) in zip(_NAMES, ranks, strict=False)
     )
-    held = [permission.name for permission in permissions if permission.tier is Tier.USER]
+    held = [permission.name for permission in permissions if permission.tier in HELD_BY_ROLE]
     roles = {role: draw(subsets(held)) for role in draw(st.sampled_from([(), ("r",), ("r", "s")]))}
     return Catalogue(permissions=permissions, roles=roles)
 

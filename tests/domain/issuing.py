@@ -13,7 +13,7 @@ from tests.builders import NOON, POLICY, SIGNING, a_principal, a_request, later,
 API = "https://api.example"
 HERE, THERE = "https://a.example", "https://b.example"
 OWNER = a_principal(roles=("user",))
-ADMIN = a_principal(roles=("admin",))
+ADMIN = a_principal(roles=("admin", "user"))
 TOKEN_ID = stream_id(NOON)
 ISSUED_AT = NOON + timedelta(seconds=61.75)
 ISSUING = replace(later(1), occurred_at=ISSUED_AT)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.errors import ScopeUnknown
-from domain.permissions import Catalogue, Permission, Tier
+from domain.permissions import HELD_BY_ROLE, Catalogue, Permission, Tier
 from tests.domain.catalogues import catalogues, requests
 
 DEFAULT = Catalogue()
@@ -27,9 +27,9 @@ def test_the_default_catalogue() -> None:
         "hook:govern": (15, "service", "hook"),
         "hook:track": (15, "service", "hook"),
         "anonymous": (10, "user", None),
-        "clients:manage": (5, "service", None),
-        "audit:read": (5, "service", None),
-        "reports:read": (5, "service", None),
+        "clients:manage": (5, "management", None),
+        "audit:read": (5, "management", None),
+        "reports:read": (5, "management", None),
         "openid": (3, "identity", None),
         "profile": (3, "identity", None),
         "offline_access": (2, "identity", None),
@@ -60,12 +60,56 @@ def test_unknown_names_are_named(catalogue: Catalogue, unknown: set[str]) -> Non
 
 @given(catalogues(), st.data())
 def test_roles_add_up(catalogue: Catalogue, data: st.DataObject) -> None:
-    """Several roles hold what each of them holds, of user tier only; an unknown role nothing."""
-    roles = data.draw(st.lists(st.sampled_from(["xyz", *catalogue.roles])).map(tuple))
+    """Several roles hold what each of them is composed of, else the permission of its name; an
+    unknown role holds nothing.
+    """
+    roles = data.draw(
+        st.lists(st.sampled_from(["xyz", *catalogue.roles, *catalogue.by_name])).map(tuple)
+    )
     held = catalogue.held_through(roles)
+    people = {p.name: (p.name,) for p in catalogue.permissions if p.tier in HELD_BY_ROLE}
 
-    assert held == {name for role in roles for name in catalogue.roles.get(role, ())}
-    assert {catalogue[name].tier for name in held} <= {Tier.USER}
+    assert held == {name for role in roles for name in {**people, **catalogue.roles}.get(role, ())}
+    assert {catalogue[name].tier for name in held} <= {Tier.USER, Tier.MANAGEMENT}
+
+
+@pytest.mark.parametrize(
+    ("roles", "held"),
+    [
+        (("admin",), {"admin"}),
+        (("user",), {"user"}),
+        (("admin", "user"), {"admin", "user"}),
+        (("anonymous",), {"anonymous"}),
+        (("auditor",), {"audit:read", "reports:read"}),
+        (("clients:manage",), {"clients:manage"}),
+        (("service", "openid", "root"), set()),
+    ],
+)
+def test_a_role_carries_the_permission_of_its_name(roles: tuple[str, ...], held: set[str]) -> None:
+    """And no other, unless it is composed; permissions that people cannot hold are no roles."""
+    assert DEFAULT.held_through(roles) == held
+
+
+def test_management_is_of_its_own_tier_in_old_catalogues_too() -> None:
+    """A catalogue of before the tier says service, which would let every person administer; one
+    that says anything else is refused.
+    """
+    old = {"name": "clients:manage", "level": 5, "tier": "service"}
+    read = Catalogue.model_validate({"permissions": [old], "roles": {}})
+
+    assert read["clients:manage"].tier is Tier.MANAGEMENT
+    assert read.management == {"clients:manage"}
+    with pytest.raises(ValidationError, match="clients:manage is of the tier management"):
+        Permission(name="clients:manage", level=5, tier=Tier.USER)
+
+
+def test_roles_that_nobody_composed_fit_the_permissions() -> None:
+    """Left out, the roles of the default compose what there is of it, and do not fail."""
+    name = {"name": "audit:read", "level": 1, "tier": "management"}
+
+    assert Catalogue.model_validate({"permissions": [name]}).roles == {"auditor": ("audit:read",)}
+    other = {"name": "boss", "level": 1, "tier": "user"}
+    assert Catalogue.model_validate({"permissions": [other]}).roles == {}
 
 
 @given(catalogues(), catalogues())

@@ -19,7 +19,7 @@ from domain.delegation import (
 )
 from domain.descent import Actor
 from domain.errors import DelegationRefused, DomainError
-from domain.permissions import DEFAULT_ROLES, Tier
+from domain.permissions import Tier
 from tests.builders import (
     AT_NOON,
     CATALOGUE,
@@ -50,13 +50,14 @@ def subject_tokens(draw: st.DrawFn) -> SubjectToken:
         authenticated_at=draw(st.sampled_from([None, NOON])),
         actors=tuple(map(Actor, actors)),
         lineage=tuple(f"jti-{number}" for number in range(len(actors))),
+        for_person=draw(st.booleans()),
     )
 
 
 def exchanged(
-    subject: SubjectToken, wishes: dict[str, Any], scopes: tuple[str, ...], role: str
+    subject: SubjectToken, wishes: dict[str, Any], scopes: tuple[str, ...], *roles: str
 ) -> AccessToken:
-    """Exchange `subject` by a client with `scopes`, for a person with `role`."""
+    """Exchange `subject` by a client with `scopes`, for a person with `roles`."""
     client = a_client(
         client_id="exchanger",
         grant_types=(TOKEN_EXCHANGE,),
@@ -68,7 +69,7 @@ def exchanged(
         Exchange(subject),
         grant_type=TOKEN_EXCHANGE,
         owner=None,
-        person=a_principal("alice", roles=(role,)),
+        person=a_principal("alice", roles=roles),
         policy=POLICY,
         signing=SIGNING,
         provenance=AT_NOON,
@@ -79,7 +80,7 @@ def exchanged(
     subject=subject_tokens(),
     requested=st.none() | NAMES,
     scopes=NAMES,
-    role=st.sampled_from(list(DEFAULT_ROLES)),
+    role=st.sampled_from(list(CATALOGUE.carried)),
     audience=st.lists(st.sampled_from(TARGETS), unique=True).map(tuple),
 )
 def test_nothing_widens(
@@ -97,12 +98,12 @@ def test_nothing_widens(
         return
     event("exchanged")
     issued = token.issued
-    held = {"admin": ("admin", "user", "anonymous"), "user": ("user", "anonymous")}
-    of_person = held.get(role, ("anonymous",))
+    of_person = CATALOGUE.carried[role]
+    needed = (Tier.USER, *((Tier.MANAGEMENT,) if subject.for_person else ()))
 
     assert set(issued.scope) <= set(subject.scope) & set(scopes)
     assert requested is None or set(issued.scope) <= set(requested)
-    assert all(name in of_person for name in issued.scope if CATALOGUE[name].tier is Tier.USER)
+    assert all(name in of_person for name in issued.scope if CATALOGUE[name].tier in needed)
     assert set(issued.audience) <= set(audience or POLICY.default_audience)
     assert not set(issued.audience) - set(TARGETS[:2])
     assert issued.expires_at <= subject.expires_at
@@ -120,7 +121,10 @@ def test_what_all_hold_is_passed_on(subject: SubjectToken) -> None:
     passed = {name for name in subject.scope if CATALOGUE[name].tier is not Tier.IDENTITY}
     assume(passed)
     token = exchanged(
-        subject, {"scope": None, "audience": TARGETS[:2]}, tuple(CATALOGUE.by_name), "admin"
+        subject,
+        {"scope": None, "audience": TARGETS[:2]},
+        tuple(CATALOGUE.by_name),
+        *CATALOGUE.carried,
     )
 
     assert set(token.issued.scope) == passed

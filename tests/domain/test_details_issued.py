@@ -58,7 +58,6 @@ def for_itself(**wishes: Any) -> AccessToken:
         ("the target of the authorization request", (HERE,), (), (AT_HERE, ANYWHERE)),
         ("both of them", (HERE, THERE), (), ALL),
         ("one of both, by the token request", (HERE, THERE), (THERE,), (AT_THERE, ANYWHERE)),
-        ("the target of the token request alone", (), (THERE,), (AT_THERE, ANYWHERE)),
     ],
 )
 def test_tokens_of_people_carry_what_their_targets_are_for(

@@ -45,12 +45,12 @@ def issue(
     family_id: UUID | None = None,
     **configuration: Any,
 ) -> AccessToken:
-    """Issue a token for a person with the role user."""
+    """Issue a token for a person with the roles user and anonymous."""
     return a_client(**{**WEB, **configuration}).issue_token_for_person(
         a_request(**(wishes or {})),
         authority or Authority(("user",), ("user", "anonymous"), (), NOON),
         grant_type="authorization_code",
-        person=person or a_principal("alice"),
+        person=person or a_principal("alice", roles=("user", "anonymous")),
         family_id=family_id,
         policy=POLICY,
         signing=SIGNING,
@@ -59,14 +59,14 @@ def issue(
 
 
 def authorize(scope: tuple[str, ...] | None, **configuration: Any) -> tuple[str, ...]:
-    """Return what an administrator would let a client have."""
+    """Return what a person with three roles would let a client have."""
     return (
         a_client(**{**WEB, **configuration})
         .authorize(
             scope,
             (),
             grant_type="authorization_code",
-            person=a_principal("root", roles=("admin",)),
+            person=a_principal("root", roles=("admin", "user", "anonymous")),
             policy=POLICY,
         )
         .granted
@@ -84,7 +84,7 @@ def test_a_role_gained_since_is_not_in_an_old_grant() -> None:
     """What was not consented to does not come with a later refresh."""
     token = issue(
         authority=Authority(("user",), ("user",), (), NOON),
-        person=a_principal("root", roles=("admin",)),
+        person=a_principal("root", roles=("admin", "user")),
         scopes=("user", "admin", "anonymous"),
     )
 
@@ -95,7 +95,7 @@ def test_what_is_issued_says_on_whose_authority() -> None:
     """Subject, roles and the moment of the login are on the record."""
     issued = issue().issued
 
-    assert (issued.subject, issued.roles) == ("alice", ("user",))
+    assert (issued.subject, issued.roles) == ("alice", ("user", "anonymous"))
     assert issued.authenticated_at == NOON
     assert issued.scope == ("user", "anonymous")
     assert issued.audience == (API,)

@@ -34,7 +34,7 @@ def test_registration() -> None:
     )
 
     assert principal.id == Principal.stream("owner-1")
-    assert principal.permissions(CATALOGUE) == {"admin", "user", "anonymous"}
+    assert principal.permissions(CATALOGUE) == {"admin"}
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ async def test_is_one_unit(service: FakeService) -> None:
     owner = service.directory.principal(OWNER)
     assert len(unit) == 5
     assert owner is not None
-    assert owner.roles == ("admin",)
+    assert owner.roles == ("admin", "user")
 
 
 async def test_a_second_run_changes_nothing(service: FakeService) -> None:
