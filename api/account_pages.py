@@ -136,19 +136,29 @@ def _consents(
     broke off left them, and the same button ends them.
     """
     known = consents.by_client if isinstance(consents, Consents) else {}
+    given = [_of_one_client(consents) for consents in known.values()]
     left = [Consent(name, (), since) for name, since in holders if name not in known]
     shown = []
-    for consent in (*known.values(), *left):
+    for consent in (*given, *left):
         client = service.directory.client(consent.client_id)
         shown.append(
             {
                 "client_id": consent.client_id,
                 "client_name": (client.name if client else "") or consent.client_id,
                 "scopes": described(consent.scope, service.catalogue),
+                "resources": consent.resource,
                 "given": consent.given_at,
             }
         )
     return shown
+
+
+def _of_one_client(consents: Sequence[Consent]) -> Consent:
+    """Return all that a client may have, since the first that was said of it."""
+    scope = dict.fromkeys(name for one in consents for name in one.scope)
+    resource = dict.fromkeys(name for one in consents for name in one.resource)
+    since = min(one.given_at for one in consents)
+    return Consent(consents[0].client_id, tuple(scope), since, tuple(resource))
 
 
 async def _log_out(visit: Visit, session: Session) -> AnyResponse:

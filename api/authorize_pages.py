@@ -185,7 +185,8 @@ async def _ask(
         self_registered=step.client.registration.source == "dynamic",
         login=logins[0] if logins else session.subject,
         redirect_host=shown_host(pending.request.redirect_uri),
-        scopes=described(step.scope, visit.service.catalogue),
+        scopes=described(step.agreed.scope, visit.service.catalogue),
+        resources=step.agreed.resource,
         details=visit.service.details.shown(pending.request.authorization_details),
         request=visit.sealed(pending),
     )
@@ -215,8 +216,7 @@ async def _consent(visit: Visit) -> AnyResponse:
         step = await proceed(pending, session, visit.context, visit.service)
         if isinstance(step, ConsentNeeded):
             await give_consent(
-                step.client.client_id,
-                step.scope,
+                step.agreed,
                 session,
                 service=visit.service,
                 provenance=visit.context.provenance,

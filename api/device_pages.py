@@ -13,6 +13,7 @@ from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path
 from application.authorization.device import decide_device, device_of, grantable
 from application.authorization.pending import ApprovingDevice
 from application.errors import InvalidRequest
+from application.standing_consent import targets_for_person
 
 _GUESSES = "\0user code"
 """The account under which wrong user codes are throttled, by address (RFC 8628, Section 5.1)."""
@@ -91,6 +92,7 @@ async def _confirm_page(visit: Visit) -> AnyResponse:
         client_id=client.client_id,
         login=logins[0] if logins else session.subject,
         scopes=described(narrowing.granted, service.catalogue),
+        resources=targets_for_person(client, device.requested.resource, service.policy),
         details=service.details.shown(device.requested.authorization_details),
         request=visit.sealed(pending),
     )

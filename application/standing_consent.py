@@ -16,27 +16,56 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from application.ending import EndingService, end_family, ended_tokens
-from application.errors import UnusableGrant
+from application.errors import UnusableGrant, from_domain
 from application.ledger.errors import Conflict
 from domain.access_token import AccessToken
+from domain.client import Client
 from domain.consents import Consents
+from domain.errors import DomainError
+from domain.issuance import DeploymentPolicy
 from domain.provenance import Provenance
 from domain.refresh_token_family import RefreshTokenFamily
 
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What has to be consented to: `scope`, for the client, by the person `subject`."""
+    """What has to be consented to: `scope`, for the client, by the person `subject`, at `resource`
+    and by way of `redirect_target` (None for a device).
+    """
 
     client_id: str
     subject: str
     scope: tuple[str, ...]
+    resource: tuple[str, ...]
+    redirect_target: str | None = None
+
+    def covered_by(self, consents: object) -> bool:
+        """Tell whether a person's consents, where there are any, cover it."""
+        return isinstance(consents, Consents) and consents.covers(
+            self.client_id,
+            self.scope,
+            resource=self.resource,
+            redirect_target=self.redirect_target,
+        )
+
+
+def targets_for_person(
+    client: Client, resource: tuple[str, ...], policy: DeploymentPolicy
+) -> tuple[str, ...]:
+    """Return where the tokens are good that are asked for: consent is to that, named or not.
+
+    Raises InvalidTarget.
+    """
+    try:
+        return client.audience_for_person(resource, policy)
+    except DomainError as error:
+        raise from_domain(error) from error
 
 
 async def require_consent(agreed: Agreed, service: EndingService) -> None:
     """Raise UnusableGrant where the consent does not stand (any more), LedgerUnavailable."""
     consents = await service.log.load(Consents.stream(agreed.subject))
-    if not isinstance(consents, Consents) or not consents.covers(agreed.client_id, agreed.scope):
+    if not agreed.covered_by(consents):
         raise UnusableGrant(reason="consent withdrawn")
 
 

@@ -50,6 +50,11 @@ def match(presented: str, registered: Collection[str]) -> bool:
     return without_port is not None and without_port in map(_without_loopback_port, registered)
 
 
+def target_of(redirect_uri: str) -> str:
+    """Return where a redirect URI leads, the same for each port of a loopback address."""
+    return _without_loopback_port(redirect_uri) or redirect_uri
+
+
 def _without_loopback_port(uri: str) -> str | None:
     found = _LOOPBACK_PORT.match(uri)
     if found is None or not _PLAIN.fullmatch(uri):

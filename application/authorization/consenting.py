@@ -9,6 +9,7 @@ from application.ending import ATTEMPTS, EndingService, end_family
 from application.errors import ConflictingState
 from application.ledger.errors import Conflict
 from application.ports import EventLog
+from application.standing_consent import Agreed
 from domain.consents import Consents
 from domain.provenance import Provenance
 from domain.session import Session
@@ -18,21 +19,23 @@ ENDED_AT_ONCE = 16
 
 
 async def give_consent(
-    client_id: str,
-    scope: tuple[str, ...],
-    session: Session,
-    *,
-    service: DecidingService,
-    provenance: Provenance,
+    agreed: Agreed, session: Session, *, service: DecidingService, provenance: Provenance
 ) -> None:
-    """Remember that the person lets the client have `scope`.
+    """Remember what the person lets the client have.
 
     Raises ConflictingState after lost races, LedgerUnavailable.
     """
     async with service.turns.of(Consents.stream(session.subject)):
         for _ in range(ATTEMPTS):
             consents = await consents_of(session.subject, service.log, provenance)
-            consents.give(client_id, scope, session_id=session.session_id, provenance=provenance)
+            consents.give(
+                agreed.client_id,
+                agreed.scope,
+                resource=agreed.resource,
+                redirect_target=agreed.redirect_target,
+                session_id=session.session_id,
+                provenance=provenance,
+            )
             try:
                 await service.log.save(consents)
             except Conflict:

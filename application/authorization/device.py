@@ -27,12 +27,13 @@ from application.ledger.errors import Conflict
 from application.one_time_values import OneTimeValues
 from application.request_context import RequestContext
 from application.secret_keys import Peppers
+from application.standing_consent import targets_for_person
 from domain.authorization_details import Details
 from domain.client import Client
 from domain.client_configuration import DEVICE_CODE
 from domain.device_authorization import Approval, DeviceAuthorization, DeviceState
 from domain.errors import DomainError, PersonNotActive
-from domain.issuance import DeploymentPolicy, Narrowing, choose_audience
+from domain.issuance import DeploymentPolicy, Narrowing
 from domain.session import Session
 
 LIFETIME = timedelta(minutes=10)
@@ -81,12 +82,13 @@ async def request_device(
     client, provenance = requester.client, context.provenance
     if DEVICE_CODE not in client.grant_types:
         raise UnauthorizedClient("the device grant is not registered for this client")
+    asked, bound = _askable(scope, resource, client, service.policy)
     stream_id = service.ids.stream_id(provenance.occurred_at)
     device = DeviceAuthorization.request(
         stream_id,
         client_id=client.client_id,
-        scope=_askable(scope, resource, client, service.policy),
-        resource=resource,
+        scope=asked,
+        resource=bound,
         lifetime=LIFETIME,
         origin=context.origin,
         provenance=provenance,
@@ -102,16 +104,13 @@ def _askable(
     resource: tuple[str, ...],
     client: Client,
     policy: DeploymentPolicy,
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the scopes in order, and the resource that is asked for."""
     if scope is None:
         raise InvalidScope("a scope is required")
     try:
-        choose_audience(
-            requested=resource,
-            allowed=client.audiences.allowed or policy.default_audience,
-            default=policy.default_audience,
-        )
-        return policy.catalogue.order(scope)
+        ordered = policy.catalogue.order(scope)
+        return ordered, client.bound_resource(resource, ordered, policy)
     except DomainError as error:
         raise from_domain(error) from error
 
@@ -203,6 +202,8 @@ async def decide_device(
             consents.give(
                 client.client_id,
                 narrowing.granted,
+                resource=targets_for_person(client, device.requested.resource, service.policy),
+                redirect_target=None,
                 session_id=session.session_id,
                 provenance=provenance,
             )

@@ -3,9 +3,9 @@
 1 the client and its redirect URI still stand (the request may have waited on a page for minutes),
 2 the person is logged in: in a live session, after the request where `prompt=login` says so, not
 longer ago than `max_age`, and is the one that `id_token_hint` names, 3 the client may be given
-something on that person's authority, 4 the person consented to it: at some time, or in answer to
-this very request where `prompt=consent` says so or there are authorization details, 5 the code is
-recorded.
+something on that person's authority, 4 the person consented to it: at some time, for the same
+resources and redirect target, or in answer to this very request where `prompt=consent` says so or
+there are authorization details, 5 the code is recorded.
 
 With `prompt=none`, 2 and 4 are errors instead of pages.
 """
@@ -28,6 +28,7 @@ from application.errors import (
 from application.issuing_service import IssuingService
 from application.ports import Directory
 from application.request_context import RequestContext
+from application.standing_consent import Agreed, targets_for_person
 from application.token_keys import TokenKeys, UnverifiableToken
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
@@ -36,7 +37,7 @@ from domain.confirmation import DPOP, Confirmation
 from domain.consents import Consents
 from domain.errors import DomainError, PersonNotActive
 from domain.issuance import Narrowing
-from domain.redirect_uri import match
+from domain.redirect_uri import match, target_of
 from domain.session import Session
 
 
@@ -55,10 +56,10 @@ class LoginNeeded:
 
 @dataclass(frozen=True, slots=True)
 class ConsentNeeded:
-    """The person has to be asked whether the client may have `scope`."""
+    """The person has to be asked whether the client may have what is to be `agreed` to."""
 
     client: Client
-    scope: tuple[str, ...]
+    agreed: Agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +92,22 @@ async def proceed(
             raise LoginRequired("nobody is logged in")
         return LoginNeeded()
     narrowing = _granted(client, request, session, service)  # 3
-    consents = await service.log.load(Consents.stream(session.subject))  # 4
-    remembered = isinstance(consents, Consents) and consents.covers(
-        client.client_id, narrowing.granted
+    agreed = Agreed(
+        client.client_id,
+        session.subject,
+        narrowing.granted,
+        targets_for_person(client, request.resource, service.policy),
+        target_of(request.redirect_uri),
     )
+    consents = await service.log.load(Consents.stream(session.subject))  # 4
+    remembered = agreed.covered_by(consents)
     asked_now = pending.consented_in == session.session_id
     # What is to be paid, or read, is another thing each time: no consent of before covers it.
     anew = "consent" in request.prompt or bool(request.authorization_details)
     if not remembered or (anew and not asked_now):
         if "none" in request.prompt:
             raise ConsentRequired("the person has not consented to this")
-        return ConsentNeeded(client, narrowing.granted)
+        return ConsentNeeded(client, agreed)
     return await _issue(request, narrowing, session, context, service)  # 5
 
 

@@ -40,7 +40,12 @@ from application.person_tokens import (
 )
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
-from application.standing_consent import Agreed, require_consent, require_consent_since
+from application.standing_consent import (
+    Agreed,
+    require_consent,
+    require_consent_since,
+    targets_for_person,
+)
 from application.token_response import TokenResponse
 from domain.authorization_code import AuthorizationCode, CodeState
 from domain.authorization_details import Details
@@ -48,6 +53,7 @@ from domain.client_configuration import AUTHORIZATION_CODE
 from domain.errors import DomainError
 from domain.issuing_client import Authority
 from domain.recorded import Recorded
+from domain.redirect_uri import target_of
 from domain.refresh_token_family import RefreshTokenFamily
 from domain.session import Session
 
@@ -110,7 +116,13 @@ async def _redeem(
 ) -> TokenResponse:
     issued, provenance = code.issued, context.provenance
     _check(code, parameters, context)  # 4 to 8
-    agreed = Agreed(issued.client_id, issued.subject, issued.scope)
+    agreed = Agreed(
+        issued.client_id,
+        issued.subject,
+        issued.scope,
+        targets_for_person(requester.client, issued.resource, service.policy),
+        target_of(issued.redirect_uri),
+    )
     standing = _standing_session(code, service), require_consent(agreed, service)
     session, _ = await asyncio.gather(*standing)  # 9
     authority = Authority(

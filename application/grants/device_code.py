@@ -28,7 +28,12 @@ from application.errors import (
 from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
-from application.standing_consent import Agreed, require_consent, require_consent_since
+from application.standing_consent import (
+    Agreed,
+    require_consent,
+    require_consent_since,
+    targets_for_person,
+)
 from application.token_response import TokenResponse
 from domain.client_configuration import DEVICE_CODE
 from domain.device_authorization import DeviceAuthorization, DeviceState
@@ -114,7 +119,8 @@ async def _redeem(
 ) -> TokenResponse:
     approved, provenance = device.approved, context.provenance
     assert approved is not None
-    agreed = Agreed(device.requested.client_id, approved.subject, approved.scope)
+    targets = targets_for_person(requester.client, device.requested.resource, service.policy)
+    agreed = Agreed(device.requested.client_id, approved.subject, approved.scope, targets)
     await require_consent(agreed, service)
     session = Session.start(
         service.ids.stream_id(provenance.occurred_at),

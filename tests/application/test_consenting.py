@@ -8,6 +8,7 @@ import pytest
 from application.authorization.consenting import end_families, give_consent, withdraw_consent
 from application.errors import ConflictingState
 from application.ledger.errors import Conflict
+from application.standing_consent import Agreed
 from domain.consents import Consents
 from domain.recorded import Recorded
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
@@ -15,6 +16,8 @@ from domain.session import Session
 from tests.application.fakes import InterleavingLog, MemoryLog
 from tests.application.service import ORIGIN, FakeService
 from tests.builders import AT_NOON, NOON, later, stream_id
+
+API, CALLBACK = "https://api.example", "https://shop.example/callback"
 
 
 async def test_consents_take_turns() -> None:
@@ -32,7 +35,12 @@ async def test_consents_take_turns() -> None:
     clients = [f"client-{number}" for number in range(20)]
     await asyncio.gather(
         *(
-            give_consent(one, ("mcp",), session, service=service, provenance=AT_NOON)
+            give_consent(
+                Agreed(one, session.subject, ("mcp",), (API,), CALLBACK),
+                session,
+                service=service,
+                provenance=AT_NOON,
+            )
             for one in clients
         )
     )

@@ -40,7 +40,15 @@ def a_shop(service: FakeService, *grant_types: str) -> Client:
         redirects=Redirects(redirect_uris=(CALLBACK,)),
     )
     consents = Consents.open("alice", provenance=AT_NOON)
-    consents.give(shop.client_id, ("user",), session_id="sess_1", provenance=AT_NOON)
+    for target in (CALLBACK, None):  # of the code, and of the device
+        consents.give(
+            shop.client_id,
+            ("user",),
+            session_id="sess_1",
+            provenance=AT_NOON,
+            resource=("https://api.example",),
+            redirect_target=target,
+        )
     service.log.record(shop, a_principal("alice"), consents)
     return shop
 

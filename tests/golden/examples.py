@@ -397,6 +397,15 @@ def _consent_events() -> list[Any]:
         ("user", "mcp"),
         session_id=Session.name_of(SESSION_ID),
         provenance=PROVENANCE,
+        resource=("https://api.example",),
+        redirect_target="https://client.example/callback",
+    )
+    consents.give(
+        "reporter",
+        ("user",),
+        session_id=Session.name_of(SESSION_ID),
+        provenance=PROVENANCE,
+        resource=("https://api.example",),
     )
     consents.withdraw("reporter", provenance=PROVENANCE)
     return list(consents.facts())
