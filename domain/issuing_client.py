@@ -473,7 +473,7 @@ class IssuingClient:
         use. Raises AudienceNotAllowed.
         """
         alone = all(policy.catalogue[name].tier in _OF_MANAGEMENT for name in scope)
-        if not resource and alone and not self.audiences.default and self._manages(scope, policy):
+        if not resource and alone and self._defaults_to_us(policy) and self._manages(scope, policy):
             resource = (policy.management_audience,)
         self._audience(resource, policy)
         return tuple(dict.fromkeys(resource))
@@ -483,16 +483,22 @@ class IssuingClient:
             scope
         )
 
+    def _defaults_to_us(self, policy: DeploymentPolicy) -> bool:
+        # The issuer was the audience of management once: who had it for that keeps it.
+        return self.audiences.default in ((), (policy.issuer,))
+
     def _takes_issuer(self, audience: tuple[str, ...], policy: DeploymentPolicy) -> bool:
         return policy.issuer not in audience and policy.management_audience not in audience
 
     def _audience(
         self, requested: tuple[str, ...], policy: DeploymentPolicy, *, management: bool = False
     ) -> tuple[str, ...]:
-        """Return the audience; `management` gives a client without a default that of management."""
-        default = self.audiences.default or (
-            (policy.management_audience,) if management else policy.default_audience
-        )
+        """Return the audience; `management` gives that of management to a client without a default
+        of its own.
+        """
+        default = self.audiences.default or policy.default_audience
+        if management and self._defaults_to_us(policy):
+            default = (policy.management_audience,)
         audience = choose_audience(
             requested=requested, allowed=self.allowed_targets(policy), default=default
         )

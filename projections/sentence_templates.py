@@ -78,7 +78,7 @@ TEMPLATES: Mapping[str, str] = {
     "family.revoked": "The refresh tokens of client {client_id} for {subject} were revoked"
     f"{_BY}[: {{reason}}].",
     "consents.opened": "The record of the consents of {subject} was opened.",
-    "consent.given": "{subject} consented to client {client_id}[, scope {scope}].",
+    "consent.given": "{subject} consented to client {client_id}[, scope {scope}][, at {resource}].",
     "consent.withdrawn": "{subject} withdrew the consent to client {client_id}[, scope {scope}].",
     "device.requested": "Client {client_id} asked for a device to be approved"
     "[, scope {requested_scope}].",

@@ -1,12 +1,12 @@
 """Who may see a page of the console.
 
 1 the browser shows a login that we sealed, 2 its token passes what guards /audit: signature,
-expiry, audience, binding, liveness (api.resource_server), 3 it was issued to the console, 4 the
-person logged in recently enough, where the settings ask for that, 5 the person holds a role that
-carries `audit:read`, at present, and one of `console_roles` where the settings name any, 6 the
-token carries `audit:read`.
+expiry, audience, binding, liveness (api.resource_server), 3 it was granted for a person who holds
+a role that carries `audit:read`, at present, and one of `console_roles` where the settings name
+any, 4 it was issued to the console, 5 the person logged in recently enough, where the settings ask
+for that, 6 the token carries `audit:read`.
 
-5 is asked for each page: a role that was taken away counts at once. It comes before 6, which a
+3 is asked for each page: a role that was taken away counts at once. It comes before 6, which a
 person whose role is younger than the login fails: the next login brings it.
 """
 
@@ -75,13 +75,13 @@ class Gate:
         verified = await service.resource_server.admitted(
             request, scheme="bearer", token=access_token
         )  # 2
-        if verified.client_id != CONSOLE_CLIENT:  # 3
-            raise InvalidToken("the access token is another client's", reason="another client's")
-        if service.settings.protected_max_age is not None:  # 4
-            require_recent_login(verified, service.settings.protected_max_age, service.clock.now())
         subject = str(verified.claims["sub"])
-        if not await self._may_read(verified):  # 5
+        if not await self._may_read(verified):  # 3
             raise NoAuditor(subject)
+        if verified.client_id != CONSOLE_CLIENT:  # 4
+            raise InvalidToken("the access token is another client's", reason="another client's")
+        if service.settings.protected_max_age is not None:  # 5
+            require_recent_login(verified, service.settings.protected_max_age, service.clock.now())
         if not {AUDIT_READ, OPENID} <= set(verified.scope):  # 6
             raise InvalidToken("the login is older than the role", reason=f"no {AUDIT_READ}")
         logins = await service.credentials.logins_of(subject)

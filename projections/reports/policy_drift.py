@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from domain.client import Client
-from domain.client_configuration import TOKEN_EXCHANGE
+from domain.client_configuration import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from domain.issuance import DeploymentPolicy
 from domain.principal import Principal
 from domain.recorded import Administered
@@ -53,6 +53,7 @@ class _Group(NamedTuple):
     actors: list[str] | None
     impersonation: bool
     vouched_by: str | None
+    from_machine: bool
     policy: str
     client_version: int
     owner_version: int | None
@@ -93,6 +94,7 @@ def _granted(group: _Group) -> Granted:
         actors=tuple(group.actors or ()),
         impersonation=group.impersonation,
         vouched_by=group.vouched_by,
+        from_machine=group.from_machine,
     )
 
 
@@ -200,6 +202,14 @@ void AS (
     FROM ancestors JOIN revoked ON CAST(revoked.jti AS text) = ancestors.ancestor
     WHERE revoked.cut
 ),
+roots AS (
+    SELECT e.position, root.grant_type
+    FROM tokens AS e
+    JOIN events AS root
+        ON CAST(root.jti AS uuid) = CAST(e.detail->'descent'->'lineage'->>0 AS uuid)
+        AND root.topic = 'token.issued'
+    WHERE e.grant_type = '{TOKEN_EXCHANGE}'
+),
 decided AS (
     SELECT e.client_id, e.subject, e.grant_type,
         CAST(e.detail->'requested_scope' AS text) AS requested, e.scope, e.audience,
@@ -211,6 +221,7 @@ decided AS (
         CAST(e.detail->'descent'->'of_subject' AS text) AS subject_scope, e.actors,
         coalesce(e.detail->'descent'->>'impersonation', 'false') = 'true' AS impersonation,
         e.detail->'descent'->'vouched'->>'issuer' AS vouched_by,
+        coalesce(roots.grant_type, '') = '{CLIENT_CREDENTIALS}' AS from_machine,
         e.detail->>'policy' AS policy,
         CAST(e.detail->>'client_version' AS bigint) AS client_version,
         CAST(e.detail->>'owner_version' AS bigint) AS owner_version,
@@ -224,9 +235,10 @@ decided AS (
     FROM tokens AS e
     LEFT JOIN revoked ON revoked.jti = e.jti
     LEFT JOIN void ON void.position = e.position
+    LEFT JOIN roots ON roots.position = e.position
     WHERE CAST(%(since)s AS timestamptz) IS NOT NULL
         OR (revoked.jti IS NULL AND void.position IS NULL)
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
 ),
 -- A subject is a person, or the client itself, or a client that somebody acts for.
 clients AS (
@@ -253,6 +265,7 @@ SELECT 'configuration' AS part, position, topic, occurred_at, client_id, subject
     CAST(NULL AS text[]) AS audience, NULL AS form, CAST(NULL AS boolean) AS on_behalf_of_person,
     NULL AS confirmation, NULL AS detail_types, NULL AS subject_scope,
     CAST(NULL AS text[]) AS actors, CAST(NULL AS boolean) AS impersonation, NULL AS vouched_by,
+    CAST(NULL AS boolean) AS from_machine,
     NULL AS policy, CAST(NULL AS bigint) AS client_version, CAST(NULL AS bigint) AS owner_version,
     CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS live, CAST(NULL AS bigint) AS lifetime,
     CAST(NULL AS timestamptz) AS last_at, CAST(NULL AS timestamptz) AS last_expires_at
@@ -260,7 +273,8 @@ FROM configuration
 UNION ALL
 SELECT 'decision', position, NULL, first_at, client_id, subject, NULL, NULL, NULL, grant_type,
     requested, scope, audience, form, on_behalf_of_person, confirmation, detail_types,
-    subject_scope, actors, impersonation, vouched_by, policy, client_version, owner_version, tokens,
+    subject_scope, actors, impersonation, vouched_by, from_machine, policy, client_version,
+    owner_version, tokens,
     live, lifetime, last_at, last_expires_at
 FROM decided
 ORDER BY part, position

@@ -34,7 +34,10 @@ _NOBODY = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What was decided alike, of tokens that were issued; `lifetime` (seconds) is the longest."""
+    """What was decided alike, of tokens that were issued; `lifetime` (seconds) is the longest.
+
+    `from_machine` tells that the lineage began with what a client got for itself.
+    """
 
     client_id: str
     subject: str
@@ -51,6 +54,7 @@ class Granted:
     actors: tuple[str, ...] = ()
     impersonation: bool = False
     vouched_by: str | None = None
+    from_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def reconsidered(
         token = _decided(granted, client, directory, policy, now)
     except DomainError as error:
         return Verdict(REFUSED, str(error), ())
-    return _compared(granted, token, now)
+    return _compared(granted, token, policy, now)
 
 
 def _turned_away(granted: Granted, client: Client, directory: Directory) -> str | None:
@@ -93,7 +97,9 @@ def _turned_away(granted: Granted, client: Client, directory: Directory) -> str 
     return None
 
 
-def _compared(granted: Granted, token: AccessToken, now: datetime) -> Verdict | None:
+def _compared(
+    granted: Granted, token: AccessToken, policy: DeploymentPolicy, now: datetime
+) -> Verdict | None:
     issued = token.issued
     types = {one["type"] for one in issued.authorization_details}
     lifetime = int((issued.expires_at - now).total_seconds())
@@ -101,7 +107,7 @@ def _compared(granted: Granted, token: AccessToken, now: datetime) -> Verdict | 
         f"{what}: {' '.join(names)}"
         for what, names in (
             ("scope", _missing(granted.scope, issued.scope)),
-            ("audience", _missing(granted.audience, issued.audience)),
+            ("audience", _missing(_asked_for(granted, policy), issued.audience)),
             ("authorization_details", _missing(granted.detail_types, types)),
         )
         if names
@@ -152,10 +158,7 @@ def _decided(
             signing=signing,
             provenance=provenance,
         )
-    # The audience of the userinfo endpoint is added after the decision, and never asked for.
-    resource = tuple(
-        name for name in granted.audience if OPENID not in granted.scope or name != policy.issuer
-    )
+    resource = _asked_for(granted, policy)
     return client.issue_token_for_person(
         _request(granted, None, ()),
         Authority(granted.scope, granted.scope, resource, now, authorization_details=details),
@@ -166,6 +169,14 @@ def _decided(
         signing=signing,
         provenance=provenance,
     )
+
+
+def _asked_for(granted: Granted, policy: DeploymentPolicy) -> tuple[str, ...]:
+    """Return the audience without the issuer that `openid` added. Nobody asked for that; whether a
+    resource was named, so that today's policy adds none, the record does not tell.
+    """
+    added = OPENID in granted.scope and granted.grant_type != TOKEN_EXCHANGE
+    return tuple(name for name in granted.audience if not added or name != policy.issuer)
 
 
 def _request(
@@ -200,6 +211,7 @@ def _exchange(granted: Granted, now: datetime) -> Exchange:
         authenticated_at=None,
         actors=tuple(_actor(name) for name in before),
         authorization_details=tuple({"type": name} for name in granted.detail_types),
+        for_person=not granted.from_machine,
     )
     by_client = granted.impersonation or not names or names[0] == granted.client_id
     acting = None if by_client else _acting(names[0], subject)

@@ -5,7 +5,7 @@
 | named          | the subjects of the tokens of `whom`, a client whose `may_act` names it       |
 | unnamed        | those of any of the `count` clients that name nobody: who holds a token may   |
 | trusted issuer | the people for whom `whom` vouches (RFC 7523, RFC 8693)                       |
-| consent        | the person `whom`, who let it                                                 |
+| consent        | the person `whom`, who let it: a row for each resource and redirect target    |
 
 Exchange takes a confidential client with that grant type; a disabled one could do nothing, and is
 left out. What it was allowed then still bounds each token: `scopes`.
@@ -70,14 +70,21 @@ trusted AS (
     FROM issuer_events GROUP BY issuer
     HAVING (array_agg(topic ORDER BY position DESC))[1] <> 'issuer.removed'
 ),
-consents AS (
-    SELECT client_id, subject,
-        (array_agg(topic ORDER BY position DESC))[1] AS topic,
-        (array_agg(to_jsonb(scope) ORDER BY position DESC))[1] AS scope,
-        (array_agg(occurred_at ORDER BY position DESC))[1] AS since
-    FROM events
-    WHERE topic <> 'token.issued' AND topic IN ('consent.given', 'consent.withdrawn')
+withdrawn AS (
+    SELECT client_id, subject, max(position) AS position FROM events
+    WHERE topic <> 'token.issued' AND topic = 'consent.withdrawn'
     GROUP BY client_id, subject
+),
+consents AS (
+    SELECT e.client_id, e.subject,
+        (array_agg(to_jsonb(e.scope) ORDER BY e.position DESC))[1] AS scope,
+        (array_agg(e.occurred_at ORDER BY e.position DESC))[1] AS since
+    FROM events AS e
+    LEFT JOIN withdrawn ON withdrawn.client_id = e.client_id AND withdrawn.subject = e.subject
+    WHERE e.topic <> 'token.issued' AND e.topic = 'consent.given'
+        AND (withdrawn.position IS NULL OR e.position > withdrawn.position)
+    -- Each resource and redirect target was consented to by itself.
+    GROUP BY e.client_id, e.subject, e.detail ->> 'resource', e.detail ->> 'redirect_target'
 ),
 allowed AS (
     SELECT exchanging.client_id, 'named' AS rule, naming.client_id AS whom,
@@ -94,11 +101,10 @@ allowed AS (
     SELECT live.client_id, 'consent', consents.subject, NULL, false, consents.scope,
         consents.since
     FROM consents JOIN live ON live.client_id = consents.client_id
-    WHERE consents.topic = 'consent.given'
 )
 SELECT client_id, rule, whom, count, impersonation, scopes, since FROM allowed
 WHERE (CAST(%(client_id)s AS text) IS NULL OR client_id = %(client_id)s)
     AND (CAST(%(whom)s AS text) IS NULL OR whom = %(whom)s)
-ORDER BY client_id COLLATE "C", rule, coalesce(whom, '') COLLATE "C"
+ORDER BY client_id COLLATE "C", rule, coalesce(whom, '') COLLATE "C", since
 """,
 )

@@ -139,6 +139,50 @@ def test_consents_grow() -> None:
     assert len(consents.facts()) == 3
 
 
+PLACE: dict[str, Any] = {
+    "resource": ("https://a.example",),
+    "redirect_target": "https://shop.example/callback",
+}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"resource": ("https://b.example",)},
+        {"resource": ("https://a.example", "https://b.example")},
+        {"resource": ()},
+        {"redirect_target": "https://shop.example/other"},
+        {"redirect_target": None},
+    ],
+)
+def test_consent_is_to_places(elsewhere: dict[str, Any]) -> None:
+    """Another resource or redirect target is consented to by itself; one withdrawal ends all."""
+    consents = Consents.open("alice", provenance=AT_NOON)
+    other = {**PLACE, **elsewhere}
+    given: dict[str, Any] = {"session_id": "sess_1", "provenance": AT_NOON}
+    consents.give("shop", ("user",), **given, **PLACE)
+    before = consents.covers("shop", ("user",), **other)
+    consents.give("shop", ("mcp",), **given, **other)
+
+    assert not before
+    assert consents.covers("shop", ("user",), **PLACE)
+    assert not consents.covers("shop", ("mcp",), **PLACE)
+    assert not consents.covers("shop", ("user",), **other)
+    consents.withdraw("shop", provenance=AT_NOON)
+    assert not consents.covers("shop", ("user",), **PLACE)
+    assert not consents.covers("shop", ("mcp",), **other)
+    withdrawn: Any = consents.facts()[-1]
+    assert withdrawn.scope == ("user", "mcp")
+
+
+def test_the_order_of_resources_is_no_other_place() -> None:
+    """Named in another order, they are the same."""
+    consents = Consents.open("alice", provenance=AT_NOON)
+    consents.give("shop", ("user",), resource=("a", "b"), session_id="sess_1", provenance=AT_NOON)
+
+    assert consents.covers("shop", ("user",), resource=("b", "a"))
+
+
 def test_a_session_is_known_by_its_name() -> None:
     """Its stream is in its name; a login in it counts, and time ends it."""
     session = a_session(hours=1)

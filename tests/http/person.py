@@ -146,7 +146,7 @@ def answer(response: httpx.Response) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(location).query))
 
 
-def a_person(live: Live, subject: str, *, roles: tuple[str, ...] = ("user",)) -> Person:
+def a_person(live: Live, subject: str, *, roles: tuple[str, ...] = ("user", "anonymous")) -> Person:
     """Register a principal that logs in with its subject and PASSWORD."""
     headers = live.bearer()
     created = live.http.post(

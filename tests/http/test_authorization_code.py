@@ -60,7 +60,7 @@ def test_from_login_to_tokens(live: Live, alice: Person, shop: WebClient) -> Non
     assert (identity["sub"], identity["nonce"], identity["amr"]) == ("alice", "nonce-1", ["pwd"])
     assert identity["sid"] == access["sid"]
     assert access["active"]
-    assert (access["sub"], access["roles"]) == ("alice", ["user"])
+    assert (access["sub"], access["roles"]) == ("alice", ["user", "anonymous"])
     assert access["auth_time"] == identity["auth_time"]
 
 

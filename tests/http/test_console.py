@@ -362,14 +362,14 @@ def machine(live: Live) -> str:
 
 
 def unscoped(live: Live) -> str:
-    """A token without audit:read."""
+    """A token without audit:read, which is for others."""
     return live.token()
 
 
 @pytest.mark.parametrize(
     ("token_of", "status"),
-    [(machine, 403), (unscoped, 403), (lambda _: "x.y.z", 303), (lambda _: "", 303)],
-    ids=["a machine's", "without the scope", "no token", "empty"],
+    [(machine, 403), (unscoped, 303), (lambda _: "x.y.z", 303), (lambda _: "", 303)],
+    ids=["a machine's", "for others", "no token", "empty"],
 )
 def test_even_a_sealed_cookie_is_verified(
     live: Live, forged: Forged, token_of: Callable[[Live], str], status: int

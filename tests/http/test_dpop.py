@@ -335,7 +335,7 @@ def test_metadata_says_so(live: Live) -> None:
     resource = live.http.get(url.split('"')[0]).json()
 
     assert "ES256" in server["dpop_signing_alg_values_supported"]
-    assert resource["resource"] == server["issuer"]
+    assert resource["resource"] == f"{server['issuer']}/management"
     assert resource["authorization_servers"] == [server["issuer"]]
     assert "clients:manage" in resource["scopes_supported"]
     assert "ES256" in resource["dpop_signing_alg_values_supported"]

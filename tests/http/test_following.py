@@ -8,10 +8,11 @@ import pytest
 from api import audit_events
 from api.audit_events import MAX_FOLLOWERS, Followers, followed
 from application.errors import TooManyRequests
+from application.present_authority import PresentAuthority
 from application.token_keys import VerifiedClaims
 from projections.event_filter import EventFilter
 from tests.application.fakes import FakeClock, MemoryDirectory, MemoryLog
-from tests.builders import NOON, a_client, a_token, later
+from tests.builders import CATALOGUE, NOON, a_client, a_token, later
 
 
 class _ReadModels:
@@ -27,6 +28,7 @@ class _Service:
         self.read_models = _ReadModels()
         self.log = MemoryLog()
         self.directory = MemoryDirectory(self.log)
+        self.authority = PresentAuthority(self.log, self.directory, CATALOGUE)
         client = a_client()
         self.token = a_token(client=client)
         self.log.record(client, self.token)

@@ -32,18 +32,22 @@ ROUTES = (
 def test_every_route_needs_a_token_of_ours_with_its_scope(
     live: Live, method: str, path: str
 ) -> None:
-    """None, a forged one, one in the query, and one without the scope: all are refused."""
+    """None, a forged one, one in the query, one for others, and one without the scope: all are
+    refused.
+    """
     token = live.token()
+    reports = live.token(live.administration, scope="reports:read")
     answers = [
         live.http.request(method, path),
         live.http.request(method, path, headers={"authorization": "Bearer x.y.z"}),
         live.http.request(method, path, auth=live.administration),
         live.http.request(method, path, params={"access_token": token}),
         live.http.request(method, path, headers={"authorization": f"Bearer {token}"}),
+        live.http.request(method, path, headers={"authorization": f"Bearer {reports}"}),
     ]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 403]
-    assert answers[4].json()["error"] == "insufficient_scope"
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 401, 403]
+    assert answers[5].json()["error"] == "insufficient_scope"
     for answer in answers:
         assert answer.headers["www-authenticate"].startswith('Bearer realm="grantledger"')
 

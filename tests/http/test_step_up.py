@@ -13,7 +13,7 @@ def test_an_old_login_is_asked_for_again(generous: Live) -> None:
     """The challenge says how recent it must be; with that `max_age` the client sends the person to
     log in, and the new token is taken.
     """
-    operator = a_person(generous, "step-up-operator")
+    operator = a_person(generous, "step-up-operator", roles=("clients:manage",))
     console = a_web_client(generous, "step-up-console", scopes=["openid", "clients:manage"])
 
     def manage(token: str) -> httpx.Response:
@@ -82,10 +82,10 @@ def test_whoever_passes_for_a_person_is_no_machine(generous: Live) -> None:
         "step-up-owned",
         scopes=["clients:manage"],
         owner="owner",
-        audiences={"allowed": ["step-up-double", generous.service.url]},
+        audiences={"allowed": ["step-up-double"]},
     )
     eventually(lambda: all(generous.ask_token(one).status_code == 200 for one in (double, owned)))
-    own = generous.token(owned, audience=generous.service.url)
+    own = generous.token(owned)
     passed_on = generous.token(owned, audience="step-up-double")
     exchanged = generous.ask_token(
         double,

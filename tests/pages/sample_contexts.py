@@ -19,6 +19,7 @@ def _asking(text: str) -> dict[str, Any]:
         "client_id": text,
         "login": text,
         "scopes": _scopes(text),
+        "resources": [text, text],
         "details": [ShownDetail(text, ((text, text),))],
     }
 
@@ -33,7 +34,13 @@ def _account(text: str) -> dict[str, Any]:
         ],
         "older": f"/account?before={text}",
         "consents": [
-            {"client_id": text, "client_name": text, "scopes": _scopes(text), "given": _WHEN}
+            {
+                "client_id": text,
+                "client_name": text,
+                "scopes": _scopes(text),
+                "resources": [text],
+                "given": _WHEN,
+            }
         ],
         "passkeys": [{"credential": text, "label": text, "added": _WHEN}],
         "has_password": True,

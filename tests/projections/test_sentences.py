@@ -33,7 +33,8 @@ WORDS = {
     " was presented, from address-hash; the family was revoked.",
     "code.replayed.v1": "The used authorization code of owner-1 was presented again at client"
     " reporter, from address-hash.",
-    "consent.given.v1": "owner-1 consented to client reporter, scope user mcp.",
+    "consent.given.v2": "owner-1 consented to client reporter, scope user mcp,"
+    " at https://api.example.",
     "client.used.v1": "Client reporter authenticated 42 times, at last at 2026-03-03 12:00:00Z.",
     "audit.read.v2": "auditor-1 through console read events 3 times over http,"
     " asking for client_id=reporter topic=grant.denied.",
@@ -77,14 +78,15 @@ def test_a_refused_caller_may_have_no_name(client_id: str | None) -> None:
 
 def test_a_name_cannot_drive_a_terminal() -> None:
     """Control characters and marks of direction become question marks, braces stay as they are."""
-    entry = replace(ENTRIES["consent.given.v1"], subject="\x1b[2J\u202e\n{jti}[x]")
+    entry = replace(ENTRIES["consent.given.v2"], subject="\x1b[2J\u202e\n{jti}[x]")
 
-    assert sentence(entry) == "?[2J??{jti}[x] consented to client reporter, scope user mcp."
+    words = "?[2J??{jti}[x] consented to client reporter, scope user mcp, at https://api.example."
+    assert sentence(entry) == words
 
 
 def test_a_sentence_has_an_end() -> None:
     """A fact of any length takes no more than its place."""
-    entry = replace(ENTRIES["consent.given.v1"], subject="a" * 5000)
+    entry = replace(ENTRIES["consent.given.v2"], subject="a" * 5000)
 
     assert len(sentence(entry)) < 300
 

@@ -16,6 +16,35 @@ from tests.projections.reports.story import Story
 ISSUER = "https://id.example"
 
 
+def test_consents_for_different_places_are_told_apart(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """A later consent for another resource does not hide an earlier one, and both are withdrawn."""
+    story = Story(recording)
+    story.client("shop")
+    consents = Consents.open("alice", provenance=story.act())
+    given = {"session_id": "sess_1", "redirect_target": "https://shop.example/cb"}
+    consents.give("shop", ("mcp",), resource=("https://a",), provenance=story.act(), **given)
+    first = story.now
+    consents.give("shop", ("user",), resource=("https://b",), provenance=story.act(), **given)
+    second = story.now
+    story.record(consents)
+    before = story.position
+    consents.withdraw("shop", provenance=story.act())
+    story.record(consents)
+    story.settle()
+
+    def rows(as_of: int) -> list[Any]:
+        found = asked(session, WHO_COULD_ACT, as_of=as_of)
+        return [row for row in found if row[1] == "consent"]
+
+    assert rows(before) == [
+        ("shop", "consent", "alice", None, False, ["mcp"], first),
+        ("shop", "consent", "alice", None, False, ["user"], second),
+    ]
+    assert rows(story.position) == []
+
+
 def test_tells_by_what_right(recording: Recording, session: Connection[Any]) -> None:
     """Named by another client, holding a token, on an issuer's word, with a person's consent."""
     story = Story(recording)
