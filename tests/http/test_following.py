@@ -1,6 +1,7 @@
 """Who follows the audit trail is let go when its token no longer counts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,28 @@ from api.audit_events import MAX_FOLLOWERS, Followers, followed
 from application.errors import TooManyRequests
 from application.present_authority import PresentAuthority
 from application.token_keys import VerifiedClaims
+from domain.client_configuration import Redirects
+from domain.issuing_client import Authority
 from projections.event_filter import EventFilter
 from tests.application.fakes import FakeClock, MemoryDirectory, MemoryLog
-from tests.builders import CATALOGUE, NOON, a_client, a_token, later
+from tests.builders import (
+    AT_NOON,
+    CATALOGUE,
+    NOON,
+    POLICY,
+    SIGNING,
+    a_client,
+    a_principal,
+    a_request,
+    a_token,
+    later,
+)
+
+OF_PEOPLE: dict[str, Any] = {
+    "grant_types": ("authorization_code",),
+    "scopes": ("audit:read",),
+    "redirects": Redirects(redirect_uris=("https://client.example/callback",)),
+}
 
 
 class _ReadModels:
@@ -100,3 +120,28 @@ def test_who_never_began_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -
         followers.enter()
     followers.leave(places[0])
     followers.enter()
+
+
+async def test_a_role_that_was_taken_away_ends_it() -> None:
+    """A stream of a person's token goes on while a role carries `audit:read`: asked each page."""
+    service = _Service()
+    client = a_client(client_id="desk", **OF_PEOPLE)
+    person = a_principal("alice", roles=("auditor",))
+    token = client.issue_token_for_person(
+        a_request(),
+        Authority(("audit:read",), ("audit:read",), (), NOON),
+        grant_type="authorization_code",
+        person=person,
+        family_id=None,
+        policy=POLICY,
+        signing=SIGNING,
+        provenance=AT_NOON,
+    )
+    service.log.record(client, person, token)
+    service.caller = replace(service.caller, token_id=str(token.id))
+    before = await _words(service, 3)
+    person.assign_roles(("user",), catalogue=CATALOGUE, provenance=later(1))
+    service.log.record(person)
+
+    assert before == ["retry: 2000\n\n", *[": still here\n\n"] * 2]
+    assert await _words(service, 9) == ["retry: 2000\n\n"]

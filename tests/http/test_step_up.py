@@ -102,3 +102,36 @@ def test_whoever_passes_for_a_person_is_no_machine(generous: Live) -> None:
     assert told["sub"] == "owner"
     assert {"act", "auth_time", "roles"}.isdisjoint(told)
     assert found == [200, 401]
+
+
+def test_an_owner_in_common_makes_no_machine(generous: Live) -> None:
+    """A client that passes for its own owner got the token for a person: the record tells, and not
+    that `sub` is the owner of the client.
+    """
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    double = generous.register(
+        "step-up-own-double",
+        scopes=["clients:manage"],
+        owner="owner",
+        grant_types=["client_credentials", exchange],
+        delegation={"impersonation": True},
+    )
+    owned = generous.register(
+        "step-up-sibling",
+        scopes=["clients:manage"],
+        owner="owner",
+        audiences={"allowed": ["step-up-own-double"], "default": ["step-up-own-double"]},
+    )
+    eventually(lambda: all(generous.ask_token(one).status_code == 200 for one in (double, owned)))
+    exchanged = generous.ask_token(
+        double,
+        grant_type=exchange,
+        subject_token=generous.token(owned),
+        subject_token_type="urn:ietf:params:oauth:token-type:access_token",
+    ).json()["access_token"]
+
+    found = [
+        generous.http.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code
+        for token in (generous.token(double), exchanged)
+    ]
+    assert found == [200, 401]

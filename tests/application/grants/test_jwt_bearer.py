@@ -346,3 +346,29 @@ async def test_replay_protection_outlives_the_assertion(at: Scene) -> None:
 
     assert milliseconds == int((NOON + timedelta(seconds=300)).timestamp() * 1000)
     assert ISSUER not in str(issued.originator_id)
+
+
+async def test_a_person_administers_by_its_own_role_alone(at: Scene) -> None:
+    """An issuer that may pass on a management scope gives it to no person that lacks the role."""
+    at.service.log.record(_terms(at, scopes=("mcp", "clients:manage")))
+    at.client = a_client(
+        client_id="managing", grant_types=(JWT_BEARER,), scopes=("mcp", "clients:manage")
+    )
+    at.service.log.record(at.client)
+    scope = "mcp clients:manage"
+    without = await at.redeem(at.assertion(scope=scope))
+    with pytest.raises(InvalidScope, match="not held by the person: clients:manage"):
+        await at.redeem(at.assertion(jti="alone", scope="clients:manage"))
+    alice = at.service.log.folded(Principal.stream("alice"))
+    alice.assign_roles(("clients:manage",), catalogue=CATALOGUE, provenance=AT_NOON)
+    at.service.log.record(alice)
+
+    assert without["scope"] == "mcp"
+    assert (await at.redeem(at.assertion(jti="with", scope=scope)))["scope"] == scope
+
+
+async def test_a_target_is_named_where_the_assertion_binds_none(at: Scene) -> None:
+    """The request is the authorization there; an ID-JAG that binds one is not left."""
+    assert (await at.redeem(at.assertion(), audience=(OTHER,)))["aud"] == OTHER
+    with pytest.raises(InvalidTarget):
+        await at.redeem(at.id_jag(jti="2", resource=[API]), audience=(OTHER,))

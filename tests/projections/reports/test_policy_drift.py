@@ -225,6 +225,39 @@ def test_each_change_behind_an_exchange_is_noticed(
     assert [row[:2] for row in rows] == [(outcome, why)]
 
 
+def test_a_role_that_was_taken_away_is_drift(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """The management scopes of a person's token, and of what was exchanged for it, would not be
+    issued today; those that an owned machine got are, and are passed on.
+    """
+    story = Story(recording)
+    alice = story.principal("alice", "clients:manage", "user")
+    scopes = ("mcp", "clients:manage")
+    web = story.client(
+        "web",
+        grant_types=("authorization_code", TOKEN_EXCHANGE),
+        redirects=Redirects(redirect_uris=("https://client.example/callback",)),
+        scopes=scopes,
+    )
+    machine = story.client("machine", owner="alice", scopes=scopes)
+    of_person = story.person_token(web, alice, scopes)
+    story.exchanged(web, of_person, person=alice)
+    of_machine = story.machine_token(machine, owner=alice)
+    story.exchanged(web, of_machine, person=alice)
+    before = story.position
+    alice.assign_roles(("user",), catalogue=CATALOGUE, provenance=story.act())
+    story.record(alice)
+    story.settle()
+
+    assert asked(session, POLICY_DRIFT, as_of=before) == []
+    rows = asked(session, POLICY_DRIFT, as_of=story.now)
+    assert [(*row[:3], row[4]) for row in rows] == [
+        ("narrowed", "scope: clients:manage", "web", "authorization_code"),
+        ("narrowed", "scope: clients:manage", "web", TOKEN_EXCHANGE),
+    ]
+
+
 def test_the_settings_of_today_count(recording: Recording, session: Connection[Any]) -> None:
     """A smaller catalogue and bound tokens are drift too, and the fingerprint tells of it."""
     story = Story(recording)
