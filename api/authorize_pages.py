@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from msgspec.structs import replace
 
 from api.client_admission import admit_client
 from api.visit import (
@@ -23,7 +24,7 @@ from api.visit import (
     where_forms_end,
 )
 from application.authorization.consenting import give_consent
-from application.authorization.pending import Authorizing
+from application.authorization.pending import Authorizing, Shown
 from application.authorization.proceeding import (
     CodeIssued,
     ConsentNeeded,
@@ -188,8 +189,12 @@ async def _ask(
         scopes=described(step.agreed.scope, visit.service.catalogue),
         resources=step.agreed.resource,
         details=visit.service.details.shown(pending.request.authorization_details),
-        request=visit.sealed(pending),
+        request=visit.sealed(replace(pending, shown=_shown(step))),
     )
+
+
+def _shown(step: ConsentNeeded) -> Shown:
+    return Shown(step.agreed.subject, step.agreed.scope, step.agreed.resource)
 
 
 def _published_at(client: Client) -> str:
@@ -215,6 +220,9 @@ async def _consent(visit: Visit) -> AnyResponse:
     try:
         step = await proceed(pending, session, visit.context, visit.service)
         if isinstance(step, ConsentNeeded):
+            if pending.shown != _shown(step):
+                # What the person said yes to is not what would be granted by now.
+                return await _ask(visit, pending, session, step)
             await give_consent(
                 step.agreed,
                 session,

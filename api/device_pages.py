@@ -5,15 +5,20 @@ from uuid import UUID
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from msgspec.structs import replace
 
 from api.authorize_pages import LOGIN_PATH
 from api.login_pages import DEVICE_CONFIRM_PATH
 from api.person_endpoints import DEVICE_PATH
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
-from application.authorization.device import decide_device, device_of, grantable
+from application.authorization.device import (
+    ChangedSinceShown,
+    decide_device,
+    device_of,
+    shown_to,
+)
 from application.authorization.pending import ApprovingDevice
 from application.errors import InvalidRequest
-from application.standing_consent import targets_for_person
 
 _GUESSES = "\0user code"
 """The account under which wrong user codes are throttled, by address (RFC 8628, Section 5.1)."""
@@ -83,7 +88,7 @@ async def _confirm_page(visit: Visit) -> AnyResponse:
     device = await device_of(pending.user_code, visit.context, service)
     if device is None or str(device.id) != pending.device_id:
         raise InvalidRequest("this code was used already, or it has expired")
-    client, narrowing = grantable(device, session, service)
+    client, _, shown = shown_to(session, device, service)
     logins = await service.credentials.logins_of(session.subject)
     return visit.render(
         "device_confirm.html",
@@ -91,10 +96,10 @@ async def _confirm_page(visit: Visit) -> AnyResponse:
         client_name=client.name or client.client_id,
         client_id=client.client_id,
         login=logins[0] if logins else session.subject,
-        scopes=described(narrowing.granted, service.catalogue),
-        resources=targets_for_person(client, device.requested.resource, service.policy),
+        scopes=described(shown.scope, service.catalogue),
+        resources=shown.resource,
         details=service.details.shown(device.requested.authorization_details),
-        request=visit.sealed(pending),
+        request=visit.sealed(replace(pending, shown=shown)),
     )
 
 
@@ -104,13 +109,17 @@ async def _confirm(visit: Visit) -> AnyResponse:
     if session is None:
         return redirect(path_with(LOGIN_PATH, request=visit.sealed(pending)))
     allowed = visit.form.get("decision") == "allow"
-    client = await decide_device(
-        UUID(pending.device_id),
-        session,
-        allowed=allowed,
-        context=visit.context,
-        service=visit.service,
-    )
+    try:
+        client = await decide_device(
+            UUID(pending.device_id),
+            session,
+            allowed=allowed,
+            shown=pending.shown,
+            context=visit.context,
+            service=visit.service,
+        )
+    except ChangedSinceShown:
+        return await _confirm_page(visit)
     return visit.render(
         "device_done.html", allowed=allowed, client_name=client.name or client.client_id
     )

@@ -472,7 +472,8 @@ class IssuingClient:
         A request for management alone that names nothing is for the one place where that is of
         use. Raises AudienceNotAllowed.
         """
-        alone = all(policy.catalogue[name].tier in _OF_MANAGEMENT for name in scope)
+        known = policy.catalogue.by_name
+        alone = all(name in known and known[name].tier in _OF_MANAGEMENT for name in scope)
         if not resource and alone and self._defaults_to_us(policy) and self._manages(scope, policy):
             resource = (policy.management_audience,)
         self._audience(resource, policy)

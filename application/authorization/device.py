@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from application.authorization.consenting import consents_of
+from application.authorization.pending import Shown
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
 from application.errors import (
@@ -177,24 +178,40 @@ def grantable(
         raise from_domain(error) from error
 
 
+class ChangedSinceShown(Exception):
+    """What would be granted is not what the page said: the person is asked again."""
+
+
+def shown_to(
+    session: Session, device: DeviceAuthorization, service: DeviceService
+) -> tuple[Client, Narrowing, Shown]:
+    """Return what the page says that asks a person about a device. Raises as `grantable` does."""
+    client, narrowing = grantable(device, session, service)
+    targets = targets_for_person(client, device.requested.resource, service.policy)
+    return client, narrowing, Shown(session.subject, narrowing.granted, targets)
+
+
 async def decide_device(
     device_id: UUID,
     session: Session,
     *,
     allowed: bool,
+    shown: Shown | None,
     context: RequestContext,
     service: DeviceService,
 ) -> Client:
     """Record what the person says about a device; a yes is remembered as consent, as one unit.
 
-    Raises AccessDenied, InvalidRequest for a device that was decided or has expired,
-    LedgerUnavailable.
+    Raises ChangedSinceShown, AccessDenied, InvalidRequest for a device that was decided or has
+    expired, LedgerUnavailable.
     """
     provenance = context.provenance
     device = await service.log.load(device_id)
     if not isinstance(device, DeviceAuthorization):
         raise InvalidRequest("there is no such device")
-    client, narrowing = grantable(device, session, service)
+    client, narrowing, asked = shown_to(session, device, service)
+    if allowed and shown != asked:
+        raise ChangedSinceShown
     consents = await consents_of(session.subject, service.log, provenance)
     try:
         if allowed:
@@ -202,7 +219,7 @@ async def decide_device(
             consents.give(
                 client.client_id,
                 narrowing.granted,
-                resource=targets_for_person(client, device.requested.resource, service.policy),
+                resource=asked.resource,
                 redirect_target=None,
                 session_id=session.session_id,
                 provenance=provenance,

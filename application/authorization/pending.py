@@ -13,22 +13,34 @@ from application.errors import InvalidRequest
 from application.sealing import Sealing, Unsealable
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """What a page asked whom: roles, scopes and defaults may change before the answer comes."""
+
+    subject: str
+    scope: tuple[str, ...]
+    resource: tuple[str, ...]
+
+
 class Authorizing(msgspec.Struct, frozen=True, tag="authorize"):
     """An authorization request since `started_at`; `consented_in` names the session that said yes
-    to it on the consent page.
+    to it on the consent page; `shown` is what that page said.
     """
 
     request: AuthorizationRequest
     started_at: datetime
     consented_in: str | None = None
+    shown: Shown | None = None
 
 
 class ApprovingDevice(msgspec.Struct, frozen=True, tag="device"):
-    """A device whose user code was typed in; `device_id` is its stream id as text."""
+    """A device whose user code was typed in; `device_id` is its stream id as text, `shown` what the
+    page said that asks.
+    """
 
     device_id: str
     user_code: str
     started_at: datetime
+    shown: Shown | None = None
 
 
 class VisitingAccount(msgspec.Struct, frozen=True, tag="account"):

@@ -130,6 +130,7 @@ def _discovery() -> Iterator[Good]:
         "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server",
         "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/management",
         "/oauth/jwks.json",
         "/healthz",
         "/readyz",

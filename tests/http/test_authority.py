@@ -325,3 +325,40 @@ def test_introspection_is_told_by_others_too(live: Live, desk: WebClient) -> Non
     assert told() == "user audit:read"
     give(live, "reported", "user")
     eventually(lambda: told() == "user")
+
+
+def test_consent_is_to_what_the_page_said(live: Live) -> None:
+    """What a role gained while the page was open is asked about first, by the browser and about a
+    device.
+    """
+    shop = a_web_client(
+        live,
+        "growing",
+        grant_types=["authorization_code", DEVICE_CODE],
+        scopes=["user", "mcp", "audit:read"],
+    )
+    person = a_person(live, "growing-person")
+    scope = "user audit:read"
+    page = person.log_in(person.open("/oauth/authorize", **shop.parameters(scope=scope)))
+    given = shop.post("/oauth/device_authorization", scope=scope).json()
+    device = person.submit(person.open("/device"), "/device", user_code=given["user_code"])
+    give(live, "growing-person", "user", "auditor")
+
+    def offered() -> bool:
+        # Each worker has to know of the role.
+        again = [person.open("/oauth/authorize", **shop.parameters(scope=scope)) for _ in range(8)]
+        return all("Read the audit trail" in one.text for one in again)
+
+    eventually(offered)
+    anew = person.allow(page)
+    device_anew = person.submit(device, "/device/confirm", decision="allow")
+    pending = shop.ask(DEVICE_CODE, device_code=given["device_code"])
+    person.submit(device_anew, "/device/confirm", decision="allow")
+    tokens = shop.redeem(answer(person.allow(anew))["code"]).json()
+
+    assert "Read the audit trail" not in page.text + device.text
+    for shown in (anew, device_anew):
+        assert "Read the audit trail" in shown.text
+    assert pending.json()["error"] == "authorization_pending"
+    assert tokens["scope"] == scope
+    assert shop.ask(DEVICE_CODE, device_code=given["device_code"]).json()["scope"] == scope
