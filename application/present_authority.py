@@ -58,13 +58,13 @@ class PresentAuthority:
 
     async def scope_of(self, token: AccessToken) -> tuple[str, ...]:
         """Return the scope of a token without the management scopes that its person does not hold
-        now. Raises LedgerUnavailable.
+        now, as far as this process knows. Raises LedgerUnavailable.
         """
         scope, management = token.issued.scope, self._catalogue.management
         if token.of_machine or management.isdisjoint(scope):
             return scope
         grant = RecordedGrant(own=False, person=await self._person_behind(token))
-        lacking = await self.lacking(grant, [name for name in scope if name in management])
+        lacking = self._lacking(grant, [name for name in scope if name in management])
         return tuple(name for name in scope if name not in lacking)
 
     def _lacking(self, grant: RecordedGrant, scopes: Sequence[str]) -> list[str]:

@@ -494,6 +494,9 @@ def load_settings(**given: Any) -> Settings:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_first_problem(error)) from None
+    if settings.management_audience in settings.default_audience:
+        # Every client's tokens would be good for it.
+        raise SettingsError("GRANTLEDGER_DEFAULT_AUDIENCE: must not be the audience of management")
     forbidden = departure(settings)
     if forbidden is not None:
         shown = f"GRANTLEDGER_{forbidden.upper()}"

@@ -500,9 +500,8 @@ class IssuingClient:
         default = self.audiences.default or policy.default_audience
         if management and self._defaults_to_us(policy):
             default = (policy.management_audience,)
-        audience = choose_audience(
-            requested=requested, allowed=self.allowed_targets(policy), default=default
-        )
+        allowed = self.allowed_targets(policy) if requested else ()
+        audience = choose_audience(requested=requested, allowed=allowed, default=default)
         # Another resource that got the token could administer with it.
         if policy.management_audience in audience and len(audience) > 1:
             raise AudienceNotAllowed(f"not beside others: {policy.management_audience}")

@@ -170,6 +170,7 @@ WRONG = (
     ("ISSUER", "https://auth .example", "must have a host"),
     ("ISSUER", "https://auth.\nexample", "must have a host"),
     ("ISSUER", "https://[::1", "must have a host"),
+    ("DEFAULT_AUDIENCE", "a,http://127.0.0.1:8000/management", "must not be the audience of man"),
     ("UPSTREAM_ISSUER", "http://id.example", "must be an https URL"),
     ("UPSTREAM_ISSUER", "https://id.example?a=b", "neither query, fragment nor user"),
     ("UPSTREAM_ISSUER", "https://gl:hidden@id.example", "neither query, fragment nor user"),
