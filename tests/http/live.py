@@ -72,6 +72,13 @@ class Live:
         """Return the Authorization header of an administrator."""
         return {"Authorization": f"Bearer {self.token(self.administration)}"}
 
+    def without_scope(self) -> dict[str, str]:
+        """Return the Authorization header of a machine whose token is for management, and carries
+        no scope that any of it asks for.
+        """
+        token = self.token(self.administration, scope="reports:read")
+        return {"Authorization": f"Bearer {token}"}
+
     def register(self, client_id: str, **configuration: Any) -> tuple[str, str]:
         """Register a client and return its id and secret (empty for a public client)."""
         response = self.http.post(

@@ -96,10 +96,8 @@ def test_refusals(live: Live, auditor: dict[str, str], query: dict[str, str], sa
 
 def test_following_needs_the_scope(live: Live) -> None:
     """As every route here."""
-    other = {"authorization": f"Bearer {live.token()}"}
-
     assert live.http.get(FOLLOW).status_code == 401
-    assert live.http.get(FOLLOW, headers=other).status_code == 403
+    assert live.http.get(FOLLOW, headers=live.without_scope()).status_code == 403
 
 
 def test_following_shows_what_comes(live: Live, auditor: dict[str, str]) -> None:
