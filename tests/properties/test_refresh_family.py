@@ -86,7 +86,7 @@ class Families(RuleBasedStateMachine):
             "redirects": Redirects(redirect_uris=("https://client.example/callback",)),
         }
         client, other = a_client(**facts), a_client(client_id="other", **facts)
-        self.service.log.record(client, other, a_principal("alice"))
+        self.service.log.record(client, other, a_principal("alice", roles=("user", "anonymous")))
         self.client = authenticated(self.service.log.folded(Client.stream("reporter")))
         self.other = authenticated(self.service.log.folded(Client.stream("other")))
         self.now = NOON
@@ -103,7 +103,7 @@ class Families(RuleBasedStateMachine):
             a_request(token_id=stream_id(NOON)),
             authority,
             grant_type="authorization_code",
-            person=a_principal("alice"),
+            person=a_principal("alice", roles=("user", "anonymous")),
             family_id=self.family_id,
             policy=self.service.policy,
             signing=SIGNING,
