@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, DerivedTokens, TokenKind, UnreadableToken
-from application.ending import ATTEMPTS
 from application.errors import TemporarilyUnavailable, UnusableGrant
+from application.insisting import ATTEMPTS, stand_back
 from application.ledger.errors import Conflict
 from application.ports import EventLog
 from application.token_response import TokenResponse
@@ -66,19 +66,21 @@ async def use_presented(
     LedgerUnavailable.
     """
     derived = _read(presented, service.derived)  # 1
-    async with service.turns.of(derived.stream_id):
-        grant = service.log.recent(derived.stream_id)
-        if not isinstance(grant, of) or not saves(grant, derived):
-            grant = await service.log.load(derived.stream_id)
-        for _ in range(ATTEMPTS):
-            if not isinstance(grant, of):  # 2
-                raise UnusableGrant(reason=f"unknown {presented.name}")
-            if client_of(grant) != requester.client.client_id:
-                raise UnusableGrant(reason=f"another client's {presented.name}")
+    turn = service.turns.of(derived.stream_id)
+    async with turn.queue:
+        for attempt in range(ATTEMPTS):
             try:
-                return await use(grant, derived)
-            except Conflict:
-                grant = await service.log.load(derived.stream_id)
+                async with turn.stream:  # anew for each attempt: an end goes first
+                    grant = None if attempt else service.log.recent(derived.stream_id)
+                    if not isinstance(grant, of) or not saves(grant, derived):
+                        grant = await service.log.load(derived.stream_id)
+                    if not isinstance(grant, of):  # 2
+                        raise UnusableGrant(reason=f"unknown {presented.name}")
+                    if client_of(grant) != requester.client.client_id:
+                        raise UnusableGrant(reason=f"another client's {presented.name}")
+                    return await use(grant, derived)
+            except Conflict as lost:
+                await stand_back(lost)
     raise TemporarilyUnavailable(reason=f"too many uses of one {presented.name} at once")
 
 

@@ -1,16 +1,18 @@
 """What the person says on the consent page and takes back on its account page."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from application.administration.deciding import DecidingService
-from application.ending import ATTEMPTS, EndingService, end_family
+from application.ending import EndingService, end_family
 from application.errors import ConflictingState
+from application.insisting import ATTEMPTS, insist, stand_back
 from application.ledger.errors import Conflict
 from application.ports import EventLog
 from domain.consents import Consents
 from domain.provenance import Provenance
+from domain.recorded import Recorded
 from domain.session import Session
 
 ENDED_AT_ONCE = 16
@@ -29,15 +31,19 @@ async def give_consent(
 
     Raises ConflictingState after lost races, LedgerUnavailable.
     """
-    async with service.turns.of(Consents.stream(session.subject)):
+    turn = service.turns.of(Consents.stream(session.subject))
+    async with turn.queue:
         for _ in range(ATTEMPTS):
-            consents = await consents_of(session.subject, service.log, provenance)
-            consents.give(client_id, scope, session_id=session.session_id, provenance=provenance)
             try:
-                await service.log.save(consents)
-            except Conflict:
-                continue
-            return
+                async with turn.stream:
+                    consents = await consents_of(session.subject, service.log, provenance)
+                    consents.give(
+                        client_id, scope, session_id=session.session_id, provenance=provenance
+                    )
+                    await service.log.save(consents)
+                    return
+            except Conflict as lost:
+                await stand_back(lost)
     raise ConflictingState("the consents are being changed; try again")
 
 
@@ -46,28 +52,28 @@ async def withdraw_consent(
 ) -> None:
     """Let the client have nothing any more.
 
-    What it was issued before is the caller's to end. Raises as `give_consent` does.
+    What it was issued before is the caller's to end. Raises TemporarilyUnavailable after too many
+    lost races, LedgerUnavailable.
     """
     stream_id = Consents.stream(subject)
-    async with service.turns.of(stream_id):
-        for _ in range(ATTEMPTS):
-            consents = await service.log.load(stream_id)
-            if not isinstance(consents, Consents):
-                return
-            consents.withdraw(client_id, provenance=provenance)
-            try:
-                await service.log.save(consents)
-            except Conflict:
-                continue
-            return
-    raise ConflictingState("the consents are being changed; try again")
+
+    async def decide() -> Sequence[Recorded]:
+        consents = await service.log.load(stream_id)
+        if not isinstance(consents, Consents):
+            return []
+        consents.withdraw(client_id, provenance=provenance)
+        return [consents]
+
+    turn = service.turns.of(stream_id)
+    async with turn.stream:
+        await insist(service.log, decide)
 
 
 async def end_families(
     family_ids: Iterable[UUID], service: EndingService, *, by: str, provenance: Provenance
 ) -> None:
     """Revoke what a client held on a consent that was withdrawn: all that can be, and only then
-    raise what became of the others, ConflictingState or LedgerUnavailable.
+    raise what became of the others, TemporarilyUnavailable or LedgerUnavailable.
     """
     room = asyncio.Semaphore(ENDED_AT_ONCE)
 

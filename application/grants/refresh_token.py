@@ -11,12 +11,15 @@ learns and moves nothing, not even the end of the family. 6 comes before 5 in ef
 token is reuse whatever else the request says. Every refusal of the token itself reads the same.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
 from application.ending import ended_tokens
 from application.errors import InvalidGrant, UnusableGrant, from_domain
+from application.insisting import insist
 from application.person_tokens import Behind, PersonService, Wishes, answer, issue_request
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
@@ -26,6 +29,7 @@ from domain.authorization_details import Details
 from domain.client_configuration import REFRESH_TOKEN
 from domain.errors import DomainError, TooManyAlive
 from domain.issuing_client import Authority
+from domain.recorded import Recorded
 from domain.refresh_token_family import IssuedToken, RefreshTokenFamily, Use
 
 GRANT_TYPE = REFRESH_TOKEN
@@ -154,7 +158,26 @@ def _next_token(
 async def _reuse(
     family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: PersonService
 ) -> InvalidGrant:
-    """Revoke the family and return the error to answer. Raises Conflict, LedgerUnavailable."""
+    """Revoke the family and return the error to answer.
+
+    Raises TemporarilyUnavailable, LedgerUnavailable.
+    """
+    generation, now = presented.generation, context.provenance.occurred_at
+
+    async def decide() -> Sequence[Recorded]:
+        present = await service.log.load(family.id)
+        if present.meaning_of(generation, now) is not Use.REUSE:
+            return []  # it ended meanwhile
+        return await _ended_by_reuse(present, presented, context, service)
+
+    first = await _ended_by_reuse(family, presented, context, service)
+    await insist(service.log, decide, first=first)
+    return UnusableGrant(reason=f"reuse: generation {generation}")
+
+
+async def _ended_by_reuse(
+    family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: PersonService
+) -> Sequence[Recorded]:
     provenance = context.provenance
     alive = family.tokens_alive(provenance.occurred_at)
     family.detect_reuse(presented.generation, origin=context.origin, provenance=provenance)
@@ -165,5 +188,4 @@ async def _reuse(
         reason="a retired refresh token was presented",
         provenance=provenance,
     )
-    await service.log.save(family, *tokens)
-    return UnusableGrant(reason=f"reuse: generation {presented.generation}")
+    return [family, *tokens]
