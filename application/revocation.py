@@ -82,6 +82,8 @@ async def _revoke_family(
     family = await service.log.load(presented.stream_id)
     if not isinstance(family, RefreshTokenFamily):
         return
+    if not family.derived_under(presented.generation, presented.pepper_id):
+        return
     client_id = caller.client.client_id
     if family.started.client_id != client_id:
         raise InvalidGrant(_ANOTHERS)

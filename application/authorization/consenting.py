@@ -1,11 +1,12 @@
 """What the person says on the consent page and takes back on its account page."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from application.administration.deciding import DecidingService
-from application.ending import EndingService, end_family
+from application.ending import EndingService, end_family, end_tokens
 from application.errors import ConflictingState
 from application.insisting import ATTEMPTS, insist, stand_back
 from application.ledger.errors import Conflict
@@ -17,6 +18,9 @@ from domain.session import Session
 
 ENDED_AT_ONCE = 16
 """Families: they share commits, and leave the log to others in between."""
+WITHDRAWN = "consent withdrawn"
+
+T = TypeVar("T")
 
 
 async def give_consent(
@@ -70,20 +74,63 @@ async def withdraw_consent(
 
 
 async def end_families(
-    family_ids: Iterable[UUID], service: EndingService, *, by: str, provenance: Provenance
+    family_ids: Iterable[UUID],
+    service: EndingService,
+    *,
+    by: str,
+    provenance: Provenance,
+    reason: str = WITHDRAWN,
 ) -> None:
-    """Revoke what a client held on a consent that was withdrawn: all that can be, and only then
-    raise what became of the others, TemporarilyUnavailable or LedgerUnavailable.
+    """Revoke what was held on a consent that was withdrawn, or of a person that was deactivated:
+    all that can be, and only then raise what became of the others, TemporarilyUnavailable or
+    LedgerUnavailable.
+    """
+
+    async def end(family_id: UUID) -> None:
+        await end_family(family_id, service, by=by, reason=reason, provenance=provenance)
+
+    await at_most_at_once(end, family_ids)
+
+
+async def end_tokens_alone(
+    client_id: str,
+    session_ids: Iterable[str],
+    service: EndingService,
+    *,
+    by: str,
+    provenance: Provenance,
+) -> None:
+    """Revoke the access tokens that the client was issued under these sessions without a refresh
+    token. Raises as `end_families` does.
+    """
+
+    async def end(session_id: str) -> None:
+        session = await service.log.load(Session.stream(session_id))
+        given = session.authorized if isinstance(session, Session) else ()
+        alone = [
+            one.jti
+            for one in given
+            if one.client_id == client_id
+            and one.family_id is None
+            and provenance.occurred_at < one.expires_at
+        ]
+        if alone:
+            await end_tokens(alone, service, by=by, reason=WITHDRAWN, provenance=provenance)
+
+    await at_most_at_once(end, session_ids)
+
+
+async def at_most_at_once(end: Callable[[T], Awaitable[object]], named: Iterable[T]) -> None:
+    """Run `end` for each of `named`, ENDED_AT_ONCE at a time, and raise what became of those that
+    failed once all are through.
     """
     room = asyncio.Semaphore(ENDED_AT_ONCE)
 
-    async def end(family_id: UUID) -> None:
+    async def one_of_them(one: T) -> None:
         async with room:
-            await end_family(
-                family_id, service, by=by, reason="consent withdrawn", provenance=provenance
-            )
+            await end(one)
 
-    outcomes = await asyncio.gather(*map(end, family_ids), return_exceptions=True)
+    outcomes = await asyncio.gather(*map(one_of_them, named), return_exceptions=True)
     for failure in filter(None, outcomes):
         raise failure
 

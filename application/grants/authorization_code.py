@@ -32,6 +32,7 @@ from application.errors import (
     from_domain,
 )
 from application.insisting import insist
+from application.logins import ended_for
 from application.person_tokens import (
     Behind,
     PersonService,
@@ -175,6 +176,8 @@ async def _standing_session(code: AuthorizationCode, service: PersonService) -> 
     session = await service.log.load(Session.stream(code.issued.session_id))
     if not isinstance(session, Session):
         raise UnusableGrant(reason="unknown session")
+    if ended_for(session, service):
+        raise UnusableGrant(reason="session ended")
     return session
 
 

@@ -84,8 +84,9 @@ async def redeem_device(service: FakeService, shop: Client) -> TokenResponse:
         origin=ORIGIN,
         provenance=AT_NOON,
     )
-    device.approve(Approval("alice", "sess_1", SCOPE, NOON, ("pwd",)), AT_NOON)
-    service.log.record(device)
+    browser = a_session()
+    device.approve(Approval("alice", browser.session_id, SCOPE, NOON, ("pwd",)), AT_NOON)
+    service.log.record(browser, device)
     presented = service.derived.derive(TokenKind.DEVICE, device.id)
     return await device_code.handle(
         device_code.Parameters(presented), authenticated(shop), context(), service
