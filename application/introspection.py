@@ -165,6 +165,20 @@ def key_is_revoked(kid: str, parties: Parties) -> bool:
     return key is not None and key.state is KeyState.REVOKED
 
 
+def ended_with(token: AccessToken, parties: Parties) -> str | None:
+    """Return whose deactivation since voided a token for good, as "principal alice"; None where
+    nobody's did.
+    """
+    issued, client = token.issued, parties.client(token.issued.client_id)
+    machine = issued.descent is not None and issued.owner_version is None
+    role, subject = "principal", None if machine else issued.subject
+    if issued.grant_type == CLIENT_CREDENTIALS:
+        role, subject = "owner", client.owner_at(issued.client_version) if client else None
+    party = parties.principal(subject) if subject is not None else None
+    ended = party is not None and party.ended_since(issued.owner_version, issued.timestamp)
+    return f"{role} {subject}" if ended else None
+
+
 def _missing_owner(token: AccessToken, client: Client, parties: Parties) -> str | None:
     """Return which owner does not stand: the one that the token was issued under, whose it stays
     when the client is given to another, or the present one.

@@ -164,10 +164,13 @@ class Principal(Administered):
         """Tell whether what was begun upon `version` of the principal counts: it is active, and was
         not deactivated since. `began_at` decides for records that name no version.
         """
+        return self.active and not self.ended_since(version, began_at)
+
+    def ended_since(self, version: int | None, began_at: datetime) -> bool:
+        """Tell whether a deactivation since ended for good what was begun as above."""
         if self.deactivated_at is None:
-            return self.active
-        since = version > self.deactivated_version if version else began_at > self.deactivated_at
-        return self.active and since
+            return False
+        return version < self.deactivated_version if version else began_at <= self.deactivated_at
 
     def permissions(self, catalogue: Catalogue) -> frozenset[str]:
         """Return the user-tier permissions held at present: none when deactivated."""

@@ -24,6 +24,7 @@ from domain.consents import Consents
 from domain.device_authorization import Approval, DeviceAuthorization
 from domain.issuance import Narrowing
 from domain.refresh_token_family import RefreshTokenFamily
+from domain.session import Session
 from tests.application.service import ORIGIN, FakeService, authenticated, context
 from tests.builders import AT_NOON, NOON, a_client, a_principal, a_session, later, stream_id
 
@@ -140,3 +141,26 @@ async def test_a_consent_that_stands(service: FakeService, redeem: Redeem) -> No
 
     assert answered.refresh_token
     assert not any(family.revoked for family in service.log.all_of(RefreshTokenFamily))
+
+
+async def test_the_session_that_approved_ends_between_decision_and_commit(
+    service: FakeService,
+) -> None:
+    """The device's redemption found the session live and is recorded after its end: what it issued
+    is ended with the device's own session, and handed to nobody.
+    """
+    shop = a_shop(service, REFRESH_TOKEN)
+
+    def end() -> None:
+        (browser,) = service.log.all_of(Session)
+        browser.end(by="alice", reason="logged out", provenance=later(0))
+        service.log.record(browser)
+
+    service.log.meanwhile = end
+    with pytest.raises(UnusableGrant) as refused:
+        await redeem_device(service, shop)
+
+    assert refused.value.reason == "session that approved was ended"
+    assert [one.ended for one in service.log.all_of(Session)] == [True, True]
+    assert [one.revoked for one in service.log.all_of(AccessToken)] == [True]
+    assert [one.revoked for one in service.log.all_of(RefreshTokenFamily)] == [True]

@@ -34,7 +34,7 @@ def _redirects() -> dict[str, Any]:
 
 def _administer(live: Live, method: str, path: str, **options: Any) -> httpx.Response:
     answered = live.http.request(method, path, headers=live.bearer(), **options)
-    assert answered.status_code == 200, answered.text
+    assert answered.is_success, answered.text
     return answered
 
 
