@@ -267,15 +267,12 @@ def _judged(
         return "expired", None
     behind = (token, *(ancestor for _, ancestor in ancestors if ancestor is not None))
     for one in behind:  # 4
-        if key_is_revoked(one.issued.kid, parties):
-            return "void", f"key {one.issued.kid}"
+        key = f"key {one.issued.kid}" if key_is_revoked(one.issued.kid, parties) else None
+        if because := key or ended_with(one, parties):
+            return "void", because
     for name, ancestor in ancestors:  # 5
         if ancestor is None:
             return "suspended", f"ancestor {name} is not in the log"
-    ended = (ended_with(one, parties) for one in behind)  # 4
-    by = next((party for party in ended if party is not None), None)
-    if by is not None:
-        return "void", by
     missing = (missing_behind(one, parties) for one in behind)  # 5
     because = next((party for party in missing if party is not None), None)
     return ("live", None) if because is None else ("suspended", because)
