@@ -43,8 +43,8 @@ async def logged_in(
     """Return the session of a person that proved who it is by `methods` (RFC 8176).
 
     The browser's `present` session goes on where it is the same person's. A full one ends, so that
-    no grant of it outlives the one that the person can log out of. Raises ConflictingState where it
-    cannot be ended at the moment, LedgerUnavailable.
+    no grant of it outlives the one that the person can log out of. Raises TemporarilyUnavailable
+    where it cannot be ended at the moment, LedgerUnavailable.
     """
     provenance, lifetime = context.provenance, service.session_lifetime
     if present is not None and present.subject != subject:

@@ -59,7 +59,7 @@ class Principal(Administered):
             aggregate.roles = self.roles
 
     class Deactivated(Event):
-        """Nothing is issued on this principal's authority any more."""
+        """Nothing is issued on this principal's authority any more; what was begun on it ended."""
 
         TOPIC = "principal.deactivated"
 

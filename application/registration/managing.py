@@ -108,7 +108,7 @@ async def delete(
 ) -> None:
     """Disable a client: nothing is issued to it and its tokens are inactive at once.
 
-    Raises InvalidToken, ConflictingState, LedgerUnavailable.
+    Raises InvalidToken, TemporarilyUnavailable, LedgerUnavailable.
     """
     await managed(client_id, token, service)
     asked = by(context.provenance, _ITSELF)
