@@ -100,6 +100,7 @@ async def handle(
         service,
         of=AuthorizationCode,
         client_of=lambda code: code.issued.client_id,  # 2
+        issued_under=lambda code, derived: code.issued.pepper_id in ("", derived.pepper_id),
         use=use,
     )
 

@@ -94,6 +94,7 @@ async def handle(
         service,
         of=DeviceAuthorization,
         client_of=lambda device: device.requested.client_id,  # 2
+        issued_under=lambda device, derived: device.requested.pepper_id in ("", derived.pepper_id),
         use=use,
     )
 

@@ -74,6 +74,9 @@ async def handle(
         service,
         of=RefreshTokenFamily,
         client_of=lambda family: family.started.client_id,  # 2
+        issued_under=lambda family, derived: family.derived_under(
+            derived.generation, derived.pepper_id
+        ),
         use=use,
         saves=rotates,
     )
@@ -98,7 +101,6 @@ async def _use(
     # RFC 9449, Section 5: bound to "the respective public key"; RFC 8705, Section 4, likewise.
     if family.started.confirmation not in (None, context.confirmation):  # 3
         raise UnusableGrant(reason="refresh token bound to another key")
-    _require_own_pepper(family, presented)
     _require_standing(family, service)
     use = family.meaning_of(presented.generation, provenance.occurred_at)  # 4
     if use in (Use.REVOKED, Use.EXPIRED, Use.LATE):
@@ -122,12 +124,6 @@ async def _use(
         raise UnusableGrant(reason="the pepper of the family is not in the settings") from None
     await service.log.save(family, token)
     return response
-
-
-def _require_own_pepper(family: RefreshTokenFamily, presented: Derived) -> None:
-    # Before anything changes: a demoted pepper must not end families either.
-    if not family.derived_under(presented.generation, presented.pepper_id):
-        raise UnusableGrant(reason="refresh token derived under another pepper")
 
 
 def _require_standing(family: RefreshTokenFamily, service: PersonService) -> None:

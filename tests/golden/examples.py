@@ -384,7 +384,7 @@ def _code(*, nonce: str | None) -> AuthorizationCode:
         confirmation=CONFIRMATION if nonce else None,
         authorization_details=DETAILS if nonce else (),
     )
-    return AuthorizationCode.issue(CODE_ID, terms, provenance=PROVENANCE)
+    return AuthorizationCode.issue(CODE_ID, terms, provenance=PROVENANCE, pepper_id="pepper-1")
 
 
 def _code_events() -> list[Any]:
@@ -418,6 +418,7 @@ def _device() -> DeviceAuthorization:
         origin=ORIGIN,
         provenance=PROVENANCE,
         authorization_details=DETAILS,
+        pepper_id="pepper-1",
     )
 
 
