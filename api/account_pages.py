@@ -5,7 +5,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from time import monotonic
 from typing import Any
 
 from litestar import MediaType, Response, get, post
@@ -13,13 +12,13 @@ from litestar.handlers import HTTPRouteHandler
 
 from api.authorize_pages import LOGIN_PATH
 from api.composition import Service
+from api.ends_of_people import caught_up, withdraw
 from api.login_pages import ACCOUNT_PATH
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
 from application.account import record_passkey, set_login
-from application.authorization.consenting import end_families, withdraw_consent
 from application.authorization.pending import VisitingAccount
 from application.ending import end_session
-from application.errors import InvalidRequest, NotFound, TemporarilyUnavailable
+from application.errors import InvalidRequest, NotFound
 from application.logins import require_recent
 from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
@@ -27,10 +26,9 @@ from domain.consents import Consent, Consents
 from domain.provenance import Provenance
 from domain.session import Session
 from projections import sessions as read_sessions
-from projections.as_of import log_head
 from projections.sessions import PAGE, SessionEntry
 
-_CATCH_UP_SECONDS = 5.0
+_SHOWN_SECONDS = 0.5
 _NOTICES = {
     "consent": "The consent was withdrawn. What the client held to stay logged in is void.",
     "session": "The session was ended.",
@@ -193,39 +191,13 @@ async def _end(visit: Visit, session: Session, session_id: str, reason: str) -> 
 
 
 async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
-    """End the consent and every family that the client began on it.
-
-    What is redeemed after the withdrawal needs new consent (application.standing_consent); what was
-    before it is in the read model once that has reached the head of the log. A second try has
-    nothing to withdraw any more, and looks for all of it again.
-    """
+    """End the consent and all that the client was issued on it."""
     client_id, service = visit.form.get("client_id") or "", visit.service
     provenance = visit.context.provenance
-    await withdraw_consent(client_id, session.subject, service=service, provenance=provenance)
-    complete = await _caught_up(service)
-    families = await service.read_models.fetch(
-        read_sessions.families_of(session.subject, client_id, now=provenance.occurred_at)
-    )
-    await end_families(families, service, by=session.subject, provenance=provenance)
-    if not complete:
-        raise TemporarilyUnavailable(reason="the sessions read model is behind")
+    await withdraw(client_id, session.subject, service=service, provenance=provenance)
     # The page to come shows who holds families still. Where it is behind, one button too many.
-    await _caught_up(service)
+    await caught_up(service, seconds=_SHOWN_SECONDS)
     return redirect(path_with(ACCOUNT_PATH, done="consent"))
-
-
-async def _caught_up(service: Service) -> bool:
-    """Wait until the sessions are complete up to what is the head of the log now; False where that
-    takes longer than _CATCH_UP_SECONDS. Raises LedgerUnavailable.
-    """
-    deadline = monotonic() + _CATCH_UP_SECONDS
-    (head,) = await service.read_models.fetch(log_head())
-    while monotonic() < deadline:
-        reached = await service.read_models.fetch(read_sessions.position())
-        if reached and reached[0] >= head:
-            return True
-        await asyncio.sleep(0.05)
-    return False
 
 
 async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:

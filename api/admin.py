@@ -28,6 +28,7 @@ from api.admin_requests import (
 from api.audit_reads import noting_reads
 from api.audit_routes import NAME
 from api.composition import Service
+from api.ends_of_people import deactivate
 from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
 from application import account
 from application.administration import clients, principals, signing_keys
@@ -172,12 +173,13 @@ def _principals(service: Service) -> list[Any]:
     ) -> PrincipalView:
         if act not in ("deactivate", "reactivate"):
             raise NotFound(f"no such act: {act}")
-        principal = await principals.set_active(
-            subject,
-            active=act == "reactivate",
-            service=service,
-            provenance=administrative(request, service, reason),
-        )
+        provenance = administrative(request, service, reason)
+        if act == "deactivate":
+            principal = await deactivate(subject, service=service, provenance=provenance)
+        else:
+            principal = await principals.set_active(
+                subject, active=True, service=service, provenance=provenance
+            )
         await service.directory.refresh()
         return PrincipalView.of(principal)
 

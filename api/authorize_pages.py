@@ -151,7 +151,7 @@ async def _next(visit: Visit, pending: Authorizing) -> AnyResponse:
     try:
         step = await proceed(pending, await visit.session(), visit.context, visit.service)
     except OAuthError as error:
-        return _tell(visit, _goes_to(request, error))
+        return _tell(visit, _goes_to(visit, request, error))
     if isinstance(step, LoginNeeded):
         return redirect(path_with(LOGIN_PATH, request=visit.sealed(pending)))
     if isinstance(step, ConsentNeeded):
@@ -167,7 +167,7 @@ async def _consent_page(visit: Visit) -> AnyResponse:
     try:
         step = await proceed(pending, session, visit.context, visit.service)
     except OAuthError as error:
-        return _tell(visit, _goes_to(pending.request, error))
+        return _tell(visit, _goes_to(visit, pending.request, error))
     if not isinstance(step, ConsentNeeded):
         return redirect(path_with(CONTINUE_PATH, request=visit.sealed(pending)))
     return await _ask(visit, pending, session, step)
@@ -214,8 +214,7 @@ async def _consent(visit: Visit) -> AnyResponse:
         return redirect(path_with(LOGIN_PATH, request=visit.sealed(pending)))
     if decision != "allow":
         visit.client_id = pending.request.client_id
-        standing_client(pending.request, visit.service.directory)
-        return _tell(visit, _goes_to(pending.request, AccessDenied("the person said no")))
+        return _tell(visit, _goes_to(visit, pending.request, AccessDenied("the person said no")))
     answered = Authorizing(pending.request, pending.started_at, session.session_id)
     try:
         step = await proceed(pending, session, visit.context, visit.service)
@@ -230,7 +229,7 @@ async def _consent(visit: Visit) -> AnyResponse:
                 provenance=visit.context.provenance,
             )
     except OAuthError as error:
-        return _tell(visit, _goes_to(pending.request, error))
+        return _tell(visit, _goes_to(visit, pending.request, error))
     if isinstance(step, CodeIssued):  # somebody consented in another window meanwhile
         request = pending.request
         return _send(visit, request.redirect_uri, request.response_mode, step, request.state)
@@ -252,7 +251,9 @@ def shown_host(redirect_uri: str) -> str:
     return redirect_uri.split(":", 1)[0]
 
 
-def _goes_to(request: AuthorizationRequest, error: OAuthError) -> _GoesToClient:
+def _goes_to(visit: Visit, request: AuthorizationRequest, error: OAuthError) -> _GoesToClient:
+    # A client that was disabled while the person looked at a page gets no browser sent to it.
+    standing_client(request, visit.service.directory)
     return _GoesToClient(error, request.redirect_uri, request.response_mode, request.state)
 
 

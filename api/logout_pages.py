@@ -1,7 +1,8 @@
 """RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): a client asks, the person agrees.
 
 1 the hint, where given, is an ID token of ours, perhaps expired, 2 a client is named by it or by
-`client_id`, and the two agree, 3 the address to go on to is registered for that client, exactly;
+`client_id`, and the two agree, 3 the address to go on to is registered for that client, exactly,
+and the client is enabled: an address that an attacker registered must not outlive the client;
 otherwise nobody is redirected, 4 a hint for the very session of this browser ends it at once;
 anything else asks first: another site must not be able to log people out.
 """
@@ -94,13 +95,19 @@ def _registered(visit: Visit, client_id: str | None) -> str | None:
     uri = visit.form.get("post_logout_redirect_uri")
     if uri is None:
         return None
-    client = visit.service.directory.client(client_id) if client_id else None
-    if client is None or uri not in client.redirects.post_logout_redirect_uris:
+    if not _may_go_on(visit, client_id, uri):
         raise InvalidRequest(
             "the post_logout_redirect_uri is not registered for this client",
             reason="post_logout_redirect_uri differs",
         )
     return uri
+
+
+def _may_go_on(visit: Visit, client_id: str | None, uri: str) -> bool:
+    client = visit.service.directory.client(client_id) if client_id else None
+    if client is None or not client.enabled:
+        return False
+    return uri in client.redirects.post_logout_redirect_uris
 
 
 async def _confirm(visit: Visit) -> AnyResponse:
@@ -124,7 +131,8 @@ async def _end(visit: Visit, session: Session, asked: LoggingOut) -> AnyResponse
 
 
 def _goodbye(visit: Visit, asked: LoggingOut) -> AnyResponse:
-    if asked.redirect_uri is None:
+    # 3, once more: the page may have waited, and the client been disabled meanwhile.
+    if asked.redirect_uri is None or not _may_go_on(visit, asked.client_id, asked.redirect_uri):
         return visit.render("logged_out.html")
     state = [("state", asked.state)] if asked.state is not None else []
     return redirect(uri_with(asked.redirect_uri, state))

@@ -121,6 +121,10 @@ def _ledger_of(tracer: Tracer) -> type[Ledger]:
             with _step(tracer, "commit"):
                 return await super().save(*aggregates)
 
+        async def save_end(self, holder: UUID, *aggregates: Recorded) -> int:
+            with _step(tracer, "commit"):
+                return await super().save_end(holder, *aggregates)
+
         async def load(self, stream_id: UUID) -> Any:
             with _step(tracer, "load"):
                 return await super().load(stream_id)

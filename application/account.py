@@ -6,7 +6,7 @@ The fact goes on the principal's stream, by whom and why; the credential into it
 from hashlib import sha256
 from typing import Protocol
 
-from application.administration.deciding import DecidingService, decide
+from application.administration.deciding import DecidingService, decide_as_holder
 from application.errors import ConflictingState, InvalidRequest, NotFound
 from application.people.credentials import Credentials, LoginTaken, normal_login
 from application.people.passwords import PasswordRefused, Passwords, PresentedPassword
@@ -53,7 +53,9 @@ async def set_login(
     def record(principal: Principal) -> None:
         principal.password_set(provenance)
 
-    return await decide(service, Principal.stream(subject), Principal, record, name=subject)
+    return await decide_as_holder(
+        service, Principal.stream(subject), Principal, record, name=subject
+    )
 
 
 async def forget_login(subject: str, *, service: _Service) -> Principal:
@@ -91,7 +93,9 @@ async def link_identity(
     def record(principal: Principal) -> None:
         principal.identity_linked(issuer, provenance)
 
-    return await decide(service, Principal.stream(subject), Principal, record, name=subject)
+    return await decide_as_holder(
+        service, Principal.stream(subject), Principal, record, name=subject
+    )
 
 
 async def record_passkey(
@@ -103,4 +107,4 @@ async def record_passkey(
     def record(principal: Principal) -> None:
         (principal.passkey_added if added else principal.passkey_removed)(passkey, provenance)
 
-    await decide(service, Principal.stream(subject), Principal, record, name=subject)
+    await decide_as_holder(service, Principal.stream(subject), Principal, record, name=subject)

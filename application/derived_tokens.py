@@ -41,10 +41,13 @@ class UnreadableToken(Exception):
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """What a derived token says: whose stream, and which of its generations."""
+    """What a derived token says: whose stream, and which of its generations; and the pepper that
+    its MAC fits. Whoever knows under which pepper it was issued has to compare.
+    """
 
     stream_id: UUID
     generation: int
+    pepper_id: str
 
 
 class DerivedTokens:
@@ -83,7 +86,7 @@ class DerivedTokens:
             raise UnreadableToken("unknown version or pepper")
         if not hmac.compare_digest(mac, self._mac(kind, pepper_id, fixed)):
             raise UnreadableToken("forged")
-        return Derived(UUID(bytes=stream_id), generation)
+        return Derived(UUID(bytes=stream_id), generation, pepper_id)
 
     def _mac(self, kind: TokenKind, pepper_id: str, fixed: bytes) -> bytes:
         # The kind is part of what is signed: a code must never pass for a refresh token.

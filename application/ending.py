@@ -1,7 +1,8 @@
 """Ending what was issued: tokens, families and sessions, each with all that hangs on it.
 
-1. One unit: whoever rotates or redeems at the same moment meets a conflict, reloads, and finds the
+1. One unit: a rotation or redemption at the same moment meets a conflict, reloads, and finds the
    end. So what is on the streams is complete, and no look-up by session or family is needed.
+   An end that meets a conflict insists (application.insisting).
 2. A unit is no larger than can be recorded in moments: a family has so many living tokens only
    (domain.refresh_token_family). The families of a session may be more than one unit; its own end
    is in the last, so that nothing is alive of a session that says it ended. Who breaks off before
@@ -13,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypedDict
 from uuid import UUID
 
-from application.errors import ConflictingState
-from application.ledger.errors import Conflict
+from application.insisting import insist
 from application.ports import EventLog
 from application.turns import Turns
 from domain.access_token import AccessToken
@@ -26,10 +26,6 @@ from domain.session import Authorized, Session
 
 UNIT_STREAMS = 1_024
 """At least a family with all the tokens that it can have alive."""
-FEW_STREAMS = 32
-"""What may fail together with the end of a session that lost a race before."""
-ATTEMPTS = 64
-"""Lost races before giving up: each was won by somebody else on the same stream."""
 
 
 class EndingService(Protocol):
@@ -96,20 +92,34 @@ async def end_family(
 ) -> bool:
     """Revoke a family and its access tokens; False where there is none.
 
-    Raises ConflictingState after too many lost races, LedgerUnavailable.
+    Raises TemporarilyUnavailable after too many lost races, LedgerUnavailable.
     """
-    for _ in range(ATTEMPTS):
+    found = False
+
+    async def decide() -> Sequence[Recorded]:
+        nonlocal found
         family = await service.log.load(family_id)
+        found = isinstance(family, RefreshTokenFamily)
         if not isinstance(family, RefreshTokenFamily):
-            return False
-        try:
-            await service.log.save(
-                *await ended_family(family, service, by=by, reason=reason, provenance=provenance)
-            )
-        except Conflict:
-            continue
-        return True
-    raise ConflictingState("the family is being used by others; try again")
+            return []
+        return await ended_family(family, service, by=by, reason=reason, provenance=provenance)
+
+    turn = service.turns.of(family_id)
+    async with turn.stream:
+        await insist(service.log, decide)
+    return found
+
+
+async def end_tokens(
+    jtis: Iterable[str], service: EndingService, *, by: str, reason: str, provenance: Provenance
+) -> None:
+    """Revoke access tokens that belong to no family. Raises as `end_family` does."""
+    named = tuple(jtis)
+
+    async def decide() -> Sequence[Recorded]:
+        return await ended_tokens(named, service, by=by, reason=reason, provenance=provenance)
+
+    await insist(service.log, decide)
 
 
 async def end_session(
@@ -117,63 +127,59 @@ async def end_session(
 ) -> Session | None:
     """End a session, its families and their tokens; None where there is no such session.
 
-    Raises ConflictingState after too many lost races, LedgerUnavailable.
+    Raises TemporarilyUnavailable after too many lost races, LedgerUnavailable.
     """
     try:
         stream_id = Session.stream(session_id)
     except ValueError:
         return None
-    act = _Ending(service, by, reason, provenance)
-    async with service.turns.of(stream_id):
-        for attempt in range(ATTEMPTS):
-            session = await service.log.load(stream_id)
-            if not isinstance(session, Session):
-                return None
-            try:
-                await act.end(session, alone=attempt > 0)
-            except Conflict:
-                continue
-            return session
-    raise ConflictingState("the session is being used by others; try again")
+    act = _Ending(stream_id, service, by, reason, provenance)
+    turn = service.turns.of(stream_id)
+    async with turn.stream:
+        await insist(service.log, act.decide)
+    return act.session
 
 
 class _Ending:
-    """One act upon a session. What it has ended it does not look at again, so that whoever goes on
-    redeeming codes meanwhile makes it wait for what is new, and not for all of it.
+    """One act upon a session. What it has ended it does not look at again, so that redemptions that
+    go on meanwhile make it read what is new, and not all of the session.
     """
 
     def __init__(
-        self, service: EndingService, by: str, reason: str, provenance: Provenance
+        self,
+        stream_id: UUID,
+        service: EndingService,
+        by: str,
+        reason: str,
+        provenance: Provenance,
     ) -> None:
+        self.session: Session | None = None
+        self._stream_id = stream_id
         self._service = service
         self._by = by
         self._reason = reason
         self._provenance = provenance
         self._ended: set[str] = set()
 
-    async def end(self, session: Session, *, alone: bool) -> None:
-        """End what is alive of `session`, and itself with the last of it; `alone` where that lost a
-        race before: then the last must be so little that it is done in moments.
-
-        Nothing where it ended before: nothing of it is alive. Raises Conflict where something moved
-        on meanwhile, or may have.
+    async def decide(self) -> Sequence[Recorded]:
+        """Return the session, ended, with the last of what is alive of it; the rest is recorded as
+        ended before. Nothing where the session ended before: nothing of it is alive.
         """
-        if session.ended:
-            return
+        session = await self._service.log.load(self._stream_id)
+        self.session = session if isinstance(session, Session) else None
+        if self.session is None or self.session.ended:
+            return []
         unit: list[Recorded] = []
-        names: list[str] = []
-        for one in self._left(session):
+        taken: list[Authorized] = []
+        for one in self._left(self.session):
             part = await self._part(one)
             if len(unit) + len(part) > UNIT_STREAMS:
-                await self._save(unit, names)
-                unit, names = [], []
+                await self._end(taken, first=unit)
+                unit, taken = [], []
             unit += part
-            names.append(one.jti)
-        if alone and len(unit) > FEW_STREAMS:
-            await self._save(unit, names)
-            raise Conflict("the session may have moved on meanwhile")
-        session.end(by=self._by, reason=self._reason, provenance=self._provenance)
-        await self._service.log.save(session, *unit)
+            taken.append(one)
+        self.session.end(by=self._by, reason=self._reason, provenance=self._provenance)
+        return [self.session, *unit]
 
     def _left(self, session: Session) -> Sequence[Authorized]:
         now = self._provenance.occurred_at
@@ -181,9 +187,12 @@ class _Ending:
             one for one in session.authorized if now < one.expires_at and one.jti not in self._ended
         ]
 
-    async def _save(self, unit: Sequence[Recorded], names: Iterable[str]) -> None:
-        await self._service.log.save(*unit)
-        self._ended.update(names)
+    async def _end(self, taken: Sequence[Authorized], *, first: Sequence[Recorded]) -> None:
+        async def decide() -> Sequence[Recorded]:
+            return [record for one in taken for record in await self._part(one)]
+
+        await insist(self._service.log, decide, first=first)
+        self._ended.update(one.jti for one in taken)
 
     async def _part(self, one: Authorized) -> Sequence[Recorded]:
         how: _How = {"by": self._by, "reason": self._reason, "provenance": self._provenance}

@@ -158,13 +158,12 @@ def missing_behind(token: AccessToken, parties: Parties) -> str | None:
         if issuer is None or not issuer.trusted:
             return f"issuer {issued.descent.vouched.issuer}"
     if issued.grant_type == CLIENT_CREDENTIALS:
-        inactive = client.owner is not None and not _active(client.owner, parties)
-        return f"owner {client.owner}" if inactive else None
+        return _missing_owner(token, client, parties)
     if issued.descent is not None and issued.owner_version is None:
         # On behalf of a machine.
         machine = parties.client(issued.subject)
         return None if machine is not None and machine.enabled else f"client {issued.subject}"
-    return None if _active(issued.subject, parties) else f"principal {issued.subject}"
+    return None if _stands(issued.subject, token, parties) else f"principal {issued.subject}"
 
 
 def key_is_revoked(kid: str, parties: Parties) -> bool:
@@ -173,9 +172,37 @@ def key_is_revoked(kid: str, parties: Parties) -> bool:
     return key is not None and key.state is KeyState.REVOKED
 
 
-def _active(subject: str, parties: Parties) -> bool:
+def ended_with(token: AccessToken, parties: Parties) -> str | None:
+    """Return whose deactivation since voided a token for good, as "principal alice"; None where
+    nobody's did.
+    """
+    issued, client = token.issued, parties.client(token.issued.client_id)
+    machine = issued.descent is not None and issued.owner_version is None
+    role, subject = "principal", None if machine else issued.subject
+    if issued.grant_type == CLIENT_CREDENTIALS:
+        role, subject = "owner", client.owner_at(issued.client_version) if client else None
+    party = parties.principal(subject) if subject is not None else None
+    ended = party is not None and party.ended_since(issued.owner_version, issued.timestamp)
+    return f"{role} {subject}" if ended else None
+
+
+def _missing_owner(token: AccessToken, client: Client, parties: Parties) -> str | None:
+    """Return which owner does not stand: the one that the token was issued under, whose it stays
+    when the client is given to another, or the present one.
+    """
+    then = client.owner_at(token.issued.client_version)
+    if then is not None and not _stands(then, token, parties):
+        return f"owner {then}"
+    present = parties.principal(client.owner) if client.owner is not None else None
+    if client.owner is not None and (present is None or not present.active):
+        return f"owner {client.owner}"
+    return None
+
+
+def _stands(subject: str, token: AccessToken, parties: Parties) -> bool:
     principal = parties.principal(subject)
-    return principal is not None and principal.active
+    issued = token.issued
+    return principal is not None and principal.stands_behind(issued.owner_version, issued.timestamp)
 
 
 async def _refresh_token(token: str, caller: Client, service: _Service) -> Mapping[str, Any]:
@@ -188,8 +215,12 @@ async def _refresh_token(token: str, caller: Client, service: _Service) -> Mappi
         return INACTIVE
     started = family.started
     details = started.authorization_details
-    alive = family.live(service.clock.now()) and _active(started.subject, service.directory)
-    if not alive or presented.generation != family.generation:
+    person = service.directory.principal(started.subject)
+    if person is None or not person.stands_behind(started.subject_version, started.timestamp):
+        return INACTIVE
+    current = presented.generation == family.generation
+    own = family.derived_under(presented.generation, presented.pepper_id)
+    if not (current and own and family.live(service.clock.now())):
         return INACTIVE
     return {
         "active": True,

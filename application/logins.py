@@ -43,8 +43,8 @@ async def logged_in(
     """Return the session of a person that proved who it is by `methods` (RFC 8176).
 
     The browser's `present` session goes on where it is the same person's. A full one ends, so that
-    no grant of it outlives the one that the person can log out of. Raises ConflictingState where it
-    cannot be ended at the moment, LedgerUnavailable.
+    no grant of it outlives the one that the person can log out of. Raises TemporarilyUnavailable
+    where it cannot be ended at the moment, LedgerUnavailable.
     """
     provenance, lifetime = context.provenance, service.session_lifetime
     if present is not None and present.subject != subject:
@@ -59,7 +59,12 @@ async def logged_in(
         )
     elif present is not None:
         try:
-            present.authenticate_again(methods=methods, lifetime=lifetime, provenance=provenance)
+            present.authenticate_again(
+                methods=methods,
+                lifetime=lifetime,
+                provenance=provenance,
+                pepper_id=service.derived.pepper_id,
+            )
             await service.log.save(present)
         except Conflict:
             pass  # it is being used or ended at the moment: a new one is right in both cases
@@ -72,9 +77,26 @@ async def logged_in(
         lifetime=lifetime,
         origin=context.origin,
         provenance=provenance,
+        subject_version=version_of(subject, service),
+        pepper_id=service.derived.pepper_id,
     )
     await service.log.save(session)
     return session
+
+
+def version_of(subject: str, service: IssuingService) -> int | None:
+    """Return the version of a principal that a decision rests upon, None for an unknown one."""
+    principal = service.directory.principal(subject)
+    return principal.version if principal is not None else None
+
+
+def ended_for(session: Session, service: IssuingService) -> bool:
+    """Tell whether a session ended, by an act upon it or by a deactivation of its person."""
+    person = service.directory.principal(session.subject)
+    stands = person is not None and person.stands_behind(
+        session.subject_version, session.started_at
+    )
+    return session.ended or not stands
 
 
 def session_cookie(session: Session, service: LoginService) -> str:
@@ -94,9 +116,9 @@ async def session_of(cookie: str | None, *, now: datetime, service: LoginService
     session = await service.log.load(shown.stream_id)
     if not isinstance(session, Session) or shown.generation != session.logins:
         return None
-    person = service.directory.principal(session.subject)
-    alive = session.live(now) and person is not None and person.active
-    return session if alive else None
+    if session.pepper_id not in ("", shown.pepper_id):
+        return None
+    return session if session.live(now) and not ended_for(session, service) else None
 
 
 def require_recent(session: Session, now: datetime) -> None:

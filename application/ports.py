@@ -43,6 +43,17 @@ class EventLog(Protocol):
     async def save(self, *aggregates: Recorded) -> int:
         """Record all undecided facts as one unit. Raises a LedgerError."""
 
+    async def announce(self, holder: UUID, streams: Iterable[UUID]) -> None:
+        """Refuse every `save` on `streams`, with EndAnnounced, until the end `holder` is saved or
+        withdrawn, or some seconds went by. Raises LedgerUnavailable.
+        """
+
+    async def save_end(self, holder: UUID, *aggregates: Recorded) -> int:
+        """Record as `save` does, whatever is announced, and withdraw what `holder` announced."""
+
+    async def withdraw(self, holder: UUID) -> None:
+        """Take back what `holder` announced. Raises LedgerUnavailable."""
+
     async def load(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream as of now, or None. Raises LedgerUnavailable."""
 

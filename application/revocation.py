@@ -9,18 +9,20 @@ A token that is not ours, expired or revoked already is answered like a success:
 demands; the caller holds it already and learns nothing.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
-from application.ending import ATTEMPTS, EndingService, end_family
-from application.errors import InvalidGrant, TemporarilyUnavailable
+from application.ending import EndingService, end_family
+from application.errors import InvalidGrant
+from application.insisting import insist
 from application.introspection import TokenVerifier
-from application.ledger.errors import Conflict
 from application.request_context import RequestContext
 from application.token_keys import UnverifiableToken
 from domain.access_token import AccessToken
+from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
 
 
@@ -54,22 +56,20 @@ async def revoke(
         return
     if verified.client_id != caller.client.client_id:  # 3
         raise InvalidGrant(_ANOTHERS)
-    for _ in range(ATTEMPTS):
+
+    async def decide() -> Sequence[Recorded]:
         record = await service.log.load(UUID(verified.token_id))  # 4
         if not isinstance(record, AccessToken):
-            return
+            return []
         record.revoke(
             by=caller.client.client_id,
             reason="revoked by its client",
             provenance=context.provenance,
             descendants=descendants,
         )
-        try:
-            await service.log.save(record)
-        except Conflict:
-            continue  # somebody else revoked it, perhaps without its descendants
-        return
-    raise TemporarilyUnavailable(reason="too many revocations of one token at once")
+        return [record]
+
+    await insist(service.log, decide)
 
 
 async def _revoke_family(
@@ -81,6 +81,8 @@ async def _revoke_family(
         return
     family = await service.log.load(presented.stream_id)
     if not isinstance(family, RefreshTokenFamily):
+        return
+    if not family.derived_under(presented.generation, presented.pepper_id):
         return
     client_id = caller.client.client_id
     if family.started.client_id != client_id:

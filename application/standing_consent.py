@@ -12,12 +12,10 @@ one order (application.ledger.schema), and what was committed before a load is s
 Consent that was withdrawn and given again in between is consent, and is withdrawn as such.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 
-from application.ending import EndingService, end_family, ended_tokens
+from application.ending import EndingService, end_family, end_tokens
 from application.errors import UnusableGrant, from_domain
-from application.ledger.errors import Conflict
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.consents import Consents
@@ -78,7 +76,8 @@ async def require_consent_since(
     provenance: Provenance,
 ) -> None:
     """End what was issued and recorded, and raise UnusableGrant, where the consent was withdrawn
-    meanwhile. Not to be handed out before. Raises ConflictingState and LedgerUnavailable as well.
+    meanwhile. Not to be handed out before. Raises TemporarilyUnavailable and LedgerUnavailable as
+    well.
     """
     try:
         await require_consent(agreed, service)
@@ -99,9 +98,5 @@ async def _end(
 ) -> None:
     if family is not None:
         await end_family(family.id, service, by=by, reason=reason, provenance=provenance)
-        return
-    ended = await ended_tokens(
-        [str(token.id)], service, by=by, reason=reason, provenance=provenance
-    )
-    with suppress(Conflict):  # nobody holds it: whoever was faster ended it with its session
-        await service.log.save(*ended)
+    else:
+        await end_tokens([str(token.id)], service, by=by, reason=reason, provenance=provenance)

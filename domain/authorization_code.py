@@ -75,10 +75,12 @@ class AuthorizationCode(Recorded):
         session_id: str
 
     class Issued(Event, Recorded.Created):
-        """The person let the client act: a code went to `redirect_uri`."""
+        """The person let the client act: a code went to `redirect_uri`. `pepper_id` is the pepper
+        that it is derived under, "" where that is not known.
+        """
 
         TOPIC = "code.issued"
-        class_version = 2
+        class_version = 3
         redirect_uri: str
         challenge: str
         requested_scope: tuple[str, ...]
@@ -92,11 +94,17 @@ class AuthorizationCode(Recorded):
         expires_at: datetime
         confirmation: Confirmation | None
         authorization_details: tuple[dict[str, Any], ...]
+        pepper_id: str
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
             """Version 1 knew neither bound keys nor authorization details."""
             state.update(confirmation=None, authorization_details=())
+
+        @staticmethod
+        def upcast_v2_v3(state: dict[str, Any]) -> None:
+            """Up to version 2 the pepper was not named."""
+            state["pepper_id"] = ""
 
         def apply(self, aggregate: "AuthorizationCode") -> None:
             aggregate.issued = self
@@ -131,7 +139,7 @@ class AuthorizationCode(Recorded):
 
     @classmethod
     def issue(
-        cls, stream_id: UUID, terms: CodeTerms, *, provenance: Provenance
+        cls, stream_id: UUID, terms: CodeTerms, *, provenance: Provenance, pepper_id: str = ""
     ) -> "AuthorizationCode":
         """Record a code that goes to the client by way of the browser."""
         return cls._begin(
@@ -154,6 +162,7 @@ class AuthorizationCode(Recorded):
             expires_at=provenance.occurred_at + LIFETIME,
             confirmation=terms.confirmation,
             authorization_details=terms.authorization_details,
+            pepper_id=pepper_id,
         )
 
     def redeem(self, *, jti: str, family_id: str | None, provenance: Provenance) -> None:

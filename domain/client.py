@@ -51,6 +51,8 @@ class Client(IssuingClient, Administered):
         authorization_details_types: tuple[str, ...]
         registration_token: KeptVerifier | None
         disabled_by: str
+        owners: tuple[tuple[int, str | None], ...]
+        """From which version on it belonged to whom, the oldest first."""
 
     class Event(Administered.Event):
         """Something an administrator decided about a client."""
@@ -99,6 +101,7 @@ class Client(IssuingClient, Administered):
             aggregate.scopes = self.scopes
             aggregate.audiences = self.audiences
             aggregate.owner = self.owner
+            aggregate.owners = ((self.originator_version, self.owner),)
             aggregate.tokens = self.tokens
             aggregate.redirects = self.redirects
             aggregate.refresh = self.refresh
@@ -173,6 +176,7 @@ class Client(IssuingClient, Administered):
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.owner = self.owner
+            aggregate.owners = (*aggregate.owners, (self.originator_version, self.owner))
 
     class TokenPolicyChanged(Event):
         """The client's tokens are made like this from now on."""
@@ -230,6 +234,9 @@ class Client(IssuingClient, Administered):
 
         def apply(self, aggregate: "Client") -> None:
             aggregate.authentication = self.authentication
+            if self.authentication.method in WITHOUT_SECRET:
+                # Also where the log is older than the rule that such a change retires secrets.
+                aggregate.secrets = tuple(one.retired(self.timestamp) for one in aggregate.secrets)
 
     class AuthorizationDetailsTypesChanged(Event):
         """The client may use exactly these types of authorization details (RFC 9396)."""
@@ -334,7 +341,13 @@ class Client(IssuingClient, Administered):
         self._require_room(
             sum(secret.retired(end).usable(provenance.occurred_at) for secret in present)
         )
-        for secret in present:
+        self._retire_secrets(end, provenance)
+        self.add_secret(
+            secret_id=secret_id, pepper_id=pepper_id, verifier=verifier, provenance=provenance
+        )
+
+    def _retire_secrets(self, end: datetime, provenance: Provenance) -> None:
+        for secret in self.usable_secrets(provenance.occurred_at):
             if secret.retired(end) is not secret:
                 self._record(
                     self.SecretRetired,
@@ -343,9 +356,6 @@ class Client(IssuingClient, Administered):
                     secret_id=secret.secret_id,
                     usable_until=end,
                 )
-        self.add_secret(
-            secret_id=secret_id, pepper_id=pepper_id, verifier=verifier, provenance=provenance
-        )
 
     def _require_room(self, usable: int) -> None:
         if self.client_type is ClientType.PUBLIC:
@@ -387,6 +397,10 @@ class Client(IssuingClient, Administered):
         if owner != self.owner:
             self._change(self.OwnerChanged, provenance, owner=owner)
 
+    def owner_at(self, version: int) -> str | None:
+        """Return whom the client belonged to as of `version` of it, None for nobody."""
+        return next((owner for since, owner in reversed(self.owners) if since <= version), None)
+
     def set_token_policy(self, tokens: TokenPolicy, *, provenance: Provenance) -> None:
         """Change how the client's tokens are made."""
         if tokens != self.tokens:
@@ -408,10 +422,14 @@ class Client(IssuingClient, Administered):
             self._change(self.DelegationChanged, provenance, delegation=delegation)
 
     def set_authentication(self, authentication: Authentication, *, provenance: Provenance) -> None:
-        """Change how the client proves who it is. Raises InvalidConfiguration for a public one."""
+        """Change how the client proves who it is; its secrets end where it needs none any more, and
+        do not come back. Raises InvalidConfiguration for a public client.
+        """
         if self.client_type is ClientType.PUBLIC and authentication.method is not None:
             raise InvalidConfiguration("a public client does not authenticate")
         if authentication != self.authentication:
+            if authentication.method in WITHOUT_SECRET:
+                self._retire_secrets(provenance.occurred_at, provenance)
             self._change(self.AuthenticationChanged, provenance, authentication=authentication)
 
     def set_authorization_details_types(

@@ -57,21 +57,29 @@ class DeviceAuthorization(Recorded):
         client_id: str
 
     class Requested(Event, Recorded.Created):
-        """A device asks for access and shows its user code until `expires_at` (UTC)."""
+        """A device asks for access and shows its user code until `expires_at` (UTC). `pepper_id` is
+        the pepper that its device code is derived under, "" where that is not known.
+        """
 
         TOPIC = "device.requested"
-        class_version = 2
+        class_version = 3
         requested_scope: tuple[str, ...]
         resource: tuple[str, ...]
         expires_at: datetime
         address: str
         user_agent: str
         authorization_details: tuple[dict[str, Any], ...]
+        pepper_id: str
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
             """Version 1 knew scopes alone."""
             state["authorization_details"] = ()
+
+        @staticmethod
+        def upcast_v2_v3(state: dict[str, Any]) -> None:
+            """Up to version 2 the pepper was not named."""
+            state["pepper_id"] = ""
 
         def apply(self, aggregate: "DeviceAuthorization") -> None:
             aggregate.requested = self
@@ -119,7 +127,7 @@ class DeviceAuthorization(Recorded):
             aggregate.state = DeviceState.REDEEMED
 
     @classmethod
-    def request(
+    def request(  # noqa: PLR0913  # each is a fact of its own in the event
         cls,
         stream_id: UUID,
         *,
@@ -130,6 +138,7 @@ class DeviceAuthorization(Recorded):
         origin: Origin,
         provenance: Provenance,
         authorization_details: tuple[dict[str, Any], ...] = (),
+        pepper_id: str = "",
     ) -> "DeviceAuthorization":
         """Record that a device asks."""
         return cls._begin(
@@ -143,6 +152,7 @@ class DeviceAuthorization(Recorded):
             address=origin.address,
             user_agent=origin.user_agent,
             authorization_details=authorization_details,
+            pepper_id=pepper_id,
         )
 
     def expired(self, now: datetime) -> bool:

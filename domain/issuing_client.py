@@ -389,6 +389,7 @@ class IssuingClient:
             grace=policy.rotation_grace if refresh.grace is None else refresh.grace,
             confirmation=issued.confirmation if public else None,
             authorization_details=authority.authorization_details,
+            subject_version=issued.owner_version,
         )
         return RefreshTokenFamily.start(
             stream_id,

@@ -1,5 +1,12 @@
-"""A principal: a resource owner, known by an opaque subject id and the roles assigned to it."""
+"""A principal: a resource owner, known by an opaque subject id and the roles assigned to it.
 
+A deactivation ends for good what was begun on the principal's authority before: sessions, families
+of refresh tokens, tokens. Each of them names the version of the principal that it was decided upon,
+and the version of the deactivation is the bound: so a process that learns of it a moment late, or
+whose clock is wrong, begins nothing that a reactivation would bring back.
+"""
+
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,6 +25,9 @@ class Principal(Administered):
         subject: str
         roles: tuple[str, ...]
         active: bool
+        deactivated_version: int
+        """Of the last deactivation, 0 where there was none."""
+        deactivated_at: datetime | None
 
     class Event(Administered.Event):
         """Something an administrator decided about a principal."""
@@ -34,6 +44,8 @@ class Principal(Administered):
             aggregate.subject = self.subject
             aggregate.roles = self.roles
             aggregate.active = True
+            aggregate.deactivated_version = 0
+            aggregate.deactivated_at = None
 
     Created = Registered  # the inherited name: every event has its topic
 
@@ -47,15 +59,17 @@ class Principal(Administered):
             aggregate.roles = self.roles
 
     class Deactivated(Event):
-        """Nothing is issued on this principal's authority any more."""
+        """Nothing is issued on this principal's authority any more; what was begun on it ended."""
 
         TOPIC = "principal.deactivated"
 
         def apply(self, aggregate: "Principal") -> None:
             aggregate.active = False
+            aggregate.deactivated_version = self.originator_version
+            aggregate.deactivated_at = self.timestamp
 
     class Reactivated(Event):
-        """The principal's authority counts again."""
+        """The principal's authority counts again, for what is begun from now on."""
 
         TOPIC = "principal.reactivated"
 
@@ -145,6 +159,18 @@ class Principal(Administered):
     def identity_linked(self, issuer: str, provenance: Provenance) -> None:
         """Record that an upstream identity logs the principal in."""
         self._record(self.IdentityLinked, provenance, subject=self.subject, issuer=issuer)
+
+    def stands_behind(self, version: int | None, began_at: datetime) -> bool:
+        """Tell whether what was begun upon `version` of the principal counts: it is active, and was
+        not deactivated since. `began_at` decides for records that name no version.
+        """
+        return self.active and not self.ended_since(version, began_at)
+
+    def ended_since(self, version: int | None, began_at: datetime) -> bool:
+        """Tell whether a deactivation since ended for good what was begun as above."""
+        if self.deactivated_at is None:
+            return False
+        return version < self.deactivated_version if version else began_at <= self.deactivated_at
 
     def permissions(self, catalogue: Catalogue) -> frozenset[str]:
         """Return the permissions that the roles carry at present: none when deactivated."""

@@ -66,7 +66,7 @@ class IssuedToken:
 class FamilyTerms:
     """What a family is begun with; `scope` and `authorization_details` (RFC 9396) bound every
     access token, lifetimes are in seconds. With `confirmation`, only the holder of that key may use
-    its refresh tokens.
+    its refresh tokens. `subject_version` is that of the principal which it was decided upon.
     """
 
     client_id: str
@@ -80,6 +80,7 @@ class FamilyTerms:
     grace: int
     confirmation: Confirmation | None = None
     authorization_details: tuple[dict[str, Any], ...] = ()
+    subject_version: int | None = None
 
 
 class RefreshTokenFamily(Recorded):
@@ -90,6 +91,8 @@ class RefreshTokenFamily(Recorded):
         started: "RefreshTokenFamily.Started"
         generation: int
         pepper_id: str
+        peppers: tuple[tuple[int, str], ...]
+        """From which generation on which pepper they were derived under, the oldest first."""
         rotated_at: datetime
         used_at: datetime
         retired: tuple[tuple[int, datetime], ...]
@@ -108,11 +111,12 @@ class RefreshTokenFamily(Recorded):
         """The first generation was issued, together with the access token `jti`.
 
         `pepper_id` names the pepper that its refresh token is derived under. Lifetimes and the
-        grace window are in seconds, as they were in force.
+        grace window are in seconds, as they were in force. `subject_version` is the version of the
+        principal that it was decided upon, None where that is not known.
         """
 
         TOPIC = "family.started"
-        class_version = 2
+        class_version = 3
         generation: int
         pepper_id: str
         scope: tuple[str, ...]
@@ -125,14 +129,21 @@ class RefreshTokenFamily(Recorded):
         token_expires_at: datetime
         confirmation: Confirmation | None
         authorization_details: tuple[dict[str, Any], ...]
+        subject_version: int | None
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
             """Version 1 knew neither bound keys nor authorization details."""
             state.update(confirmation=None, authorization_details=())
 
+        @staticmethod
+        def upcast_v2_v3(state: dict[str, Any]) -> None:
+            """Up to version 2 the version of the principal was not named."""
+            state["subject_version"] = None
+
         def apply(self, aggregate: "RefreshTokenFamily") -> None:
             aggregate.started = self
+            aggregate.peppers = ()
             aggregate.revoked = False
             aggregate.tokens = ()
             aggregate.retired = ()
@@ -235,6 +246,7 @@ class RefreshTokenFamily(Recorded):
             token_expires_at=token.expires_at,
             confirmation=terms.confirmation,
             authorization_details=terms.authorization_details,
+            subject_version=terms.subject_version,
         )
 
     @property
@@ -247,6 +259,16 @@ class RefreshTokenFamily(Recorded):
         """When the current generation ends (UTC): the sooner of absolute and idle lifetime."""
         idle = self.used_at + timedelta(seconds=self.started.idle_lifetime)
         return min(self.started.expires_at, idle)
+
+    def derived_under(self, generation: int, pepper_id: str) -> bool:
+        """Tell whether `generation` was issued under this pepper. One that was never issued would
+        have been under the present one.
+
+        A pepper that was demoted, because it leaked perhaps, makes nothing that was issued under
+        its successor: not even a predecessor, which would be answered with the token that counts.
+        """
+        under = next((name for since, name in reversed(self.peppers) if since <= generation), "")
+        return under == pepper_id
 
     def live(self, now: datetime) -> bool:
         """Tell whether the current generation can be used at `now` (aware, UTC)."""
@@ -370,6 +392,8 @@ class RefreshTokenFamily(Recorded):
 def _advance(
     family: RefreshTokenFamily, event: RefreshTokenFamily.Started | RefreshTokenFamily.Rotated
 ) -> None:
+    if not family.peppers or family.peppers[-1][1] != event.pepper_id:
+        family.peppers = (*family.peppers, (event.generation, event.pepper_id))
     family.generation = event.generation
     family.pepper_id = event.pepper_id
     family.rotated_at = family.used_at = event.timestamp

@@ -14,7 +14,7 @@ to a new one. Else there would be no end to what is to be revoked with it.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.errors import GrantNotUsable
@@ -50,6 +50,9 @@ class Session(Recorded):
         ended: bool
         logins: int
         authorized: tuple[Authorized, ...]
+        subject_version: int | None
+        started_at: datetime
+        pepper_id: str
 
     class Event(Recorded.Event):
         """Something that happened to the session `session_id` of `subject`."""
@@ -58,13 +61,25 @@ class Session(Recorded):
         subject: str
 
     class Started(Event, Recorded.Created):
-        """The person logged in. `methods` are names of RFC 8176: pwd, hwk, user, fed."""
+        """The person logged in. `methods` are names of RFC 8176: pwd, hwk, user, fed.
+
+        `subject_version` is the version of the principal that it was decided upon, `pepper_id` the
+        pepper that the browser's cookie is derived under; None and "" where that is not known.
+        """
 
         TOPIC = "session.started"
+        class_version = 2
         methods: tuple[str, ...]
         expires_at: datetime
         address: str
         user_agent: str
+        subject_version: int | None
+        pepper_id: str
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 named neither."""
+            state.update(subject_version=None, pepper_id="")
 
         def apply(self, aggregate: "Session") -> None:
             aggregate.subject = self.subject
@@ -74,6 +89,9 @@ class Session(Recorded):
             aggregate.ended = False
             aggregate.logins = 1
             aggregate.authorized = ()
+            aggregate.subject_version = self.subject_version
+            aggregate.started_at = self.timestamp
+            aggregate.pepper_id = self.pepper_id
 
     Created = Started  # the inherited name: every event has its topic
 
@@ -81,10 +99,18 @@ class Session(Recorded):
         """The same person logged in again, and proved anew who it is."""
 
         TOPIC = "session.authenticated"
+        class_version = 2
         methods: tuple[str, ...]
         expires_at: datetime
+        pepper_id: str
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 did not name the pepper of the new cookie."""
+            state["pepper_id"] = ""
 
         def apply(self, aggregate: "Session") -> None:
+            aggregate.pepper_id = self.pepper_id
             aggregate.methods = self.methods
             aggregate.authenticated_at = self.timestamp
             aggregate.expires_at = self.expires_at
@@ -138,8 +164,12 @@ class Session(Recorded):
         lifetime: timedelta,
         origin: Origin,
         provenance: Provenance,
+        subject_version: int | None = None,
+        pepper_id: str = "",
     ) -> "Session":
-        """Begin a session for a person that proved who it is by `methods`."""
+        """Begin a session for a person that proved who it is by `methods`; the rest as in
+        Started.
+        """
         return cls._begin(
             cls.Started,
             stream_id,
@@ -150,6 +180,8 @@ class Session(Recorded):
             expires_at=provenance.occurred_at + lifetime,
             address=origin.address,
             user_agent=origin.user_agent,
+            subject_version=subject_version,
+            pepper_id=pepper_id,
         )
 
     @property
@@ -168,7 +200,12 @@ class Session(Recorded):
         return sum(now < one.expires_at for one in self.authorized) >= MOST_AUTHORIZED
 
     def authenticate_again(
-        self, *, methods: tuple[str, ...], lifetime: timedelta, provenance: Provenance
+        self,
+        *,
+        methods: tuple[str, ...],
+        lifetime: timedelta,
+        provenance: Provenance,
+        pepper_id: str = "",
     ) -> None:
         """Record that the person proved anew who it is. Raises GrantNotUsable when ended."""
         self._require_not_ended()
@@ -179,6 +216,7 @@ class Session(Recorded):
             subject=self.subject,
             methods=methods,
             expires_at=provenance.occurred_at + lifetime,
+            pepper_id=pepper_id,
         )
 
     def authorize(self, given: Authorized, provenance: Provenance) -> None:

@@ -21,7 +21,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 from psycopg.sql import SQL
 
-from application.introspection import key_is_revoked, missing_behind
+from application.introspection import ended_with, key_is_revoked, missing_behind
 from application.ledger.mapper import LedgerMapper
 from domain.access_token import AccessToken
 from domain.client import Client
@@ -216,7 +216,8 @@ class Past:
                 if client_id not in parties.clients:
                     parties.clients[client_id] = yield from self.client(client_id)
             client = parties.client(issued.client_id)
-            for subject in (issued.subject, client.owner if client else None):
+            owners = (client.owner, client.owner_at(issued.client_version)) if client else ()
+            for subject in (issued.subject, *owners):
                 if subject is not None and subject not in parties.principals:
                     parties.principals[subject] = yield from self.principal(subject)
             if issued.descent is not None and issued.descent.vouched is not None:
@@ -266,8 +267,9 @@ def _judged(
         return "expired", None
     behind = (token, *(ancestor for _, ancestor in ancestors if ancestor is not None))
     for one in behind:  # 4
-        if key_is_revoked(one.issued.kid, parties):
-            return "void", f"key {one.issued.kid}"
+        key = f"key {one.issued.kid}" if key_is_revoked(one.issued.kid, parties) else None
+        if because := key or ended_with(one, parties):
+            return "void", because
     for name, ancestor in ancestors:  # 5
         if ancestor is None:
             return "suspended", f"ancestor {name} is not in the log"

@@ -143,18 +143,35 @@ def logins(
     )
 
 
-def families_of(subject: str, client_id: str, *, now: datetime) -> Query[UUID]:
-    """Ask for every family that the client holds of the person and that is alive at `now`.
+def families_of(subject: str, client_id: str | None, *, now: datetime) -> Query[UUID]:
+    """Ask for every family of the person that is alive at `now`, those that the client holds where
+    one is named.
 
-    There is no limit: whoever ends them may leave none, and a client can make any number.
+    There is no limit: an end of them may leave none, and a client can make any number.
     """
     return Query(
         SQL(
-            "SELECT id::uuid AS family_id FROM read.sessions"
-            " WHERE kind = 'family' AND subject = %(subject)s AND client_id = %(client_id)s AND {}"
+            "SELECT id::uuid AS family_id FROM read.sessions WHERE kind = 'family'"
+            " AND subject = %(subject)s"
+            " AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s) AND {}"
         ).format(_ALIVE),
         {"subject": subject, "client_id": client_id, "now": now},
         lambda *, family_id: family_id,
+    )
+
+
+def authorizing(subject: str, *, since: datetime) -> Query[str]:
+    """Ask for every session of the person that was not ended and could authorize after `since`.
+
+    There is no limit, as above.
+    """
+    return Query(
+        SQL(
+            "SELECT id FROM read.sessions WHERE kind = 'session' AND subject = %(subject)s"
+            " AND ended_at IS NULL AND expires_at > %(since)s"
+        ),
+        {"subject": subject, "since": since},
+        lambda *, id: str(id),  # noqa: A006  # the column's name
     )
 
 

@@ -108,7 +108,7 @@ def a_token(moment: datetime = NOON, *, client: Client | None = None) -> AccessT
     )
 
 
-def a_session(*, hours: float = 12) -> Session:
+def a_session(*, hours: float = 12, subject_version: int | None = None) -> Session:
     """Return a session of alice that began at noon, by password."""
     return Session.start(
         stream_id(NOON),
@@ -117,6 +117,7 @@ def a_session(*, hours: float = 12) -> Session:
         lifetime=timedelta(hours=hours),
         origin=Origin(address="address-hash", user_agent="agent-hash"),
         provenance=AT_NOON,
+        subject_version=subject_version,
     )
 
 

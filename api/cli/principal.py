@@ -11,6 +11,7 @@ from api.cli.past import from_past
 from api.cli.running import by_operator, read_by_service, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
+from api.ends_of_people import deactivate as end_of_person
 from api.views import PrincipalView
 from application import account
 from application.administration import principals
@@ -143,7 +144,7 @@ def roles(*, subject: str, wanted: tuple[str, ...], none: bool, reason: str, as_
 @json_option
 @data_dir_option
 def deactivate(*, subject: str, reason: str, as_json: bool) -> None:
-    """Withdraw a principal's authority: its clients get nothing any more."""
+    """Withdraw a principal's authority, and end its sessions and refresh tokens for good."""
     _set_active(subject, active=False, reason=reason, as_json=as_json)
 
 
@@ -153,15 +154,19 @@ def deactivate(*, subject: str, reason: str, as_json: bool) -> None:
 @json_option
 @data_dir_option
 def reactivate(*, subject: str, reason: str, as_json: bool) -> None:
-    """Give a deactivated principal its authority back."""
+    """Give a deactivated principal its authority back; what ended stays ended."""
     _set_active(subject, active=True, reason=reason, as_json=as_json)
 
 
 def _set_active(subject: str, *, active: bool, reason: str, as_json: bool) -> None:
     async def work(service: Service) -> PrincipalView:
-        changed = await principals.set_active(
-            subject, active=active, service=service, provenance=by_operator(service, reason)
-        )
+        provenance = by_operator(service, reason)
+        if active:
+            changed = await principals.set_active(
+                subject, active=True, service=service, provenance=provenance
+            )
+        else:
+            changed = await end_of_person(subject, service=service, provenance=provenance)
         return PrincipalView.of(changed)
 
     _print(with_service(work), as_json=as_json)

@@ -160,7 +160,7 @@ async def change(
 ) -> Client:
     """Change a client, all of it in one unit, and return it.
 
-    Raises NotFound, InvalidScope, InvalidRequest, ConflictingState, LedgerUnavailable.
+    Raises NotFound, InvalidScope, InvalidRequest, TemporarilyUnavailable, LedgerUnavailable.
     """
     require_offered(changes.tokens, service)
     require_usable(changes.authentication)

@@ -49,7 +49,7 @@ async def issue(
 async def revoke(access_id: str, *, service: _Service, provenance: Provenance) -> InitialAccess:
     """Let nobody register with a token any more.
 
-    Raises NotFound, ConflictingState, LedgerUnavailable.
+    Raises NotFound, TemporarilyUnavailable, LedgerUnavailable.
     """
     stream_id = InitialAccess.stream(access_id)
     if await service.log.load(stream_id) is None:

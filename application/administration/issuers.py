@@ -85,7 +85,7 @@ async def trust_configured(
 async def remove(issuer: str, *, service: _Service, provenance: Provenance) -> TrustedIssuer:
     """Trust an issuer no more; what was issued on its word is void at once.
 
-    Raises NotFound, ConflictingState, LedgerUnavailable.
+    Raises NotFound, TemporarilyUnavailable, LedgerUnavailable.
     """
     stream_id = TrustedIssuer.stream(issuer)
     if await service.log.load(stream_id) is None:

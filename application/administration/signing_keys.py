@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.administration.deciding import begin
-from application.ending import ATTEMPTS
 from application.errors import ConflictingState, NotFound
+from application.insisting import ATTEMPTS
 from application.key_material import generate_private_key, private_key_bytes, public_jwk
 from application.ledger.errors import Conflict
 from application.ports import Directory, EventLog

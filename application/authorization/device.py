@@ -94,6 +94,7 @@ async def request_device(
         origin=context.origin,
         provenance=provenance,
         authorization_details=details,
+        pepper_id=service.derived.pepper_id,
     )
     user_code = await _free_user_code(stream_id, context, service)
     await service.log.save(device)

@@ -191,7 +191,10 @@ async def _issue(
         authorization_details=request.authorization_details,
     )
     stream_id = service.ids.stream_id(provenance.occurred_at)
-    await service.log.save(AuthorizationCode.issue(stream_id, terms, provenance=provenance))
+    pepper_id = service.derived.pepper_id
+    await service.log.save(
+        AuthorizationCode.issue(stream_id, terms, provenance=provenance, pepper_id=pepper_id)
+    )
     return CodeIssued(service.derived.derive(TokenKind.CODE, stream_id))
 
 

@@ -16,6 +16,7 @@ import asyncio
 import hmac
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from hashlib import sha256
 from uuid import UUID
 
@@ -30,6 +31,8 @@ from application.errors import (
     UnusableGrant,
     from_domain,
 )
+from application.insisting import insist
+from application.logins import ended_for
 from application.person_tokens import (
     Behind,
     PersonService,
@@ -103,6 +106,7 @@ async def handle(
         service,
         of=AuthorizationCode,
         client_of=lambda code: code.issued.client_id,  # 2
+        issued_under=lambda code, derived: code.issued.pepper_id in ("", derived.pepper_id),
         use=use,
     )
 
@@ -185,21 +189,38 @@ async def _standing_session(code: AuthorizationCode, service: PersonService) -> 
     session = await service.log.load(Session.stream(code.issued.session_id))
     if not isinstance(session, Session):
         raise UnusableGrant(reason="unknown session")
+    if ended_for(session, service):
+        raise UnusableGrant(reason="session ended")
     return session
 
 
 async def _replay(
-    code: AuthorizationCode, context: RequestContext, service: PersonService
+    used: AuthorizationCode, context: RequestContext, service: PersonService
 ) -> OAuthError:
     """Revoke what a used code issued and return the error to answer.
 
     RFC 6749, Section 4.1.2: the server "SHOULD revoke (when possible) all tokens previously issued
-    based on that authorization code". Raises Conflict, LedgerUnavailable.
+    based on that authorization code". Raises TemporarilyUnavailable, LedgerUnavailable.
     """
-    provenance = context.provenance
     refusal = UnusableGrant(reason="code replayed")
-    if code.state is CodeState.REPLAYED:
+    if used.state is CodeState.REPLAYED:
         return refusal
+
+    async def decide() -> Sequence[Recorded]:
+        code = await service.log.load(used.id)
+        if not isinstance(code, AuthorizationCode) or code.state is CodeState.REPLAYED:
+            return []
+        return await _ended_by_replay(code, context, service)
+
+    # Not as one use of the code among others: what it issued may be used in a loop meanwhile.
+    await insist(service.log, decide, first=await _ended_by_replay(used, context, service))
+    return refusal
+
+
+async def _ended_by_replay(
+    code: AuthorizationCode, context: RequestContext, service: PersonService
+) -> Sequence[Recorded]:
+    provenance = context.provenance
     code.replay(address=context.origin.address, provenance=provenance)
     by, reason = code.issued.client_id, "its authorization code was replayed"
     unit: list[Recorded] = [code]
@@ -208,5 +229,4 @@ async def _replay(
         unit += await ended_family(family, service, by=by, reason=reason, provenance=provenance)
     elif code.jti is not None:
         unit += await ended_tokens([code.jti], service, by=by, reason=reason, provenance=provenance)
-    await service.log.save(*unit)
-    return refusal
+    return unit

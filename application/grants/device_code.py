@@ -2,14 +2,18 @@
 
 1 the device code carries our MAC, 2 it exists and is this client's, 3 it has not expired, 4 not
 decided yet: authorization_pending, or slow_down for a device that polls too often, 5 denied:
-access_denied, 6 used: refused, 7 the consent stands, the client may use the grant and the person
-is active; then redemption, a session of the device's own, access token and family are recorded as
-one unit, and 8 the consent was not withdrawn meanwhile.
+access_denied, 6 used: refused, 7 the session that approved was not ended, the consent stands, the
+client may use the grant and the person is active; then redemption, a session of the device's own,
+access token and family are recorded as one unit, and 8 neither consent nor that session was taken
+back meanwhile.
 
 The session is the device's own, so that logging out of the browser that approved does not switch
-off the television, and each can be ended by itself.
+off the television, and each can be ended by itself. Until the device has redeemed its code there is
+nothing of its own: who ends the browser's session, because somebody else sits there perhaps, ends
+what that one approved.
 """
 
+import asyncio
 from datetime import timedelta
 from typing import Protocol
 
@@ -17,6 +21,7 @@ import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
+from application.ending import end_session
 from application.errors import (
     AccessDenied,
     AuthorizationPending,
@@ -25,6 +30,7 @@ from application.errors import (
     UnusableGrant,
     from_domain,
 )
+from application.logins import ended_for, version_of
 from application.person_tokens import Behind, PersonService, answer, authorized, first_tokens
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
@@ -39,6 +45,7 @@ from domain.client_configuration import DEVICE_CODE
 from domain.device_authorization import DeviceAuthorization, DeviceState
 from domain.errors import DomainError
 from domain.issuing_client import Authority
+from domain.provenance import Provenance
 from domain.recorded import Recorded
 from domain.session import Session
 
@@ -92,6 +99,7 @@ async def handle(
         service,
         of=DeviceAuthorization,
         client_of=lambda device: device.requested.client_id,  # 2
+        issued_under=lambda device, derived: device.requested.pepper_id in ("", derived.pepper_id),
         use=use,
     )
 
@@ -121,7 +129,8 @@ async def _redeem(
     assert approved is not None
     targets = targets_for_person(requester.client, device.requested.resource, service.policy)
     agreed = Agreed(device.requested.client_id, approved.subject, approved.scope, targets)
-    await require_consent(agreed, service)
+    standing = _require_standing(approved, service), require_consent(agreed, service)
+    await asyncio.gather(*standing)
     session = Session.start(
         service.ids.stream_id(provenance.occurred_at),
         subject=approved.subject,
@@ -129,6 +138,8 @@ async def _redeem(
         lifetime=service.session_lifetime,
         origin=context.origin,
         provenance=provenance,
+        subject_version=version_of(approved.subject, service),
+        pepper_id=service.derived.pepper_id,
     )
     authority = Authority(
         requested=device.requested.requested_scope,
@@ -156,4 +167,32 @@ async def _redeem(
     unit: list[Recorded] = [device, session, token]
     await service.log.save(*unit, *([family] if family else []))
     await require_consent_since(agreed, token, family, service=service, provenance=provenance)
+    await _require_standing_since(approved, session, service, provenance)
     return response
+
+
+async def _require_standing(approved: DeviceAuthorization.Approved, service: PersonService) -> None:
+    """Raise UnusableGrant where the session that approved was ended. One that ran out approved in
+    time.
+    """
+    session = await service.log.load(Session.stream(approved.session_id))
+    if not isinstance(session, Session) or ended_for(session, service):
+        raise UnusableGrant(reason="session that approved was ended")
+
+
+async def _require_standing_since(
+    approved: DeviceAuthorization.Approved,
+    given: Session,
+    service: PersonService,
+    provenance: Provenance,
+) -> None:
+    """End the device's session, and raise UnusableGrant, where the one that approved was ended
+    before the redemption was recorded: as with consent (application.standing_consent), the two
+    share no stream.
+    """
+    try:
+        await _require_standing(approved, service)
+    except UnusableGrant as refusal:
+        by, reason = approved.subject, refusal.reason
+        await end_session(given.session_id, service, by=by, reason=reason, provenance=provenance)
+        raise

@@ -178,6 +178,8 @@ def _decided(
             lifetime=token.issued.expires_at - provenance.occurred_at,
             origin=context.origin,
             provenance=provenance,
+            subject_version=assertion.person.principal.version,
+            pepper_id=service.derived.pepper_id,
         )
         session.authorize(authorized(token, None), provenance)
     except DomainError as error:

@@ -11,12 +11,15 @@ learns and moves nothing, not even the end of the family. 6 comes before 5 in ef
 token is reuse whatever else the request says. Every refusal of the token itself reads the same.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import Derived, TokenKind
 from application.ending import ended_tokens
 from application.errors import InvalidGrant, UnusableGrant, from_domain
+from application.insisting import insist
 from application.person_tokens import Behind, PersonService, Wishes, answer, issue_request
 from application.presented_grant import Presented, use_presented
 from application.request_context import RequestContext
@@ -26,6 +29,7 @@ from domain.authorization_details import Details
 from domain.client_configuration import REFRESH_TOKEN
 from domain.errors import DomainError, TooManyAlive
 from domain.issuing_client import Authority
+from domain.recorded import Recorded
 from domain.refresh_token_family import IssuedToken, RefreshTokenFamily, Use
 
 GRANT_TYPE = REFRESH_TOKEN
@@ -70,6 +74,9 @@ async def handle(
         service,
         of=RefreshTokenFamily,
         client_of=lambda family: family.started.client_id,  # 2
+        issued_under=lambda family, derived: family.derived_under(
+            derived.generation, derived.pepper_id
+        ),
         use=use,
         saves=rotates,
     )
@@ -94,6 +101,7 @@ async def _use(
     # RFC 9449, Section 5: bound to "the respective public key"; RFC 8705, Section 4, likewise.
     if family.started.confirmation not in (None, context.confirmation):  # 3
         raise UnusableGrant(reason="refresh token bound to another key")
+    _require_standing(family, service)
     use = family.meaning_of(presented.generation, provenance.occurred_at)  # 4
     if use in (Use.REVOKED, Use.EXPIRED, Use.LATE):
         raise UnusableGrant(reason=_ENDED[use])
@@ -116,6 +124,13 @@ async def _use(
         raise UnusableGrant(reason="the pepper of the family is not in the settings") from None
     await service.log.save(family, token)
     return response
+
+
+def _require_standing(family: RefreshTokenFamily, service: PersonService) -> None:
+    started = family.started
+    person = service.directory.principal(started.subject)
+    if person is not None and not person.stands_behind(started.subject_version, started.timestamp):
+        raise UnusableGrant(reason="person deactivated, now or since")
 
 
 def _next_token(
@@ -154,7 +169,26 @@ def _next_token(
 async def _reuse(
     family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: PersonService
 ) -> InvalidGrant:
-    """Revoke the family and return the error to answer. Raises Conflict, LedgerUnavailable."""
+    """Revoke the family and return the error to answer.
+
+    Raises TemporarilyUnavailable, LedgerUnavailable.
+    """
+    generation, now = presented.generation, context.provenance.occurred_at
+
+    async def decide() -> Sequence[Recorded]:
+        present = await service.log.load(family.id)
+        if present.meaning_of(generation, now) is not Use.REUSE:
+            return []  # it ended meanwhile
+        return await _ended_by_reuse(present, presented, context, service)
+
+    first = await _ended_by_reuse(family, presented, context, service)
+    await insist(service.log, decide, first=first)
+    return UnusableGrant(reason=f"reuse: generation {generation}")
+
+
+async def _ended_by_reuse(
+    family: RefreshTokenFamily, presented: Derived, context: RequestContext, service: PersonService
+) -> Sequence[Recorded]:
     provenance = context.provenance
     alive = family.tokens_alive(provenance.occurred_at)
     family.detect_reuse(presented.generation, origin=context.origin, provenance=provenance)
@@ -165,5 +199,4 @@ async def _reuse(
         reason="a retired refresh token was presented",
         provenance=provenance,
     )
-    await service.log.save(family, *tokens)
-    return UnusableGrant(reason=f"reuse: generation {presented.generation}")
+    return [family, *tokens]

@@ -2,6 +2,7 @@
 
 LedgerError
 ├── Conflict           another writer was first on that stream: reload and decide again
+│   └── EndAnnounced   an end of that stream comes first: wait a moment, then do the same
 ├── UnitRejected       the store refuses this unit itself: retrying it will not help
 └── LedgerUnavailable  no answer from PostgreSQL: nothing may be handed out
 """
@@ -13,6 +14,10 @@ class LedgerError(Exception):
 
 class Conflict(LedgerError):
     """Another writer recorded that version of the stream first."""
+
+
+class EndAnnounced(Conflict):
+    """Another writer announced that it ends the stream."""
 
 
 class UnitRejected(LedgerError):

@@ -12,6 +12,7 @@ Rules of our own:
    decided. A batch is one statement, so it is in the log whole or not at all. What is not there is
    sent once more, and all of it for so long only: what breaks each connection must not go on so.
 6. With PostgreSQL away nothing waits for long: what was not sent is refused at once.
+7. The unit of an announced end (application.ledger.announced_ends) goes first and alone.
 """
 
 import asyncio
@@ -27,7 +28,13 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from application.ledger.errors import Conflict, LedgerError, LedgerUnavailable, UnitRejected
+from application.ledger.errors import (
+    Conflict,
+    EndAnnounced,
+    LedgerError,
+    LedgerUnavailable,
+    UnitRejected,
+)
 from application.ledger.link import Link
 from application.ledger.pg_binary import (
     bytea_array,
@@ -48,6 +55,7 @@ DOUBT_SECONDS = 3.0
 """How long a lost answer may stay in doubt before its requests are answered 503."""
 
 _APPEND = Statement("append", "SELECT grantledger.append_events($1, $2, $3, $4)")
+_APPEND_END = Statement("append_end", "SELECT grantledger.append_end($1, $2, $3, $4, $5)")
 _LOCK = Statement("lock", "SELECT grantledger.close_position_hole()")
 _READ_BACK = Statement(
     "read_back",
@@ -64,6 +72,7 @@ _log = logging.getLogger(__name__)
 class _Unit:
     events: Sequence[StoredEvent]
     done: asyncio.Future[int]
+    announced_by: UUID | None = None
 
     def succeed(self, position: int) -> None:
         if not self.done.done():  # the request may have gone away meanwhile
@@ -145,6 +154,17 @@ class GroupCommit:
         """Record one unit and return the position of its first event; raises as `submit` does."""
         return await self.submit(events)
 
+    async def append_end(self, holder: UUID, events: Sequence[StoredEvent]) -> int:
+        """Record the end that `holder` announced, ahead of what is queued; returns and raises as
+        `append` does.
+        """
+        if self._away or self._closing:
+            raise LedgerUnavailable("PostgreSQL is away")
+        unit = _Unit(events, asyncio.get_running_loop().create_future(), holder)
+        self._queue.appendleft(unit)  # 7
+        self._wake.set()
+        return await unit.done
+
     async def _run(self) -> None:
         while True:
             if self._started is None and not self._queue:
@@ -170,7 +190,7 @@ class GroupCommit:
 
     def _start_at_once(self) -> None:
         batch = self._take_batch()
-        answer = self._link.start(_APPEND, _parameters(batch))
+        answer = self._link.start(*_statement(batch))
         if answer is None:
             self._queue.extendleft(reversed(batch))
         else:
@@ -189,6 +209,12 @@ class GroupCommit:
         later: list[_Unit] = []
         while self._queue and len(batch) < BATCH_UNITS:
             unit = self._queue.popleft()
+            if unit.announced_by is not None:  # 7
+                if batch or later:
+                    self._queue.appendleft(unit)
+                else:
+                    batch.append(unit)
+                break
             touched = {event.originator_id for event in unit.events}
             if streams.isdisjoint(touched):
                 batch.append(unit)
@@ -210,7 +236,7 @@ class GroupCommit:
             rows = await (
                 self._link.finish(answer)
                 if answer is not None
-                else self._link.fetch(_APPEND, _parameters(batch))
+                else self._link.fetch(*_statement(batch))
             )
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             if doubted_until is not None and await self._recorded_after_all(batch, events):
@@ -238,6 +264,9 @@ class GroupCommit:
             middle = len(batch) // 2
             await self._commit(batch[:middle], doubted_until=doubted_until)
             await self._commit(batch[middle:], doubted_until=doubted_until)
+        elif isinstance(error, psycopg.errors.ExclusionViolation):
+            self.counts.conflicts += 1
+            batch[0].fail(EndAnnounced("an end of the stream is announced"))
         elif isinstance(error, psycopg.errors.UniqueViolation):
             self.counts.conflicts += 1
             batch[0].fail(Conflict("another writer was first"))
@@ -332,13 +361,15 @@ def _keys(events: Sequence[StoredEvent]) -> tuple[bytes, bytes]:
     )
 
 
-def _parameters(batch: Sequence[_Unit]) -> tuple[bytes, ...]:
+def _statement(batch: Sequence[_Unit]) -> tuple[Statement, tuple[bytes, ...]]:
     events = _events(batch)
-    return (
+    parameters = (
         *_keys(events),
         text_array([event.topic for event in events]),
         bytea_array([event.state for event in events]),
     )
+    holder = batch[0].announced_by
+    return (_APPEND, parameters) if holder is None else (_APPEND_END, (holder.bytes, *parameters))
 
 
 def _events(batch: Sequence[_Unit]) -> list[StoredEvent]:

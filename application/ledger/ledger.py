@@ -4,7 +4,8 @@ What was loaded is kept as of the version that was read, and the next load asks 
 Events never change, so that what is kept is never wrong, only old.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 from eventsourcing.domain import CanMutateAggregate
 from eventsourcing.persistence import StoredEvent
 
+from application.ledger.announced_ends import AnnouncedEnds
 from application.ledger.errors import Conflict, LedgerUnavailable
 from application.ledger.group_commit import GroupCommit
 from application.ledger.grouped_read import GroupedReader
@@ -53,6 +55,7 @@ class Ledger:
             )
         )
         self.reader = GroupedReader(Link(database_url, name="reader"))
+        self._ends = AnnouncedEnds(Link(database_url, name="ends"))
         self._long: _Shelf = RecentlyUsed(KEPT_LONG_BYTES)
         self._short: _Shelf = RecentlyUsed(KEPT_SHORT)
         self._shared_until = 0.0
@@ -65,6 +68,7 @@ class Ledger:
     async def __aexit__(self, *_: object) -> None:
         await self.writer.close()
         await self.reader.close()
+        await self._ends.close()
 
     async def save(self, *aggregates: Recorded) -> int:
         """Record the undecided facts of `aggregates` as one unit; return the first position.
@@ -72,15 +76,32 @@ class Ledger:
         Raises Conflict, UnitRejected or LedgerUnavailable. Saves nothing and returns 0 where
         nothing was decided.
         """
+        return await self._save(aggregates, self.writer.append)
+
+    async def announce(self, holder: UUID, streams: Iterable[UUID]) -> None:
+        """Keep every `save` off `streams` for the end `holder`. Raises LedgerUnavailable."""
+        await self._ends.announce(holder, streams)
+
+    async def save_end(self, holder: UUID, *aggregates: Recorded) -> int:
+        """Record as `save` does, whatever is announced, and withdraw what `holder` announced."""
+        return await self._save(aggregates, partial(self.writer.append_end, holder))
+
+    async def withdraw(self, holder: UUID) -> None:
+        """Take back what `holder` announced. Raises LedgerUnavailable."""
+        await self._ends.withdraw(holder)
+
+    async def _save(
+        self,
+        aggregates: Sequence[Recorded],
+        append: Callable[[Sequence[StoredEvent]], Awaitable[int]],
+    ) -> int:
         facts = [fact for aggregate in aggregates for fact in aggregate.facts()]
         if not facts:
             return 0
         # Copied before waiting: whoever decided may go on with what it has.
         followed = [one.copied() for one in aggregates if self._follows(one)]
         try:
-            position = await self.writer.append(
-                [self.mapper.to_stored_event(fact) for fact in facts]
-            )
+            position = await append([self.mapper.to_stored_event(fact) for fact in facts])
         except Conflict:
             self._shared_until = monotonic() + SHARED_SECONDS
             raise

@@ -197,6 +197,85 @@ COMMENT ON COLUMN grantledger.projections.version IS
     'Of the columns: a program that knows a higher one begins the read model anew.';
 """,
     ),
+    (
+        "announced ends",
+        """
+CREATE UNLOGGED TABLE grantledger.announced_ends (
+    stream uuid NOT NULL,
+    holder uuid NOT NULL,
+    until timestamptz NOT NULL,
+    PRIMARY KEY (stream, holder)
+);
+COMMENT ON TABLE grantledger.announced_ends IS
+    'Streams that ordinary writers leave alone for a moment, so that an end of them is recorded.';
+
+CREATE FUNCTION grantledger.append_locked(
+    ids uuid[], versions bigint[], topics text[], states bytea[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    head bigint;
+    moment timestamptz := clock_timestamp();
+BEGIN
+    SELECT last_value INTO head FROM grantledger.ledger_position;
+    INSERT INTO grantledger.ledger_events
+        (originator_id, originator_version, topic, state, notification_id, recorded_at)
+    SELECT e.id, e.version, e.topic, e.state, head + e.place, moment
+    FROM unnest(ids, versions, topics, states) WITH ORDINALITY
+        AS e (id, version, topic, state, place);
+    -- A sequence is not transactional: moved only after the insert, a refused batch leaves no hole.
+    PERFORM setval('grantledger.ledger_position', head + cardinality(ids), true);
+    RETURN head + 1;
+END $$;
+COMMENT ON FUNCTION grantledger.append_locked IS
+    'Appends events. For a caller that holds the lock of all writers.';
+
+CREATE OR REPLACE FUNCTION grantledger.append_events(
+    ids uuid[], versions bigint[], topics text[], states bytea[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    -- Nearly always there is no row, and the first look ends it.
+    IF EXISTS (SELECT FROM grantledger.announced_ends) AND EXISTS (
+        SELECT FROM grantledger.announced_ends AS e
+        WHERE e.stream = ANY (ids) AND e.until > clock_timestamp()
+    ) THEN
+        RAISE EXCEPTION 'an end of the stream is announced' USING ERRCODE = '23P01';
+    END IF;
+    RETURN grantledger.append_locked(ids, versions, topics, states);
+END $$;
+
+CREATE FUNCTION grantledger.announce_end(announcing uuid, streams uuid[], seconds double precision)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    -- Under the lock of all writers: what is being appended is committed before, and every later
+    -- append sees these rows.
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    DELETE FROM grantledger.announced_ends WHERE until <= clock_timestamp();
+    INSERT INTO grantledger.announced_ends (stream, holder, until)
+    SELECT DISTINCT s, announcing, clock_timestamp() + make_interval(secs => seconds)
+    FROM unnest(streams) AS s
+    ON CONFLICT (stream, holder) DO UPDATE SET until = excluded.until;
+END $$;
+COMMENT ON FUNCTION grantledger.announce_end IS
+    'Keeps ordinary writers off these streams until append_end, withdraw_end or the time is over.';
+
+CREATE FUNCTION grantledger.append_end(
+    announcing uuid, ids uuid[], versions bigint[], topics text[], states bytea[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    DELETE FROM grantledger.announced_ends WHERE holder = announcing;
+    RETURN grantledger.append_locked(ids, versions, topics, states);
+END $$;
+COMMENT ON FUNCTION grantledger.append_end IS
+    'Appends events whatever is announced, and takes back what the holder announced.';
+
+CREATE FUNCTION grantledger.withdraw_end(announcing uuid) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM grantledger.announced_ends WHERE holder = announcing
+$$;
+COMMENT ON FUNCTION grantledger.withdraw_end IS 'Takes back what the holder announced.';
+""",
+    ),
 )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from application.administration.deciding import decide
+from application.administration.deciding import decide, decide_as_holder
 from application.errors import InvalidClientMetadata, InvalidRequest, InvalidSoftwareStatement
 from application.registration.registering import (
     Registered,
@@ -99,7 +99,7 @@ async def update(
         secrets.append(with_secret(current, service.peppers, provenance))
 
     stream_id = Client.stream(client_id)
-    changed = await decide(service, stream_id, Client, apply, name=client_id)
+    changed = await decide_as_holder(service, stream_id, Client, apply, name=client_id)
     return Registered(changed, token, secrets[-1])
 
 
@@ -108,7 +108,7 @@ async def delete(
 ) -> None:
     """Disable a client: nothing is issued to it and its tokens are inactive at once.
 
-    Raises InvalidToken, ConflictingState, LedgerUnavailable.
+    Raises InvalidToken, TemporarilyUnavailable, LedgerUnavailable.
     """
     await managed(client_id, token, service)
     asked = by(context.provenance, _ITSELF)

@@ -24,7 +24,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
-from application.administration.deciding import decide
+from application.administration.deciding import decide_as_holder
 from application.errors import OAuthError, TemporarilyUnavailable, UnusableDocument
 from application.kept import Kept
 from application.ledger.errors import Conflict
@@ -189,4 +189,4 @@ async def _record(
             raise UnusableDocument(reason="the client changed between public and confidential")
         replace_metadata(client, wanted, catalogue=service.catalogue, provenance=provenance)
 
-    await decide(service, stream_id, Client, apply, name=wanted.client_id)
+    await decide_as_holder(service, stream_id, Client, apply, name=wanted.client_id)

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from application.administration.clients import NewSecret, new_secret
 from application.administration.deciding import DecidingService
-from application.ending import ATTEMPTS
 from application.errors import ConflictingState, InvalidClientMetadata, InvalidToken, NotFound
+from application.insisting import ATTEMPTS, stand_back
 from application.ledger.errors import Conflict
 from application.registration.metadata import DEFAULT_GRANT_TYPES, SECRET_METHODS
 from application.registration.tokens import NewToken, initial_access, new_registration_token
@@ -76,13 +76,15 @@ async def register(
     leave = await _leave(token, now, service)  # 2
     configuration = await _vetted(document, leave, now, service)  # 3
     stream_id = Client.stream(configuration.client_id) if leave is None else leave.id
-    async with service.turns.of(stream_id):
+    turn = service.turns.of(stream_id)
+    async with turn.queue:
         for _ in range(ATTEMPTS):
-            leave = await _leave(token, now, service)  # 2, as of now
             try:
-                return await _record(configuration, leave, context.provenance, service)  # 4
-            except Conflict:
-                continue
+                async with turn.stream:
+                    leave = await _leave(token, now, service)  # 2, as of now
+                    return await _record(configuration, leave, context.provenance, service)  # 4
+            except Conflict as lost:
+                await stand_back(lost)
     raise ConflictingState("the initial access token is being used by others; try again")
 
 

@@ -4,15 +4,18 @@ The rules are those of application.introspection.living_token, over the log up t
 that fits names the state:
 
 1 `revoked`: TokenRevoked was recorded; 2 `void`: an ancestor was revoked with its descendants;
-3 `expired`; 4 `void` as well: the key that signed it, or an ancestor, was revoked; 5 `suspended`:
-what stands behind it, or behind an ancestor, does not: its client is disabled, the person behind
-it, or the present owner of its client, is not active, the machine it is on behalf of is disabled,
-the issuer that vouched for it is not trusted. Then `live`.
+3 `expired`; 4 `void` as well: the key that signed it, or an ancestor, was revoked, or the person or
+owner that it, or an ancestor, was issued under was deactivated since; 5 `suspended`: what stands
+behind it, or behind an ancestor, does not: its client is disabled, the present owner of its client
+is not active, the machine it is on behalf of is disabled, the issuer that vouched for it is not
+trusted. Then `live`.
 
 The end of a session or family counts by the tokens that it revoked, in the same unit. A suspended
-token is refused now and works again when the client is enabled or the person reactivated: `because`
-says whom it waits for. Whoever verifies tokens without asking goes on taking them until they
-expire, in whatever state; and what is no access_token (an ID-JAG) is for another server to judge.
+token is refused now and works again when the client is enabled, say: `because` tells whom it waits
+for. "Since" is by position here: a token that another process issued in the moment before it learnt
+of a deactivation is void as well, and shows as suspended or live. Whoever verifies tokens without
+asking goes on taking them until they expire, in whatever state; and what is no access_token (an
+ID-JAG) is for another server to judge.
 """
 
 from domain.client_configuration import CLIENT_CREDENTIALS
@@ -63,10 +66,18 @@ clients AS (
         AND topic <> 'token.issued'
     GROUP BY client_id
 ),
+-- Whose a client was, from one position to the next.
+owners AS (
+    SELECT client_id, detail->>'owner' AS owner, position AS since,
+        lead(position) OVER (PARTITION BY client_id ORDER BY position) AS until
+    FROM events
+    WHERE topic IN ('client.registered', 'client.owner_changed') AND topic <> 'token.issued'
+),
 principals AS (
     SELECT subject,
         coalesce(max(position) FILTER (WHERE topic = 'principal.reactivated'), 0)
-            >= coalesce(max(position) FILTER (WHERE topic = 'principal.deactivated'), 0) AS stands
+            >= coalesce(max(position) FILTER (WHERE topic = 'principal.deactivated'), 0) AS stands,
+        max(position) FILTER (WHERE topic = 'principal.deactivated') AS ended
     FROM events
     WHERE topic IN ('principal.registered', 'principal.reactivated', 'principal.deactivated')
         AND topic <> 'token.issued'
@@ -84,10 +95,11 @@ issuers AS (
 -- The token itself, and each of its ancestors: all of them have to stand. No token outlives what it
 -- came from, so that the ancestors of those that have not expired have not either.
 behind AS (
-    SELECT position AS token, client_id, subject, grant_type, kid, detail FROM candidates
+    SELECT position AS token, position AS began, client_id, subject, grant_type, kid, detail
+    FROM candidates
     WHERE expires_at > %(moment)s
     UNION ALL
-    SELECT ancestors.position, e.client_id, e.subject, e.grant_type, e.kid, e.detail
+    SELECT ancestors.position, e.position, e.client_id, e.subject, e.grant_type, e.kid, e.detail
     FROM ancestors LEFT JOIN (SELECT * FROM events WHERE {UNEXPIRED}) AS e
         ON e.jti = CAST(ancestors.ancestor AS uuid)
     WHERE ancestors.expires_at > %(moment)s
@@ -98,7 +110,8 @@ unvouched AS (
     GROUP BY behind.token
 ),
 grounds AS (
-    SELECT token, coalesce(client_id, '') AS client_id, coalesce(subject, '') AS subject,
+    SELECT token, began, coalesce(behind.client_id, '') AS client_id,
+        coalesce(subject, '') AS subject, coalesce(owners.owner, '') AS owner,
         coalesce(detail->'descent'->'vouched'->>'issuer', '') AS issuer,
         CASE
             WHEN grant_type = '{CLIENT_CREDENTIALS}' THEN 'owner'
@@ -107,15 +120,25 @@ grounds AS (
             ELSE 'person'
         END AS behalf
     FROM behind
+    LEFT JOIN owners ON owners.client_id = behind.client_id AND behind.began > owners.since
+        AND (owners.until IS NULL OR behind.began < owners.until)
+),
+outlived AS (
+    SELECT DISTINCT grounds.token
+    FROM grounds JOIN principals ON principals.subject
+        = CASE grounds.behalf WHEN 'person' THEN grounds.subject WHEN 'owner' THEN grounds.owner END
+    WHERE principals.ended > grounds.began
 ),
 -- Many tokens stand on the same: each ground is judged once.
 judged_grounds AS (
-    SELECT grounds.client_id, grounds.subject, grounds.issuer, grounds.behalf,
+    SELECT grounds.client_id, grounds.subject, grounds.owner, grounds.issuer, grounds.behalf,
         CASE
             WHEN grounds.client_id = '' THEN 'an ancestor that is not in the log'
             WHEN client.stands IS NOT TRUE THEN 'client ' || grounds.client_id
             WHEN grounds.issuer <> '' AND issuers.stands IS NOT TRUE
                 THEN 'issuer ' || grounds.issuer
+            WHEN grounds.behalf = 'owner' AND grounds.owner <> ''
+                AND issued_under.stands IS NOT TRUE THEN 'owner ' || grounds.owner
             WHEN grounds.behalf = 'owner' AND client.owner IS NOT NULL
                 AND owner.stands IS NOT TRUE THEN 'owner ' || client.owner
             WHEN grounds.behalf = 'machine' AND machine.stands IS NOT TRUE
@@ -123,10 +146,11 @@ judged_grounds AS (
             WHEN grounds.behalf = 'person' AND person.stands IS NOT TRUE
                 THEN 'principal ' || grounds.subject
         END AS missing
-    FROM (SELECT DISTINCT client_id, subject, issuer, behalf FROM grounds) AS grounds
+    FROM (SELECT DISTINCT client_id, subject, owner, issuer, behalf FROM grounds) AS grounds
     LEFT JOIN clients AS client ON client.client_id = grounds.client_id
     LEFT JOIN clients AS machine ON machine.client_id = grounds.subject
     LEFT JOIN principals AS owner ON owner.subject = client.owner
+    LEFT JOIN principals AS issued_under ON issued_under.subject = grounds.owner
     LEFT JOIN principals AS person ON person.subject = grounds.subject
     LEFT JOIN issuers ON issuers.issuer = grounds.issuer
 ),
@@ -134,6 +158,7 @@ suspended AS (
     SELECT grounds.token, min(missing COLLATE "C") AS missing
     FROM grounds JOIN judged_grounds AS judged
         ON judged.client_id = grounds.client_id AND judged.subject = grounds.subject
+        AND judged.owner = grounds.owner
         AND judged.issuer = grounds.issuer AND judged.behalf = grounds.behalf
     WHERE judged.missing IS NOT NULL
     GROUP BY grounds.token
@@ -144,7 +169,7 @@ judged AS (
             WHEN revoked.jti IS NOT NULL THEN 'revoked'
             WHEN void.position IS NOT NULL THEN 'void'
             WHEN candidates.expires_at <= %(moment)s THEN 'expired'
-            WHEN unvouched.token IS NOT NULL THEN 'void'
+            WHEN unvouched.token IS NOT NULL OR outlived.token IS NOT NULL THEN 'void'
             WHEN suspended.token IS NOT NULL THEN 'suspended'
             ELSE 'live'
         END AS state,
@@ -157,6 +182,7 @@ judged AS (
     LEFT JOIN revoked ON revoked.jti = candidates.jti
     LEFT JOIN void ON void.position = candidates.position
     LEFT JOIN unvouched ON unvouched.token = candidates.position
+    LEFT JOIN outlived ON outlived.token = candidates.position
     LEFT JOIN suspended ON suspended.token = candidates.position
 )"""
 """Relations that end with `judged`: the tokens of the relation `candidates`, rows of `events` of

@@ -12,7 +12,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from application.derived_tokens import Derived
-from application.ledger.errors import Conflict, LedgerUnavailable
+from application.ledger.errors import Conflict, EndAnnounced, LedgerUnavailable
 from application.ledger.mapper import LedgerMapper
 from application.request_context import RequestContext
 from application.secret_keys import WrappedKey
@@ -84,6 +84,7 @@ class MemoryLog:
         self.meanwhile: Callable[[], object] | None = None
         self.known: dict[UUID, Recorded] = {}
         self.loads = 0
+        self.announced: dict[UUID, set[UUID]] = {}
 
     @property
     def events(self) -> list[Any]:
@@ -96,6 +97,8 @@ class MemoryLog:
 
     def record(self, *aggregates: Recorded) -> None:
         """Record what was decided; what tests begin with. Raises Conflict."""
+        if any(one.id in streams for one in aggregates for streams in self.announced.values()):
+            raise EndAnnounced("an end of the stream is announced")
         facts = [fact for aggregate in aggregates for fact in aggregate.facts()]
         stored = [self._mapper.to_stored_event(fact) for fact in facts]
         for event in stored:
@@ -113,9 +116,7 @@ class MemoryLog:
             self._streams.setdefault(_stream(event), []).append(event)
 
     async def save(self, *aggregates: Recorded) -> int:
-        if self.meanwhile is not None:
-            run, self.meanwhile = self.meanwhile, None
-            run()
+        self._meet_another()
         fault = self.save_faults.popleft() if self.save_faults else None
         if fault is Fault.LOST:
             for aggregate in aggregates:
@@ -125,6 +126,31 @@ class MemoryLog:
         if fault is not None:
             raise LedgerUnavailable("PostgreSQL is away")
         return len(self.events)
+
+    def _meet_another(self) -> None:
+        if self.meanwhile is not None:
+            run, self.meanwhile = self.meanwhile, None
+            run()
+
+    async def announce(self, holder: UUID, streams: Iterable[UUID]) -> None:
+        self.announced[holder] = {*streams}
+
+    async def save_end(self, holder: UUID, *aggregates: Recorded) -> int:
+        self._meet_another()
+        another, self.meanwhile = self.meanwhile, None
+        announced, self.announced = self.announced, {}
+        try:
+            position = await self.save(*aggregates)
+        except BaseException:
+            self.announced = announced
+            raise
+        finally:
+            self.meanwhile = another
+        self.announced = {key: value for key, value in announced.items() if key != holder}
+        return position
+
+    async def withdraw(self, holder: UUID) -> None:
+        self.announced.pop(holder, None)
 
     async def load(self, stream_id: UUID) -> Any:
         self.loads += 1

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from application.authorization.consenting import end_families, give_consent, withdraw_consent
-from application.errors import ConflictingState
+from application.errors import TemporarilyUnavailable
 from application.ledger.errors import Conflict
 from application.standing_consent import Agreed
 from domain.consents import Consents
@@ -84,7 +84,7 @@ async def test_one_family_that_cannot_be_ended_spares_no_other() -> None:
     log.record(*families)
     log.lost = families[0].id
 
-    with pytest.raises(ConflictingState):
+    with pytest.raises(TemporarilyUnavailable):
         await end_families([one.id for one in families], service, by="alice", provenance=later(1))
 
     revoked = [log.folded(one.id).revoked for one in families]

@@ -19,7 +19,7 @@ def test_what_was_derived_is_read(kind: TokenKind) -> None:
     """Stream and generation come back, and deriving again gives the identical string."""
     token = TOKENS.derive(kind, STREAM, generation=7)
 
-    assert TOKENS.read(kind, token) == Derived(STREAM, 7)
+    assert TOKENS.read(kind, token) == Derived(STREAM, 7, PEPPER.key_id)
     assert TOKENS.derive(kind, STREAM, generation=7) == token
     assert token.startswith(f"{kind}_")
     assert len(token) == 80
@@ -63,7 +63,7 @@ def test_peppers_rotate() -> None:
 
     assert again == token
     assert TOKENS.derive(TokenKind.REFRESH, STREAM, generation=2) != token
-    assert TOKENS.read(TokenKind.REFRESH, token) == Derived(STREAM, 2)
+    assert TOKENS.read(TokenKind.REFRESH, token) == Derived(STREAM, 2, OLD_PEPPER.key_id)
     with pytest.raises(UnreadableToken):
         DerivedTokens(Peppers([PEPPER])).read(TokenKind.REFRESH, token)
 

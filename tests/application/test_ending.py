@@ -1,5 +1,6 @@
 """Ending a session with everything in it, in units that can be recorded, and never by halves."""
 
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,7 +8,7 @@ import pytest
 
 from application import ending
 from application.ending import end_family, end_session
-from application.ledger.errors import LedgerUnavailable
+from application.ledger.errors import EndAnnounced, LedgerUnavailable
 from domain.access_token import AccessToken
 from domain.refresh_token_family import FamilyTerms, IssuedToken, RefreshTokenFamily
 from domain.session import Authorized, Session
@@ -136,32 +137,60 @@ async def test_what_was_given_meanwhile_ends_as_well(
     assert len(service.log.of(Session.Ended)) == 1
 
 
-async def test_an_end_does_not_wait_for_whoever_goes_on(
-    session: Session, service: FakeService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A code that is redeemed before each try costs a look at what is new, and not at all of it."""
-    monkeypatch.setattr(ending, "FEW_STREAMS", 4)
-    races = 20
+async def test_an_end_loses_one_race(session: Session, service: FakeService) -> None:
+    """A client that redeems a code before each try to end its session does so once: the end is
+    announced, further redemptions are refused, and what the one issued ends as well.
+    """
+    redeemed = refused = 0
 
-    def redeemed() -> None:
-        nonlocal races
+    def redeem() -> None:
+        nonlocal redeemed, refused
+        service.log.meanwhile = redeem
         there = service.log.folded(session.id)
         there.authorize(Authorized("shop", None, _token(service), HOUR), later(0.5))
-        service.log.record(there)
-        races -= 1
-        service.log.meanwhile = redeemed if races else None
+        try:
+            service.log.record(there)
+            redeemed += 1
+        except EndAnnounced:
+            refused += 1
 
-    service.log.meanwhile = redeemed
-    before = service.log.loads
+    service.log.meanwhile = redeem
     await end(session, service)
 
-    assert service.log.folded(session.id).ended
-    session = service.log.folded(session.id)
-    alone = [one.jti for one in session.authorized if one.family_id is None]
-    assert all(service.log.folded(UUID(jti)).revoked for jti in alone)
-    assert len(alone) == 2 + 20
-    # Twice all that there was, and then a handful with each try.
-    assert service.log.loads - before < 2 * 23 + 20 * 6
+    assert (redeemed, refused) == (1, 1)
+    assert living(session, service) == 0
+    ended = service.log.folded(session.id)
+    assert ended.ended
+    assert service.log.folded(UUID(ended.authorized[-1].jti)).revoked
+    assert service.log.announced == {}
+
+
+async def test_an_end_wins_against_a_family_in_use(session: Session, service: FakeService) -> None:
+    """A client that refreshes in a loop is stopped by the second try; the first loses a race, and
+    what was issued then ends with the family.
+    """
+    family_id = UUID(session.authorized[0].family_id)
+    refreshed = 0
+
+    def refresh() -> None:
+        nonlocal refreshed
+        service.log.meanwhile = refresh
+        family = service.log.folded(family_id)
+        if not family.revoked:
+            family.use(token=IssuedToken(_token(service), HOUR), provenance=later(0.5))
+            with suppress(EndAnnounced):
+                service.log.record(family)
+                refreshed += 1
+
+    service.log.meanwhile = refresh
+    found = await end_family(family_id, service, by="shop", reason="test", provenance=later(1))
+    family = service.log.folded(family_id)
+
+    assert (found, refreshed) == (True, 1)
+    assert family.revoked
+    assert len(family.tokens) == TOKENS + 1
+    assert all(service.log.folded(UUID(token.jti)).revoked for token in family.tokens)
+    assert service.log.announced == {}
 
 
 async def test_a_session_is_ended_once(session: Session, service: FakeService) -> None:

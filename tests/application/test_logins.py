@@ -5,11 +5,19 @@ from uuid import UUID
 
 import pytest
 
+from application.derived_tokens import TokenKind
 from application.errors import AccessDenied
-from application.logins import RECENT, logged_in, require_recent
+from application.logins import (
+    RECENT,
+    logged_in,
+    require_recent,
+    session_cookie,
+    session_of,
+)
+from application.secret_keys import SecretKey
 from domain.session import MOST_AUTHORIZED, Authorized
-from tests.application.service import FakeService, context
-from tests.builders import AT_NOON, NOON, a_session
+from tests.application.service import OLD_PEPPER, PEPPER, FakeService, context
+from tests.builders import AT_NOON, NOON, a_principal, a_session, later
 
 
 def test_a_recent_login_is_enough() -> None:
@@ -61,3 +69,55 @@ async def test_a_login_of_somebody_else_begins_a_session_of_its_own(
     assert session.id != present.id
     left = service.log.folded(present.id)
     assert (left.subject, left.logins, left.ended) == ("alice", 1, False)
+
+
+async def test_a_cookie_under_a_demoted_pepper_is_none_of_a_later_login(
+    service: FakeService,
+) -> None:
+    """A thief of the demoted pepper forges no cookie of a session that was begun, or logged in to
+    again, under the new one; the session's own cookie works.
+    """
+    service.log.record(a_principal("alice"))
+    session = await logged_in("alice", ("pwd",), None, context=context(NOON), service=service)
+    later_session = await logged_in(
+        "alice", ("pwd",), session, context=context(NOON), service=service
+    )
+
+    def cookie(pepper: SecretKey) -> str:
+        return service.derived.derive(
+            TokenKind.SESSION,
+            later_session.id,
+            generation=later_session.logins,
+            pepper_id=pepper.key_id,
+        )
+
+    forged = await session_of(cookie(OLD_PEPPER), now=NOON, service=service)
+    own = await session_of(session_cookie(later_session, service), now=NOON, service=service)
+
+    assert forged is None
+    assert own is not None
+    assert (own.id, own.pepper_id, own.logins) == (session.id, PEPPER.key_id, 2)
+
+
+@pytest.mark.parametrize("version", [1, None], ids=["of the principal", "not known"])
+async def test_a_session_of_before_a_deactivation(
+    service: FakeService, version: int | None
+) -> None:
+    """A reactivation does not bring a login back, not even one of before sessions named the version
+    of their principal; a login after it counts.
+    """
+    alice = a_principal("alice")
+    session = a_session(subject_version=version)
+    service.log.record(alice, session)
+    alice.deactivate(later(1))
+    alice.reactivate(later(2))
+    service.log.record(alice)
+    at = later(3).occurred_at
+    fresh = await logged_in("alice", ("pwd",), None, context=context(at), service=service)
+    before, after = [
+        await session_of(session_cookie(one, service), now=at, service=service)
+        for one in (session, fresh)
+    ]
+
+    assert before is None
+    assert after is not None

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,15 @@ from domain.consents import Consents
 from domain.device_authorization import Approval, DeviceAuthorization
 from domain.issuance import Narrowing
 from domain.refresh_token_family import RefreshTokenFamily
-from tests.application.service import ORIGIN, FakeService, authenticated, context
+from domain.session import Session
+from tests.application.service import (
+    OLD_PEPPER,
+    ORIGIN,
+    PEPPER,
+    FakeService,
+    authenticated,
+    context,
+)
 from tests.builders import AT_NOON, NOON, a_client, a_principal, a_session, later, stream_id
 
 CALLBACK = "https://shop.example/callback"
@@ -53,8 +62,8 @@ def a_shop(service: FakeService, *grant_types: str) -> Client:
     return shop
 
 
-async def redeem_code(service: FakeService, shop: Client) -> TokenResponse:
-    """Issue a code of noon, and redeem it."""
+async def redeem_code(service: FakeService, shop: Client, *, pepper_id: str = "") -> TokenResponse:
+    """Issue a code of noon, and redeem what is derived for it under a pepper, ours unless named."""
     session = a_session()
     digest = sha256(VERIFIER.encode()).digest()
     terms = CodeTerms(
@@ -70,9 +79,11 @@ async def redeem_code(service: FakeService, shop: Client) -> TokenResponse:
         authenticated_at=NOON,
         methods=("pwd",),
     )
-    code = AuthorizationCode.issue(stream_id(NOON), terms, provenance=AT_NOON)
+    code = AuthorizationCode.issue(
+        stream_id(NOON), terms, provenance=AT_NOON, pepper_id=PEPPER.key_id
+    )
     service.log.record(session, code)
-    presented = service.derived.derive(TokenKind.CODE, code.id)
+    presented = service.derived.derive(TokenKind.CODE, code.id, pepper_id=pepper_id)
     return await authorization_code.handle(
         authorization_code.Parameters(presented, VERIFIER, CALLBACK, ()),
         authenticated(shop),
@@ -81,8 +92,10 @@ async def redeem_code(service: FakeService, shop: Client) -> TokenResponse:
     )
 
 
-async def redeem_device(service: FakeService, shop: Client) -> TokenResponse:
-    """Let a device be approved at noon, and poll."""
+async def redeem_device(
+    service: FakeService, shop: Client, *, pepper_id: str = ""
+) -> TokenResponse:
+    """Let a device be approved at noon, and poll by what is derived for it under a pepper."""
     device = DeviceAuthorization.request(
         stream_id(NOON),
         client_id=shop.client_id,
@@ -91,10 +104,12 @@ async def redeem_device(service: FakeService, shop: Client) -> TokenResponse:
         lifetime=timedelta(minutes=10),
         origin=ORIGIN,
         provenance=AT_NOON,
+        pepper_id=PEPPER.key_id,
     )
-    device.approve(Approval("alice", "sess_1", SCOPE, NOON, ("pwd",)), AT_NOON)
-    service.log.record(device)
-    presented = service.derived.derive(TokenKind.DEVICE, device.id)
+    browser = a_session()
+    device.approve(Approval("alice", browser.session_id, SCOPE, NOON, ("pwd",)), AT_NOON)
+    service.log.record(browser, device)
+    presented = service.derived.derive(TokenKind.DEVICE, device.id, pepper_id=pepper_id)
     return await device_code.handle(
         device_code.Parameters(presented), authenticated(shop), context(), service
     )
@@ -147,3 +162,40 @@ async def test_a_consent_that_stands(service: FakeService, redeem: Redeem) -> No
 
     assert answered.refresh_token
     assert not any(family.revoked for family in service.log.all_of(RefreshTokenFamily))
+
+
+async def test_the_session_that_approved_ends_between_decision_and_commit(
+    service: FakeService,
+) -> None:
+    """The device's redemption found the session live and is recorded after its end: what it issued
+    is ended with the device's own session, and handed to nobody.
+    """
+    shop = a_shop(service, REFRESH_TOKEN)
+
+    def end() -> None:
+        (browser,) = service.log.all_of(Session)
+        browser.end(by="alice", reason="logged out", provenance=later(0))
+        service.log.record(browser)
+
+    service.log.meanwhile = end
+    with pytest.raises(UnusableGrant) as refused:
+        await redeem_device(service, shop)
+
+    assert refused.value.reason == "session that approved was ended"
+    assert [one.ended for one in service.log.all_of(Session)] == [True, True]
+    assert [one.revoked for one in service.log.all_of(AccessToken)] == [True]
+    assert [one.revoked for one in service.log.all_of(RefreshTokenFamily)] == [True]
+
+
+@pytest.mark.parametrize("redeem", [redeem_code, redeem_device])
+async def test_a_demoted_pepper_makes_no_code(service: FakeService, redeem: Any) -> None:
+    """What a thief of the demoted pepper derives for a code, or device, of after it is refused, and
+    is no use of it: neither a redemption nor a replay.
+    """
+    shop = a_shop(service, REFRESH_TOKEN)
+    with pytest.raises(UnusableGrant) as refused:
+        await redeem(service, shop, pepper_id=OLD_PEPPER.key_id)
+
+    assert refused.value.reason.endswith("code derived under another pepper")
+    assert service.log.all_of(AccessToken) == []
+    assert [one.state for one in service.log.all_of(AuthorizationCode)] in ([], ["issued"])

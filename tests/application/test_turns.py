@@ -32,7 +32,7 @@ async def test_one_after_the_other() -> None:
     await asyncio.gather(first(), second(), third())
 
     assert order == ["other stream", "first", "second"]
-    assert len(turns._locks) == 0
+    assert len(turns._turns) == 0
 
 
 async def test_a_failure_gives_the_turn_away() -> None:
@@ -46,4 +46,49 @@ async def test_a_failure_gives_the_turn_away() -> None:
     async with asyncio.timeout(1), turns.of(stream):
         pass
 
-    assert len(turns._locks) == 0
+    assert len(turns._turns) == 0
+
+
+async def test_an_end_goes_first() -> None:
+    """However many uses of a stream wait, an end has at most one of them before it."""
+    turns, stream = Turns(), stream_id()
+    order: list[str] = []
+
+    async def use(number: int) -> None:
+        async with turns.of(stream):
+            await asyncio.sleep(0)
+            order.append(f"use {number}")
+
+    async def end() -> None:
+        turn = turns.of(stream)
+        async with turn.stream:
+            order.append("end")
+
+    using = [asyncio.create_task(use(number)) for number in range(20)]
+    await asyncio.sleep(0)
+    await end()
+    await asyncio.gather(*using)
+
+    assert order.index("end") <= 2
+    assert len(order) == 21
+    del using
+    assert len(turns._turns) == 0
+
+
+async def test_a_use_that_is_cancelled_while_it_waits() -> None:
+    """A use that is given up while it waits leaves its place to the next."""
+    turns, stream = Turns(), stream_id()
+    turn = turns.of(stream)
+
+    async def use() -> None:
+        async with turns.of(stream):
+            pass
+
+    async with turn.stream:
+        waiting = asyncio.create_task(use())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    async with asyncio.timeout(1), turns.of(stream):
+        pass

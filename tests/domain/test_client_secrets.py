@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from domain.client import MAX_SECRETS, Client
-from domain.client_configuration import ClientType
+from domain.client_configuration import Authentication, ClientType
 from domain.client_secret import ClientSecret
 from domain.errors import InvalidConfiguration
+from domain.recorded import fold
 from tests.builders import NOON, a_client, later
 from tests.domain.given import Fact, events_of, fact, given
 
@@ -177,3 +178,34 @@ def test_a_current_secret_has_no_end() -> None:
     added(1)(client)
 
     assert len(client.usable_secrets(NOON + timedelta(days=10_000))) == 1
+
+
+def test_secrets_end_with_a_change_to_keys() -> None:
+    """A client that proves itself by keys from now on, and by a secret again later, has none of the
+    secrets of before.
+    """
+    by_keys = Authentication(method="private_key_jwt", jwks_uri="https://client.example/keys")
+    outcome = given(*events_of(a_client(), added(1))).when(
+        lambda client: client.set_authentication(by_keys, provenance=LATER)
+    )
+    client = outcome.then(
+        fact(Client.SecretRetired, **ID, secret_id="secret-1", usable_until=LATER.occurred_at),
+        fact(Client.AuthenticationChanged, **ID, authentication=by_keys),
+        at=LATER,
+    )
+    client.set_authentication(Authentication(), provenance=later(2))
+
+    assert client.usable_secrets(later(2).occurred_at) == []
+
+
+def test_secrets_end_in_a_log_that_is_older_than_the_rule() -> None:
+    """Where the change to keys retired nothing, as it once did, the secrets end all the same."""
+    by_keys = Authentication(method="private_key_jwt", jwks_uri="https://client.example/keys")
+
+    def as_it_once_was(client: Client) -> None:
+        client._change(Client.AuthenticationChanged, later(1), authentication=by_keys)
+        client._change(Client.AuthenticationChanged, later(2), authentication=Authentication())
+
+    client = fold(events_of(a_client(), added(1), as_it_once_was))
+
+    assert client.usable_secrets(later(3).occurred_at) == []

@@ -320,9 +320,14 @@ def _session_events() -> list[Any]:
         lifetime=timedelta(hours=12),
         origin=ORIGIN,
         provenance=PROVENANCE,
+        subject_version=3,
+        pepper_id="pepper-1",
     )
     session.authenticate_again(
-        methods=("hwk", "user"), lifetime=timedelta(hours=12), provenance=PROVENANCE
+        methods=("hwk", "user"),
+        lifetime=timedelta(hours=12),
+        provenance=PROVENANCE,
+        pepper_id="pepper-2",
     )
     for family_id in (str(FAMILY_ID), None):
         session.authorize(Authorized("reporter", family_id, str(TOKEN_ID), HOUR_LATER), PROVENANCE)
@@ -343,6 +348,7 @@ def _family() -> RefreshTokenFamily:
         grace=10,
         confirmation=CONFIRMATION,
         authorization_details=DETAILS,
+        subject_version=3,
     )
     token = IssuedToken(str(TOKEN_ID), HOUR_LATER)
     return RefreshTokenFamily.start(
@@ -378,7 +384,7 @@ def _code(*, nonce: str | None) -> AuthorizationCode:
         confirmation=CONFIRMATION if nonce else None,
         authorization_details=DETAILS if nonce else (),
     )
-    return AuthorizationCode.issue(CODE_ID, terms, provenance=PROVENANCE)
+    return AuthorizationCode.issue(CODE_ID, terms, provenance=PROVENANCE, pepper_id="pepper-1")
 
 
 def _code_events() -> list[Any]:
@@ -421,6 +427,7 @@ def _device() -> DeviceAuthorization:
         origin=ORIGIN,
         provenance=PROVENANCE,
         authorization_details=DETAILS,
+        pepper_id="pepper-1",
     )
 
 
@@ -539,4 +546,6 @@ def examples() -> dict[str, Any]:
         found[name] = event
     # The second secret of the rotation says nothing that the first does not.
     del found["client.secret_added.v1-sparse"]
+    # Nor do the two that end with the change to keys.
+    del found["client.secret_retired.v1-sparse"], found["client.secret_retired.v1-sparse-sparse"]
     return found

@@ -23,7 +23,7 @@ from psycopg import Connection
 from api.past_views import FamilyView, client_fields
 from api.views import ClientView, KeyView, PrincipalView
 from application.directory import LogDirectory
-from application.introspection import LivenessService, living_token
+from application.introspection import LivenessService, ended_with, living_token
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
 from domain.client import Client
@@ -118,7 +118,9 @@ class Deployment:
         if living:
             return ("expired" if expired else "live"), record.version
         ancestors = [await self._ledger.load(UUID(name)) for name in record.lineage]
-        void = any(ancestor.cut for ancestor in ancestors)
+        behind = (record, *ancestors)
+        ended = not expired and any(ended_with(one, self._directory) for one in behind)
+        void = ended or any(ancestor.cut for ancestor in ancestors)
         if void or not expired:
             return ("void" if void else "suspended"), record.version
         return "expired", record.version

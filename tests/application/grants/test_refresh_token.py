@@ -7,6 +7,9 @@ import pytest
 from application.derived_tokens import TokenKind
 from application.errors import TooManyRequests, UnusableGrant
 from application.grants import refresh_token
+from application.introspection import introspect
+from application.revocation import revoke
+from application.secret_keys import SecretKey
 from application.token_response import TokenResponse
 from domain.access_token import AccessToken
 from domain.client import Client
@@ -17,9 +20,21 @@ from domain.client_configuration import (
     TokenPolicy,
 )
 from domain.refresh_token_family import MOST_ALIVE, FamilyTerms, IssuedToken, RefreshTokenFamily
-from tests.application.service import PEPPER, FakeService, authenticated, context
+from tests.application.service import OLD_PEPPER, PEPPER, FakeService, authenticated, context
 from tests.builders import NOON, a_client, a_principal, later, stream_id
 
+MINUTE = NOON + timedelta(minutes=1)
+TERMS = FamilyTerms(
+    client_id="reporter",
+    subject="alice",
+    session_id="sess_1",
+    scope=("user",),
+    audience=(),
+    authenticated_at=NOON,
+    lifetime=86_400,
+    idle_lifetime=3600,
+    grace=10,
+)
 FIRST = IssuedToken("019cb3e5-4400-7000-8000-000000000001", NOON + timedelta(hours=1))
 
 
@@ -38,19 +53,8 @@ def client(service: FakeService) -> Client:
 @pytest.fixture
 def family(service: FakeService, client: Client) -> RefreshTokenFamily:
     """A family of noon, recorded."""
-    terms = FamilyTerms(
-        client_id=client.client_id,
-        subject="alice",
-        session_id="sess_1",
-        scope=("user",),
-        audience=(),
-        authenticated_at=NOON,
-        lifetime=86_400,
-        idle_lifetime=3600,
-        grace=10,
-    )
     family = RefreshTokenFamily.start(
-        stream_id(NOON), terms, pepper_id=PEPPER.key_id, token=FIRST, provenance=later(0)
+        stream_id(NOON), TERMS, pepper_id=PEPPER.key_id, token=FIRST, provenance=later(0)
     )
     service.log.record(family)
     return family
@@ -194,3 +198,65 @@ async def test_no_access_token_outlives_its_family(
 
     assert response.expires_in == 86_400 - 60
     assert service.log.of(AccessToken.Issued)[0].expires_at == family.started.expires_at
+
+
+def _presented(
+    service: FakeService, family: RefreshTokenFamily, generation: int, pepper: SecretKey
+) -> refresh_token.Parameters:
+    value = service.derived.derive(
+        TokenKind.REFRESH, family.id, generation=generation, pepper_id=pepper.key_id
+    )
+    return refresh_token.Parameters(value, None, ())
+
+
+@pytest.fixture
+def moved(service: FakeService, client: Client) -> RefreshTokenFamily:
+    """A family that was begun under the old pepper and rotated twice under the new one."""
+    family = RefreshTokenFamily.start(
+        stream_id(NOON), TERMS, pepper_id=OLD_PEPPER.key_id, token=FIRST, provenance=later(0)
+    )
+    family.rotate(pepper_id=PEPPER.key_id, token=FIRST, provenance=later(0.5))
+    family.rotate(pepper_id=PEPPER.key_id, token=FIRST, provenance=later(1))
+    service.log.record(family)
+    return family
+
+
+@pytest.mark.parametrize("generation", [2, 3, 4])
+async def test_a_demoted_pepper_makes_no_token_of_a_later_generation(
+    service: FakeService, client: Client, moved: RefreshTokenFamily, generation: int
+) -> None:
+    """A thief of the demoted pepper forges neither the token that counts, nor its predecessor, for
+    which it would be sent, nor one to come; and does not end the family by trying.
+    """
+    forged = _presented(service, moved, generation, OLD_PEPPER)
+    with pytest.raises(UnusableGrant) as refused:
+        await refresh_token.handle(forged, authenticated(client), context(MINUTE), service)
+    await revoke(forged.refresh_token, authenticated(client), context(MINUTE), service)
+    told = await introspect(forged.refresh_token, authenticated(client), service)
+    rotated = await refresh(service, client, moved, 3)
+
+    assert refused.value.reason == "refresh token derived under another pepper"
+    assert told == {"active": False}
+    assert rotated.refresh_token
+
+
+async def test_what_was_issued_under_the_demoted_pepper_is_known(
+    service: FakeService, client: Client
+) -> None:
+    """A family that was not rotated since goes on under the new pepper, and a retired token of
+    before is the reuse that it is.
+    """
+    family = RefreshTokenFamily.start(
+        stream_id(NOON), TERMS, pepper_id=OLD_PEPPER.key_id, token=FIRST, provenance=later(0)
+    )
+    service.log.record(family)
+    held = _presented(service, family, 1, OLD_PEPPER)
+    caller = authenticated(client)
+    response = await refresh_token.handle(held, caller, context(MINUTE), service)
+    again = await refresh_token.handle(held, caller, context(MINUTE), service)
+    with pytest.raises(UnusableGrant) as reused:
+        await refresh_token.handle(held, caller, context(MINUTE + timedelta(minutes=5)), service)
+
+    assert response.refresh_token == again.refresh_token
+    assert service.log.folded(family.id).peppers == ((1, OLD_PEPPER.key_id), (2, PEPPER.key_id))
+    assert reused.value.reason == "reuse: generation 1"

@@ -49,11 +49,11 @@ def test_lists_what_worked_then(recording: Recording, session: Connection[Any]) 
     child = story.exchanged(agent, token, person=owner)  # 5
     before = story.position
     other = story.machine_token(billing, owner=owner, scope=("mcp",), audience=("hook",))  # 6
-    owner.deactivate(story.act())  # 7
-    story.record(owner)
+    billing.disable(story.act())  # 7
+    story.record(billing)
     suspended = story.position
-    owner.reactivate(story.act())  # 8
-    story.record(owner)
+    billing.enable(story.act())  # 8
+    story.record(billing)
     story.revoked(token, descendants=True)  # 9
     story.settle()
 
@@ -61,7 +61,7 @@ def test_lists_what_worked_then(recording: Recording, session: Connection[Any]) 
         whose = ("billing", "owner-1", None, "client_credentials", ["mcp"])
         if of is child:
             whose = ("agent", "owner-1", ["agent"], TOKEN_EXCHANGE, ["mcp"])  # type: ignore[assignment]
-        because = "owner owner-1" if state == "suspended" else None
+        because = "client billing" if state == "suspended" else None
         return (
             *(of.id, state, because, "access_token", *whose),
             *(["hook"] if of is other else API, SESSION, None, None, "key-1"),
@@ -82,6 +82,35 @@ def test_lists_what_worked_then(recording: Recording, session: Connection[Any]) 
         row(other, 6, "live", live=1, suspended=0)
     ]
     assert asked(session, LIVE_TOKENS, as_of=after(66)) == []
+
+
+def test_a_deactivation_voids_for_good(recording: Recording, session: Connection[Any]) -> None:
+    """What was issued under a principal that was deactivated since is not listed any more, whether
+    or not the principal was reactivated and whoever owns the client; what is issued then is.
+    """
+    story = Story(recording)
+    owner, heir = story.principal("owner-1"), story.principal("owner-2")
+    billing = story.client("billing", owner="owner-1")
+    story.machine_token(billing, owner=owner, scope=("mcp",))
+    billing.set_owner("owner-2", provenance=story.act())
+    story.record(billing)
+    kept = story.machine_token(billing, owner=heir, scope=("mcp",))
+    before = story.position
+    owner.deactivate(story.act())
+    story.record(owner)
+    meanwhile = story.position
+    owner.reactivate(story.act())
+    billing.set_owner("owner-1", provenance=story.act())
+    story.record(owner, billing)
+    again = story.machine_token(billing, owner=owner, scope=("mcp",))
+    story.settle()
+
+    def listed(as_of: Any) -> set[tuple[UUID, str]]:
+        return {(row[0], row[1]) for row in asked(session, LIVE_TOKENS, as_of=as_of)}
+
+    assert len(listed(before)) == 2
+    assert listed(meanwhile) == {(kept.id, "live")}
+    assert listed(story.now) == {(kept.id, "live"), (again.id, "live")}
 
 
 def test_narrows_and_bounds(recording: Recording, session: Connection[Any]) -> None:
