@@ -2,10 +2,11 @@
 
 1 one DPoP header, 2 a JWT that is well-formed and not oversized, 3 with the claims `jti`, `htm`,
 `htu` and `iat`, 4 of the type `dpop+jwt`, 5 by an asymmetric algorithm of the list, 6 signed with
-the key in its header, 7 which is public, 8 for this method, 9 for this endpoint, query and fragment
-aside, 10 with a nonce of ours where we ask for one, 11 made within the last minute; the nonce tells
-that where there is one, whatever the clock of the client says, 12 with an access token, `ath` is
-its hash and the key the one that it is bound to, 13 it was not used before, on any replica.
+the key in its header, 7 which is public, strong and written in the one way
+(application.public_keys), 8 for this method, 9 for this endpoint, query and fragment aside, 10 with
+a nonce of ours where we ask for one, 11 made within the last minute; the nonce tells that where
+there is one, whatever the clock of the client says, 12 with an access token, `ath` is its hash and
+the key the one that it is bound to, 13 it was not used before, on any replica.
 
 What is wrong is told: the proof is the sender's own. 13 comes last, so that only a proof that is
 right in everything else uses up a name.
@@ -24,13 +25,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
-import msgspec
 
 from application.dpop_nonces import DpopNonces
 from application.errors import InvalidDpopProof, UseDpopNonce
-from application.foreign_jwt import ForeignJwtRefused, imported
+from application.foreign_jwt import ForeignJwtRefused, imported_canonical
 from application.jwt_claims import moment
 from application.ports import UsedNames
+from application.public_keys import UnusableKey, canonical_jwk
 from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
 from domain.client_configuration import SIGNING_ALGORITHMS
 from domain.confirmation import DPOP, Confirmation
@@ -40,9 +41,6 @@ PROOF_SECONDS = 60
 _KIND = "DPoP proof"
 _TYPE = "dpop+jwt"
 _MAX_JTI = 512
-_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
-"""RFC 7638, Section 3.2: what a thumbprint is made of, in this order."""
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _UNRESERVED = frozenset(f"{string.ascii_letters}{string.digits}-._~")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -150,19 +148,15 @@ def _named(claims: Mapping[str, Any]) -> tuple[str, datetime]:
 
 def _canonical(jwk: object) -> str:
     """7. Return the JSON that the thumbprint of a public key is made of (RFC 7638, Section 3)."""
-    members = _MEMBERS.get(str(jwk.get("kty"))) if isinstance(jwk, dict) else None
-    if not isinstance(jwk, dict) or members is None:
-        raise InvalidDpopProof("the DPoP proof has no usable jwk")
-    if _PRIVATE & jwk.keys():
-        raise InvalidDpopProof("the jwk of a DPoP proof must be public")
-    if not all(isinstance(jwk.get(name), str) for name in members):
-        raise InvalidDpopProof("the DPoP proof has no usable jwk")
-    return msgspec.json.encode({name: jwk[name] for name in members}).decode()
+    try:
+        return canonical_jwk(jwk)
+    except UnusableKey as error:
+        raise InvalidDpopProof(f"the jwk of the DPoP proof is of no use: {error}") from None
 
 
 @lru_cache(maxsize=4096)  # a client proves the same key again and again
 def _key(canonical: str, algorithm: str) -> jwt.PyJWK:
-    key = imported(msgspec.json.decode(canonical), algorithm)
+    key = imported_canonical(canonical, algorithm)
     if key is None:
         raise InvalidDpopProof("the jwk of the DPoP proof is of no use for its alg")
     return key
