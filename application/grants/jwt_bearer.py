@@ -5,7 +5,8 @@ us, not expired, and of the right media type (application.trusted_issuers), 3 it
 hour, 4 an ID-JAG names this client, 5 whoever presents it holds the key that it is bound to, 6 the
 person is ours and active, 7 a scope is asked for, by the request or the assertion, and narrows,
 8 the target is allowed, and within the `resource` of an ID-JAG, 9 the assertion was not used
-before.
+before. The token ends with the assertion, unless the deployment's policy says otherwise (RFC 7521,
+Section 4.1).
 
 9 needs no table and no look-up: the token's id is made of the assertion's issuer and `jti`. Who
 uses it twice begins the same stream a second time, on whatever replica, and that is a conflict.
@@ -231,6 +232,7 @@ def _token(
                 withheld=withheld,
                 vouched=statement.vouched,
             ),
+            ends_at=statement.expires_at if policy.within_assertion else None,
         ),
         grant_type=GRANT_TYPE,
         person=person,
