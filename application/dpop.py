@@ -9,7 +9,8 @@ there is one, whatever the clock of the client says, 12 with an access token, `a
 the key the one that it is bound to, 13 it was not used before, on any replica.
 
 What is wrong is told: the proof is the sender's own. 13 comes last, so that only a proof that is
-right in everything else uses up a name.
+right in everything else uses up a name: after the free checks of the request that it comes with as
+well (application.single_use).
 """
 
 import hmac
@@ -32,6 +33,7 @@ from application.foreign_jwt import ForeignJwtRefused, imported_canonical
 from application.jwt_claims import moment
 from application.ports import UsedNames
 from application.public_keys import UnusableKey, canonical_jwk
+from application.single_use import SingleUse, UsableName
 from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
 from domain.client_configuration import SIGNING_ALGORITHMS
 from domain.confirmation import DPOP, Confirmation
@@ -60,7 +62,9 @@ class ProofUse:
 
 
 class DpopProofs:
-    """Verifies proofs; `algorithms` are the names of JWS algorithms that are taken."""
+    """Verifies proofs; `used` remembers their names, `algorithms` are the names of the JWS
+    algorithms that are taken.
+    """
 
     def __init__(
         self,
@@ -69,16 +73,22 @@ class DpopProofs:
         *,
         algorithms: Sequence[str] = SIGNING_ALGORITHMS,
     ) -> None:
-        self._used = used
+        self.used = used
         self._nonces = nonces
         self._algorithms = algorithms
 
     async def confirmed(
-        self, headers: Sequence[bytes], use: ProofUse, now: datetime
+        self,
+        headers: Sequence[bytes],
+        use: ProofUse,
+        now: datetime,
+        *,
+        once: SingleUse | None = None,
     ) -> Confirmation:
         """Return the key that the DPoP headers of a request prove.
 
-        Raises InvalidDpopProof, UseDpopNonce, LedgerUnavailable.
+        The name of the proof is added to `once`, and used by whoever has that; without it, it is
+        used at once. Raises InvalidDpopProof, UseDpopNonce, LedgerUnavailable.
         """
         proof = _read(headers)  # 1, 2
         claims = proof.claims
@@ -91,8 +101,10 @@ class DpopProofs:
         expires_at = self._in_time(claims, issued_at, now)  # 10, 11
         _require_token(claims, key, use)  # 12
         name = sha256(f"{key.thumbprint}\0{jti}".encode()).digest()
-        if not await self._used.use(_KIND, name, expires_at=expires_at, now=now):  # 13
-            raise InvalidDpopProof("the DPoP proof was used before (jti)")
+        names = SingleUse(self.used, now) if once is None else once
+        names.add(UsableName(_KIND, name, expires_at, _used_before))  # 13
+        if once is None:
+            await names.use()
         return key
 
     def _signed(self, proof: UnverifiedJwt) -> Confirmation:
@@ -110,7 +122,7 @@ class DpopProofs:
         return Confirmation(DPOP, _hashed(canonical))
 
     def _in_time(self, claims: Mapping[str, Any], issued_at: datetime, now: datetime) -> datetime:
-        """Return until when the proof could be used."""
+        """Return until when the proof could be accepted."""
         if self._nonces is not None and self._nonces.wanted:
             if not self._nonces.fits(claims.get("nonce"), now):  # 10
                 raise UseDpopNonce(self._nonces.current(now))
@@ -118,7 +130,11 @@ class DpopProofs:
         window = timedelta(seconds=PROOF_SECONDS)
         if not now - window <= issued_at <= now + window:  # 11
             raise InvalidDpopProof("the DPoP proof is too old, or of the future (iat)")
-        return issued_at + 2 * window
+        return issued_at + window
+
+
+def _used_before() -> InvalidDpopProof:
+    return InvalidDpopProof("the DPoP proof was used before (jti)")
 
 
 def _read(headers: Sequence[bytes]) -> UnverifiedJwt:

@@ -1,7 +1,8 @@
 """A code or refresh token that a client presents: whose it is, and one use of it at a time.
 
-1 it carries our MAC, 2 what it stands for exists and was granted to this client; only then is it
-used. A use that loses a race starts again from what the log says then.
+1 it carries our MAC; then what counts once in the request is used, 2 what it stands for exists and
+was granted to this client; only then is it used. A use that loses a race starts again from what the
+log says then.
 
 Where this process saved the grant a moment ago, the first try builds on that and reads nothing.
 Whoever was faster elsewhere makes it conflict, and no refusal is said on what may be old.
@@ -17,6 +18,7 @@ from application.ending import ATTEMPTS
 from application.errors import TemporarilyUnavailable, UnusableGrant
 from application.ledger.errors import Conflict
 from application.ports import EventLog
+from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from application.turns import Turns
 from domain.recorded import Recorded
@@ -52,6 +54,7 @@ class Presented:
 async def use_presented(
     presented: Presented,
     requester: AuthenticatedClient,
+    context: RequestContext,
     service: PresentedService,
     *,
     of: type[Grant],
@@ -66,6 +69,7 @@ async def use_presented(
     LedgerUnavailable.
     """
     derived = _read(presented, service.derived)  # 1
+    await context.once.use()
     async with service.turns.of(derived.stream_id):
         grant = service.log.recent(derived.stream_id)
         if not isinstance(grant, of) or not saves(grant, derived):

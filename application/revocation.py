@@ -4,6 +4,8 @@
 says that it was issued; then TokenRevoked is recorded, once. A refresh token, whichever generation
 of it, ends its family and the access tokens of that (Section 2.1).
 
+What counts once in the request is used after 3, before anything is read.
+
 A token that is not ours, expired or revoked already is answered like a success: Section 2.2
 "invalid tokens do not cause an error response". Another client's token is refused, as Section 2.1
 demands; the caller holds it already and learns nothing.
@@ -51,9 +53,11 @@ async def revoke(
     try:
         verified = service.verifier.verify(token)  # 2
     except UnverifiableToken:
+        context.once.spare()
         return
     if verified.client_id != caller.client.client_id:  # 3
         raise InvalidGrant(_ANOTHERS)
+    await context.once.use()
     for _ in range(ATTEMPTS):
         record = await service.log.load(UUID(verified.token_id))  # 4
         if not isinstance(record, AccessToken):
@@ -78,7 +82,9 @@ async def _revoke_family(
     try:
         presented = service.derived.read(TokenKind.REFRESH, token)
     except UnreadableToken:
+        context.once.spare()
         return
+    await context.once.use()
     family = await service.log.load(presented.stream_id)
     if not isinstance(family, RefreshTokenFamily):
         return

@@ -8,7 +8,9 @@ is bound to one; a bound token is never taken as a bearer token, and a token tha
 nothing not as one that is, 5 it is live, where the resource can know, 6 it carries every scope that
 is required, 7 the person behind it logged in recently enough, where that is asked for (RFC 9470).
 
-4 comes before 5, so that a stolen token makes nobody look anything up.
+4 comes before 5, so that a stolen token makes nobody look anything up. 6 and 7 are judged before
+the name of a proof is used, and that before 5 (application.single_use): what is refused by the
+token's own words leaves nothing behind.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +35,7 @@ from application.errors import (
     UnusableProof,
     UseDpopNonce,
 )
+from application.single_use import SingleUse
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from domain.confirmation import CERTIFICATE, DPOP, Confirmation
 
@@ -93,29 +96,45 @@ class ResourceServer:
         """
 
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-            verified = await self.verified(connection)
+            await self.verified(connection, require=suffices)
+
+        def suffices(verified: VerifiedClaims) -> None:
             require_scopes(verified, scopes)  # 6
             if max_age is not None and not (machines and _is_its_own(verified, owner_of)):  # 7
                 require_recent_login(verified, max_age, self._now())
 
         return guard
 
-    async def verified(self, connection: Connection) -> VerifiedClaims:
+    async def verified(
+        self,
+        connection: Connection,
+        *,
+        require: Callable[[VerifiedClaims], None] = lambda _: None,
+    ) -> VerifiedClaims:
         """Return the claims of the token that came with a request, once 1 to 5 hold.
 
-        Raises InvalidToken, UnusableProof, NonceRequired, or what `is_live` raises.
+        `require` raises what the claims lack. Raises InvalidToken, UnusableProof, NonceRequired,
+        what `require` raises, or what `is_live` raises.
         """
         scheme, token = _presented(connection.headers.getall("authorization", []))  # 1
-        verified = await self.admitted(connection, scheme=scheme, token=token)
+        verified = await self.admitted(connection, scheme=scheme, token=token, require=require)
         connection.scope["state"][_CALLER] = verified
         return verified
 
-    async def admitted(self, connection: Connection, *, scheme: str, token: str) -> VerifiedClaims:
+    async def admitted(
+        self,
+        connection: Connection,
+        *,
+        scheme: str,
+        token: str,
+        require: Callable[[VerifiedClaims], None] = lambda _: None,
+    ) -> VerifiedClaims:
         """Return the claims of a token that came in whichever way, once 2 to 5 hold.
 
         Raises as `verified` does.
         """
         now = self._now()
+        once = SingleUse(self._proofs.used, now)
         try:
             verified = await self._verifier.claims_of(token, now)  # 2
         except UnverifiableToken as error:
@@ -124,7 +143,9 @@ class ResourceServer:
             raise InvalidToken(_INVALID, reason="expired")
         if self._audience not in verified.audience:  # 3
             raise InvalidToken(_INVALID, reason="not meant for this service")
-        await self._require_key(connection, scheme, token, _confirmation(verified), now)  # 4
+        await self._require_key(connection, scheme, token, _confirmation(verified), once)  # 4
+        require(verified)  # 6, 7
+        await self._use(once)
         if self._is_live is not None and not await self._is_live(verified):  # 5
             raise InvalidToken(_INVALID, reason="revoked, or its client or owner is not active")
         return verified
@@ -135,7 +156,7 @@ class ResourceServer:
         scheme: str,
         token: str,
         bound_to: Confirmation | None,
-        now: datetime,
+        once: SingleUse,
     ) -> None:
         """4."""
         by_proof = bound_to is not None and bound_to.method == DPOP
@@ -149,11 +170,18 @@ class ResourceServer:
             headers = [value.encode("latin-1") for value in connection.headers.getall("dpop", [])]
             use = ProofUse(_method(connection), self._url + _path(connection), token, bound_to)
             try:
-                await self._proofs.confirmed(headers, use, now)
+                await self._proofs.confirmed(headers, use, once.now, once=once)
             except UseDpopNonce as error:
                 raise NonceRequired(error.nonce) from None
             except InvalidDpopProof as error:
                 raise UnusableProof(error.description, reason=error.reason) from None
+
+    @staticmethod
+    async def _use(once: SingleUse) -> None:
+        try:
+            await once.use()
+        except InvalidDpopProof as error:
+            raise UnusableProof(error.description, reason=error.reason) from None
 
     def refused(self, _: Request[Any, Any, Any], error: OAuthError) -> Response[bytes]:
         """Answer a refusal: an exception handler for OAuthError."""

@@ -92,6 +92,7 @@ async def request_device(
         provenance=provenance,
         authorization_details=details,
     )
+    await context.once.use()
     user_code = await _free_user_code(stream_id, context, service)
     await service.log.save(device)
     return DeviceCodes(service.derived.derive(TokenKind.DEVICE, stream_id), user_code)

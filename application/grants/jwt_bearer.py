@@ -136,6 +136,7 @@ async def _believed(
         resource = _pinned(statement, client)
     if statement.confirmation not in (None, context.confirmation):  # 5
         raise UnusableAssertion(reason="assertion bound to a key that was not proved")
+    await context.once.use()
     person = await person_of(statement, service=service, provenance=context.provenance)  # 6
     if person is None:
         raise UnusableAssertion(reason="no active principal of that name")
