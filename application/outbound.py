@@ -4,9 +4,10 @@ Whoever may write a URL that we follow could otherwise make us ask what only we 
 (RFC 9700 calls it SSRF). In this order:
 
 1. The URL names exactly the configured host and port; https, or http where both are loopback.
-2. Every address of the host is public, unless the host is itself a literal, is `localhost` (then
-   loopback only), or is listed as one that may be private. Where strangers write the URLs, https
-   alone is asked, and of literals and `localhost` too only those that are listed may be private.
+2. Every address of the host is public (application.special_addresses), unless the host is itself a
+   literal, is `localhost` (then loopback only), or is listed as one that may be private. Where
+   strangers write the URLs, https alone is asked, and of literals and `localhost` too only those
+   that are listed may be private.
 3. The connection goes to an address that was checked, not to what a second look-up might say; the
    certificate must still be the host's.
 4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object that
@@ -18,7 +19,7 @@ import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import quote_plus
@@ -26,6 +27,7 @@ from urllib.parse import quote_plus
 import httpx
 from pydantic import SecretStr
 
+from application.special_addresses import is_public
 from application.strict_json import read_json
 
 MAX_BYTES = 256 * 1024
@@ -36,7 +38,6 @@ _HEADERS = {
     "User-Agent": "Grantledger",
 }
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, Section 2.1
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -153,7 +154,7 @@ class Outbound:
     def _may_lie_on(self, host: str, address: Address) -> bool:
         if host == "localhost" and not self._of_strangers:
             return address.is_loopback
-        return host in self._private_hosts or _is_public(address)
+        return host in self._private_hosts or is_public(address)
 
     async def _first_answer(
         self, method: str, target: httpx.URL, addresses: Sequence[Address], content: dict[str, Any]
@@ -226,17 +227,6 @@ def _literal(host: str) -> Address | None:
         return ip_address(host)
     except ValueError:
         return None
-
-
-def _is_public(address: Address) -> bool:
-    """Tell whether `address` belongs to everybody, and so does the IPv4 address inside of it."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return _is_public(inner)
-    return address.is_global and not address.is_multicast
 
 
 def _basic(auth: tuple[str, SecretStr] | None) -> httpx.BasicAuth | None:
