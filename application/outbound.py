@@ -10,13 +10,16 @@ Whoever may write a URL that we follow could otherwise make us ask what only we 
    that are listed may be private.
 3. The connection goes to an address that was checked, not to what a second look-up might say; the
    certificate must still be the host's.
-4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object that
+4. Where strangers write the URLs, a host or network that is slow holds up itself alone
+   (application.fetch_slots).
+5. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object that
    every reader reads alike (application.strict_json).
 """
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -27,6 +30,14 @@ from urllib.parse import quote_plus
 import httpx
 from pydantic import SecretStr
 
+from application.fetch_slots import (
+    OF_ONE_HOST,
+    OF_ONE_NETWORK,
+    BoundedResolver,
+    FetchSlots,
+    NoSlot,
+    network_of,
+)
 from application.special_addresses import is_public
 from application.strict_json import read_json
 
@@ -59,6 +70,10 @@ class OutboundFailed(OutboundError):
     """The other side cannot be reached or answers with an error."""
 
 
+class OutboundGone(OutboundFailed):
+    """The other side answers that there is nothing (any more)."""
+
+
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """Return the addresses of `host` as the system knows them. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -74,13 +89,15 @@ class Outbound:
         self,
         *,
         private_hosts: Collection[str] = (),
-        resolve: Resolver = system_resolver,
+        resolve: Resolver | None = None,
         seconds: float = SECONDS,
         of_strangers: bool = False,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._private_hosts = frozenset(host.lower().strip("[]") for host in private_hosts)
-        self._resolve = resolve
+        self._resolve = resolve or (BoundedResolver() if of_strangers else system_resolver)
+        self._hosts = FetchSlots(of_one=OF_ONE_HOST) if of_strangers else None
+        self._networks = FetchSlots(of_one=OF_ONE_NETWORK) if of_strangers else None
         self._seconds = seconds
         self._of_strangers = of_strangers
         self._max_bytes = max_bytes
@@ -125,11 +142,14 @@ class Outbound:
         if self._of_strangers and target.scheme != "https":
             raise OutboundRefused(f"{host}: no https URL")
         try:
-            async with asyncio.timeout(self._seconds):
-                addresses = await self._addresses(target)
-                body, headers = await self._first_answer(method, target, addresses, content)
+            with _slot(self._hosts, _ascii_host(target)):  # 4
+                async with asyncio.timeout(self._seconds):
+                    addresses = await self._addresses(target)
+                    body, headers = await self._first_answer(method, target, addresses, content)
         except TimeoutError:
             raise OutboundFailed(f"{host}: no answer within {self._seconds:g} s") from None
+        except NoSlot as error:
+            raise OutboundFailed(f"{host}: {error}") from None
         return _json_object(body, host), headers
 
     async def _addresses(self, target: httpx.URL) -> Sequence[Address]:
@@ -161,7 +181,8 @@ class Outbound:
     ) -> tuple[bytes, httpx.Headers]:
         for address in addresses:
             try:
-                return await self._exchange(method, target, address, content)
+                with _slot(self._networks, network_of(address)):
+                    return await self._exchange(method, target, address, content)
             except httpx.ConnectError:
                 continue  # nothing was sent: the next address may be one that we can reach
             except httpx.HTTPError as error:
@@ -172,7 +193,7 @@ class Outbound:
     async def _exchange(
         self, method: str, target: httpx.URL, address: Address, content: dict[str, Any]
     ) -> tuple[bytes, httpx.Headers]:
-        """Rules 3 and 4. A client of its own for each request: a connection kept open to an
+        """Rules 3 and 5. A client of its own for each request: a connection kept open to an
         address would serve another name on it.
         """
         async with (
@@ -194,6 +215,10 @@ class Outbound:
                 if len(body) > self._max_bytes:
                     raise OutboundRefused(f"{target.host}: the answer is too long")
             return bytes(body), response.headers
+
+
+def _slot(slots: FetchSlots | None, name: str) -> AbstractContextManager[None]:
+    return nullcontext() if slots is None else slots.one(name)
 
 
 def _checked_url(url: str, host: str) -> httpx.URL:
@@ -240,6 +265,8 @@ def _basic(auth: tuple[str, SecretStr] | None) -> httpx.BasicAuth | None:
 def _check_head(response: httpx.Response, host: str) -> None:
     if response.is_redirect:
         raise OutboundRefused(f"{host}: answers with a redirect")
+    if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        raise OutboundGone(f"{host}: status {response.status_code}")
     if response.status_code != httpx.codes.OK:
         raise OutboundFailed(f"{host}: status {response.status_code}")
     # What 256 KiB would unpack to is not known before they are.
