@@ -16,6 +16,7 @@ from api.visit import (
     PageFrame,
     Visit,
     described,
+    origin_of_name,
     path_with,
     redirect,
     sources_of,
@@ -42,7 +43,6 @@ from application.authorization.request import (
 )
 from application.errors import AccessDenied, InvalidRequest, OAuthError
 from domain.client import Client
-from domain.metadata_url import host_of
 from domain.session import Session
 
 AUTHORIZE_PATH = "/oauth/authorize"
@@ -181,19 +181,13 @@ async def _ask(
         form_action=where_forms_end(pending),
         client_name=step.client.name or step.client.client_id,
         client_id=step.client.client_id,
-        published_at=_published_at(step.client),
-        self_registered=step.client.registration.source == "dynamic",
+        **origin_of_name(step.client),
         login=logins[0] if logins else session.subject,
         redirect_host=shown_host(pending.request.redirect_uri),
         scopes=described(step.scope, visit.service.catalogue),
         details=visit.service.details.shown(pending.request.authorization_details),
         request=visit.sealed(pending),
     )
-
-
-def _published_at(client: Client) -> str:
-    by_document = client.registration.source == "metadata_document"
-    return host_of(client.client_id) if by_document else ""
 
 
 async def _consent(visit: Visit) -> AnyResponse:

@@ -6,12 +6,12 @@ from litestar import Response
 
 from api.console.activity import DAY, series
 from api.console.desk import Sight
+from api.console.rendering import sentence
 from api.visit import AnyResponse
 from application.errors import InvalidRequest
 from projections import audit_trail
 from projections.activity import over_time
 from projections.event_filter import EventFilter
-from projections.sentences import sentence
 
 TAIL_ENTRIES = 25
 _MAX_POSITION = 2**62
