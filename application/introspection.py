@@ -113,7 +113,10 @@ async def living_token(token_id: str, service: LivenessService) -> AccessToken |
     What stands behind its ancestors counts as well. The end of a family or a session needs no
     look-up: it revokes each of its tokens. Raises LedgerUnavailable.
     """
-    record = await service.log.load(UUID(token_id))
+    try:
+        record = await service.log.load(UUID(token_id))
+    except ValueError:  # our key signed it, and we did not: nothing of such a name was recorded
+        return None
     if not isinstance(record, AccessToken) or record.revoked:
         return None
     if missing_behind(record, service.directory) is not None:

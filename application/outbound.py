@@ -48,6 +48,7 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": "Grantledger",
 }
+MAX_PORT = 65_535
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 Address = IPv4Address | IPv6Address
@@ -230,6 +231,8 @@ def _checked_url(url: str, host: str) -> httpx.URL:
         raise OutboundRefused(f"{host}: no valid URL") from None
     if target.scheme not in _DEFAULT_PORTS or not target.host or target.userinfo or target.fragment:
         raise OutboundRefused(f"{host}: no plain https URL")
+    if target.port is not None and not 0 < target.port <= MAX_PORT:  # the parser takes any number
+        raise OutboundRefused(f"{host}: no valid port")
     if target.netloc != configured.netloc:
         raise OutboundRefused(f"{host}: the URL lies on another host")
     if target.scheme == "http" and not is_loopback(_ascii_host(target)):

@@ -60,6 +60,8 @@ def position_of(text: str | None, name: str) -> int | None:
     if text is None:
         return None
     # isdecimal alone would take the digits of other scripts.
-    if not (text.isascii() and text.isdecimal() and int(text[:20]) <= _MAX_POSITION):
+    # Twenty digits at most are made a number: Python refuses to read thousands of them.
+    digits = text.isascii() and text.isdecimal() and len(text) <= 20
+    if not digits or int(text) > _MAX_POSITION:
         raise InvalidRequest(f"{name} is no position of the log")
     return int(text)

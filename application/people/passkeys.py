@@ -7,9 +7,11 @@ sends beside it, are judged before anything is verified with them (application.p
 
 import json
 import secrets
+import struct
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from webauthn import (
     base64url_to_bytes,
     generate_authentication_options,
@@ -42,7 +44,17 @@ from application.public_keys import UnusableKey, require_strong
 CHALLENGE_LIFETIME = timedelta(minutes=5)
 MAX_RESPONSE_CHARACTERS = 16_384
 _KIND = "webauthn"
-_UNREADABLE = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_UNREADABLE = (
+    WebAuthnException,
+    UnsupportedAlgorithm,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+)
 
 
 class PasskeyRefused(Exception):
