@@ -128,8 +128,9 @@ class OAuthEndpoint:
             form = refused.form = await _read_form(headers, receive)
             presented = self._presented(headers, form, refused)
             certificate = _certificate(scope, service)
-            once = SingleUse(service.used, provenance.occurred_at, arrived=arrived)
-            refused.context = context = replace(context, once=once)
+            if headers.dpop or (presented is not None and presented.assertion is not None):
+                once = SingleUse(service.used, provenance.occurred_at, arrived=arrived)
+                refused.context = context = replace(context, once=once)
             caller = await self._authenticate(presented, certificate, context)
             if certificate is not None and caller.client.tokens.certificate_bound:
                 refused.context = context = replace(context, confirmation=certificate.confirmation)
