@@ -25,6 +25,7 @@ from application.people.passwords import PresentedPassword
 from domain.consents import Consent, Consents
 from domain.provenance import Provenance
 from domain.session import Session
+from domain.visible_text import problem_with_name
 from projections import sessions as read_sessions
 from projections.sessions import PAGE, SessionEntry
 
@@ -143,6 +144,7 @@ def _consents(
             {
                 "client_id": consent.client_id,
                 "client_name": (client.name if client else "") or consent.client_id,
+                "self_registered": client is not None and client.registration.source == "dynamic",
                 "scopes": described(consent.scope, service.catalogue),
                 "resources": consent.resource,
                 "given": consent.given_at,
@@ -215,9 +217,9 @@ async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
 
 async def _add_passkey(visit: Visit, session: Session) -> AnyResponse:
     require_recent(session, visit.context.provenance.occurred_at)
-    label = (visit.form.get("label") or "Passkey")[:60]
-    if not label.isprintable():
-        raise InvalidRequest("the name of a passkey is printable")
+    label = (visit.form.get("label") or "").strip()[:60].strip() or "Passkey"
+    if (problem := problem_with_name(label)) is not None:
+        raise InvalidRequest(f"the name of a passkey {problem}")
     try:
         passkey = await visit.service.passkeys.register(
             session.subject,

@@ -7,12 +7,14 @@
   Last-Event-ID on. The id of each event is its position, so that a client that was cut off goes on
   where it was. It ends when the token expires or is revoked (asked every HEARTBEAT_SECONDS), when
   the person behind it does not hold `audit:read` any more (asked before each page), at the latest
-  after FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a connection.
+  after FOLLOW_SECONDS; there are at most MAX_FOLLOWERS in a process, for each holds a connection,
+  and MAX_OF_ONE of them for one client and subject, however many tokens it has: who follows too
+  often must not keep the others from seeing what is recorded.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from time import monotonic
@@ -41,6 +43,7 @@ from projections.replay import page_of_lines
 
 MAX_ENTRIES = 1000
 MAX_FOLLOWERS = 20
+MAX_OF_ONE = 5
 FOLLOW_SECONDS = 3600
 HEARTBEAT_SECONDS = 15.0
 POLL_SECONDS = 0.5
@@ -147,7 +150,7 @@ def event_handlers(service: Service) -> list[HTTPRouteHandler]:
         begins = int(last_event_id) if last_event_id else which.after
         if begins is None:
             begins = (await service.read_models.fetch(audit_trail.last_position()))[0]
-        follower = followers.enter()
+        follower = followers.enter(caller_of(request))
         which = replace(which, after=begins)
         stream = followed(service, which, caller_of(request), followers, follower)
         return Stream(stream, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
@@ -163,25 +166,40 @@ class Followers:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[object, float] = {}
+        self._seen: dict[Follower, float] = {}
 
-    def enter(self) -> object:
-        """Return what stands for one more. Raises TooManyRequests."""
+    def enter(self, caller: VerifiedClaims) -> "Follower":
+        """Return what stands for one more of `caller`. Raises TooManyRequests."""
         oldest = monotonic() - SILENT_SECONDS
         self._seen = {one: at for one, at in self._seen.items() if at > oldest}
+        follower = Follower(caller.client_id, str(caller.claims.get("sub", "")))
+        own = sum(one.is_of(follower) for one in self._seen)
+        if own >= MAX_OF_ONE:
+            raise TooManyRequests(_RETRY_SECONDS, reason=f"follows {own} times already")
         if len(self._seen) >= MAX_FOLLOWERS:
             raise TooManyRequests(_RETRY_SECONDS, reason=f"{MAX_FOLLOWERS} follow already")
-        follower = object()
         self.see(follower)
         return follower
 
-    def see(self, follower: object) -> None:
+    def see(self, follower: "Follower") -> None:
         """Note that `follower` is there."""
         self._seen[follower] = monotonic()
 
-    def leave(self, follower: object) -> None:
+    def leave(self, follower: "Follower") -> None:
         """Forget `follower`."""
         self._seen.pop(follower, None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Follower:
+    """One stream, and whose: each is another one, though all else is the same."""
+
+    client_id: str
+    subject: str
+
+    def is_of(self, other: "Follower") -> bool:
+        """Tell whether both are of one client and subject."""
+        return (self.client_id, self.subject) == (other.client_id, other.subject)
 
 
 def _accepted(request: AnyRequest) -> PageFormat:
@@ -211,7 +229,7 @@ async def followed(
     which: EventFilter,
     caller: VerifiedClaims,
     followers: Followers,
-    follower: object,
+    follower: Follower,
 ) -> AsyncIterator[str]:
     """Yield what comes as server-sent events, while `caller` may see it. Raises LedgerUnavailable.
 

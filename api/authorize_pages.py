@@ -17,6 +17,7 @@ from api.visit import (
     PageFrame,
     Visit,
     described,
+    origin_of_name,
     path_with,
     redirect,
     sources_of,
@@ -43,7 +44,6 @@ from application.authorization.request import (
 )
 from application.errors import AccessDenied, InvalidRequest, OAuthError
 from domain.client import Client
-from domain.metadata_url import host_of
 from domain.session import Session
 
 AUTHORIZE_PATH = "/oauth/authorize"
@@ -182,8 +182,7 @@ async def _ask(
         form_action=where_forms_end(pending),
         client_name=step.client.name or step.client.client_id,
         client_id=step.client.client_id,
-        published_at=_published_at(step.client),
-        self_registered=step.client.registration.source == "dynamic",
+        **origin_of_name(step.client),
         login=logins[0] if logins else session.subject,
         redirect_host=shown_host(pending.request.redirect_uri),
         scopes=described(step.agreed.scope, visit.service.catalogue),
@@ -195,11 +194,6 @@ async def _ask(
 
 def _shown(step: ConsentNeeded) -> Shown:
     return Shown(step.agreed.subject, step.agreed.scope, step.agreed.resource)
-
-
-def _published_at(client: Client) -> str:
-    by_document = client.registration.source == "metadata_document"
-    return host_of(client.client_id) if by_document else ""
 
 
 async def _consent(visit: Visit) -> AnyResponse:

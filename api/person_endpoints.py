@@ -17,6 +17,7 @@ from application.client_authentication import AuthenticatedClient
 from application.errors import InsufficientScope, InvalidDpopProof, InvalidRequest
 from application.profiles import FAPI2
 from application.request_context import RequestContext
+from application.token_keys import VerifiedClaims
 from application.userinfo import userinfo
 from domain.confirmation import DPOP
 from domain.permissions import OPENID
@@ -53,6 +54,7 @@ def par_endpoint(service: Service) -> OAuthEndpoint:
         request = checked(
             parameters, targets, client, redirect_uri, service.policy, service.details
         )
+        await context.once.use()
         request_uri = await push(request, context, service)
         return {"request_uri": request_uri, "expires_in": int(LIFETIME.total_seconds())}
 
@@ -106,6 +108,11 @@ def device_authorization_endpoint(service: Service) -> OAuthEndpoint:
     return OAuthEndpoint("device_authorization", service, begin, limit=limit)
 
 
+async def _tells_of_a_login(token: VerifiedClaims) -> None:
+    if OPENID not in token.scope or "auth_time" not in token.claims:
+        raise InsufficientScope(f"the token lacks the scope {OPENID}")
+
+
 def userinfo_routes(service: Service) -> list[HTTPRouteHandler]:
     """Return the userinfo endpoint (OpenID Connect Core, Section 5.3), for pages as well: a browser
     asks before it sends a token, or a proof, to another origin.
@@ -120,9 +127,7 @@ def userinfo_routes(service: Service) -> list[HTTPRouteHandler]:
         status_code=200,
     )
     async def show(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        token = await service.userinfo_server.verified(request)
-        if OPENID not in token.scope or "auth_time" not in token.claims:
-            raise InsufficientScope(f"the token lacks the scope {OPENID}")
+        token = await service.userinfo_server.verified(request, require=_tells_of_a_login)
         claims = await userinfo(token, service.credentials.logins_of)
         return Response(
             dict(claims),

@@ -1,7 +1,9 @@
 """How the answer to a report is written: JSON with what it rests on, CSV, or Parquet.
 
-- JSON: an object with report, parameters, position and moment, when it was made, columns, rows.
-- CSV: a line of names and the rows, nothing else; lists with spaces between, objects as JSON. A
+- JSON: an object with report, parameters, position and moment, when it was made, columns, rows;
+  characters that nobody sees are escaped.
+- CSV: a line of names and the rows, nothing else; lists with spaces between, objects as JSON.
+  Characters that nobody sees are named, for people open it (domain.visible_text). A
   text that a spreadsheet would take for a formula (it begins with = + - @, wide or not, or with a
   tab or a line end) gets an apostrophe before it: names come from strangers. What a spreadsheet of
   another country would part at (semicolon, tab) stands in quotes: else the rest began a cell.
@@ -18,6 +20,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from domain.visible_text import escaped_json, visible
 from projections.reports.report import Answer
 
 # The wide forms count as well where the spreadsheet is set to Chinese or Japanese.
@@ -66,7 +69,7 @@ def as_object(answer: Answer) -> dict[str, Any]:
 
 
 def _json(answer: Answer) -> bytes:
-    return to_json(as_object(answer), indent=2) + b"\n"
+    return escaped_json(to_json(as_object(answer), indent=2).decode()).encode() + b"\n"
 
 
 def _csv(answer: Answer) -> bytes:
@@ -101,6 +104,7 @@ def cell(value: Any) -> str:
             text = to_json(value).decode()
         case _:
             text = str(value)
+    text = visible(text, keep="\t\r\n")
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

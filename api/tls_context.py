@@ -7,7 +7,9 @@ has. The sender proves here that it holds the key of its certificate, which no c
 (application.certificate_clients).
 
 1 TLS 1.2 at least, with forward secrecy and AEAD, 2 no renegotiation and no resumption: one
-connection has one certificate, proved in it, 3 certificates are asked for and not required.
+connection has one certificate, proved in it, 3 certificates are asked for and not required, 4 their
+keys are strong (application.public_keys): OpenSSL tells of each before it verifies anything with
+it, and a signature of a key with a huge exponent holds up every other connection.
 """
 
 import ssl
@@ -17,6 +19,7 @@ from typing import TypeVar
 
 from OpenSSL import SSL, crypto
 
+from application.public_keys import require_strong
 from application.settings import SettingsError
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -130,7 +133,7 @@ def asking_context(certificate: Path, key: Path | None) -> AskingContext:
     context.set_cipher_list(_CIPHERS)
     context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)  # 2
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)  # 3
+    context.set_verify(SSL.VERIFY_PEER, _goes_on)  # 3, 4
     try:
         context.use_certificate_chain_file(str(certificate))
         context.use_privatekey_file(str(key or certificate))
@@ -141,3 +144,14 @@ def asking_context(certificate: Path, key: Path | None) -> AskingContext:
             " or in GRANTLEDGER_MTLS_KEY_FILE"
         ) from None
     return AskingContext(context)
+
+
+def _goes_on(_: SSL.Connection, certificate: crypto.X509, *__: int) -> bool:
+    """Tell whether the handshake goes on: whoever signed the certificate, with a strong key."""
+    try:
+        require_strong(certificate.to_cryptography().public_key())
+    except (
+        Exception
+    ):  # a weak key, or a certificate that cannot be read; no error may pass for a yes
+        return False
+    return True

@@ -139,8 +139,8 @@ def introspection_endpoint(
 ) -> OAuthEndpoint:
     """Return the introspection endpoint (RFC 7662, Section 2)."""
 
-    async def ask(form: Form, caller: AuthenticatedClient, _: RequestContext) -> Answer:
-        return await introspect(form.require("token"), caller, service)
+    async def ask(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
+        return await introspect(form.require("token"), caller, service, once=context.once)
 
     return kind("introspect", service, ask, signs=True)
 

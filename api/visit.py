@@ -26,7 +26,9 @@ from application.errors import (
 )
 from application.ledger.errors import LedgerUnavailable
 from application.request_context import RequestContext
+from domain.client import Client
 from domain.denial_log import Denial
+from domain.metadata_url import host_of
 from domain.permissions import Catalogue
 from domain.provenance import Provenance
 from domain.session import Session
@@ -222,6 +224,17 @@ def sources_of(redirect_uri: str) -> tuple[str, ...]:
     if redirect_uri.startswith("http:"):  # on the loopback interface, or it is not registered
         return (source, "http://localhost:*", "http://127.0.0.1:*")
     return (source,)
+
+
+def origin_of_name(client: Client) -> dict[str, Any]:
+    """Return what a page says about the name of a client beside it: where its document lies, or
+    that it registered itself and nobody checked it.
+    """
+    source = client.registration.source
+    return {
+        "published_at": host_of(client.client_id) if source == "metadata_document" else "",
+        "self_registered": source == "dynamic",
+    }
 
 
 def described(scope: Sequence[str], catalogue: Catalogue) -> list[dict[str, str]]:

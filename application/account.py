@@ -13,6 +13,7 @@ from application.people.passwords import PasswordRefused, Passwords, PresentedPa
 from application.people.upstream import upstream_login_name
 from domain.principal import Principal
 from domain.provenance import Provenance
+from domain.visible_text import problem_with_name
 
 
 class _Service(DecidingService, Protocol):
@@ -41,8 +42,10 @@ async def set_login(
     try:
         if login is not None:
             name = normal_login(login)
-            if not name or not name.isprintable():
-                raise InvalidRequest("a login name is printable and not empty")
+            if not name:
+                raise InvalidRequest("a login name is not empty")
+            if (problem := problem_with_name(name)) is not None:
+                raise InvalidRequest(f"a login name {problem}")
             await service.credentials.add_login(name, subject=subject)
         await service.passwords.set(subject, password, now=provenance.occurred_at)
     except LoginTaken as error:

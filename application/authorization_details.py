@@ -17,6 +17,7 @@ from application.detail_schemas import UnusableTypes, validator_of
 from application.errors import InvalidAuthorizationDetails
 from application.strict_json import read_json
 from domain.authorization_details import LISTS, Details
+from domain.visible_text import visible
 
 MAX_BYTES = 4096
 """It travels in URLs, and in every token."""
@@ -92,12 +93,12 @@ class DetailTypes:
             told = words.get(name)
             if told is None:
                 # In quotes, so that no name that a client made up passes for a title.
-                return f'"{_visible(name)}"'
+                return f'"{visible(name)}"'
             return str(told.get("title", name)) if isinstance(told, dict) else name
 
         title = str(schema.get("title", one["type"]))
         rows = [
-            (label(name), _visible(text))
+            (label(name), visible(text))
             for name, value in one.items()
             if name != "type"
             for text in _texts(value)
@@ -174,11 +175,3 @@ def _texts(value: Any, prefix: str = "") -> Iterator[str]:
 
 def _is_word(value: Any) -> bool:
     return value is None or isinstance(value, bool)
-
-
-def _visible(text: str) -> str:
-    """Return `text` with what cannot be seen named: it could turn round what people read."""
-    return "".join(
-        one if one.isprintable() else " " if one.isspace() else f"<U+{ord(one):04X}>"
-        for one in text
-    )

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from domain.client_configuration import CertificateName
+from domain.visible_text import problem_with_name
 
 # Beside the short names of RFC 4514, Section 3; any other type is written as its number.
 _TYPES = {
@@ -25,7 +26,9 @@ _TYPES = {
 
 
 def require_comparable(name: CertificateName) -> None:
-    """Raise ValueError for a name that no certificate can carry."""
+    """Raise ValueError for a name that no certificate can carry, or that hides something."""
+    if (problem := problem_with_name(name.value)) is not None:
+        raise ValueError(problem)
     if name.kind == "subject_dn":
         _distinguished(name.value)
     elif name.kind == "san_ip":

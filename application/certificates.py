@@ -1,7 +1,8 @@
 """A client's certificate: read once, told from others by its thumbprint (RFC 8705, Section 3.1).
 
 Whoever comes with one proved in the TLS handshake to hold its key; nothing else of it is believed
-here. What is read is bounded: it comes from anybody.
+here. What is read is bounded, and its key is strong (application.public_keys), of those beside it
+as well: the path is verified with their keys, and anybody sends them.
 """
 
 import base64
@@ -11,10 +12,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from application.public_keys import (
+    UnusableKey,
+    canonical_jwk,
+    imported_key,
+    require_strong,
+)
 from domain.confirmation import CERTIFICATE, Confirmation
 
 MAX_CHAIN = 6
@@ -71,7 +77,9 @@ def parsed(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         # Parts are decoded when they are asked for: what cannot be is found out now, once for all.
         _ = certificate.subject, certificate.issuer, certificate.extensions
-        _ = certificate.public_key()
+        require_strong(certificate.public_key())
+    except UnusableKey as error:
+        raise UnreadableCertificate(f"a certificate with {error}") from None
     except Exception:  # the parser has many errors, and none may pass for a failure
         raise UnreadableCertificate("no certificate, or one that cannot be read") from None
     return certificate
@@ -120,6 +128,6 @@ def certifies(key: Mapping[str, Any]) -> bool:
     if der is None:
         return False
     try:
-        return bool(parsed(der).public_key() == jwt.PyJWK(dict(key)).key)
-    except (UnreadableCertificate, jwt.PyJWTError, ValueError, TypeError):
+        return bool(parsed(der).public_key() == imported_key(canonical_jwk(key)))
+    except (UnreadableCertificate, UnusableKey):
         return False

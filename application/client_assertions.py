@@ -7,7 +7,8 @@ is enabled, 8 the `jti` was not used before, on any replica.
 
 Whatever fails, the caller reads the same text, and what fails before a signature was verified is
 verified with a decoy: the time would otherwise tell which clients there are. 8 comes last: only
-what is right in everything else uses up a name.
+what is right in everything else uses up a name, the free checks of its request included
+(application.single_use).
 """
 
 import re
@@ -24,6 +25,7 @@ from application.foreign_jwt import BadSignature, ForeignJwtRefused, Jwk, verifi
 from application.jwt_claims import moment
 from application.outbound import Outbound, OutboundError
 from application.ports import Directory, UsedNames
+from application.single_use import SingleUse, UsableName
 from application.unverified_jwt import UnverifiedJwt
 from domain.client import Client
 from domain.client_configuration import PRIVATE_KEY_JWT, SIGNING_ALGORITHMS
@@ -62,11 +64,18 @@ class ClientAssertions:
         self._decoys = DecoyKeys(algorithms)
 
     async def authenticate(
-        self, presented: PresentedCredentials, assertion: UnverifiedJwt, now: datetime
+        self,
+        presented: PresentedCredentials,
+        assertion: UnverifiedJwt,
+        now: datetime,
+        *,
+        once: SingleUse | None = None,
     ) -> AuthenticatedClient:
         """Return the client that an assertion proves.
 
-        Raises InvalidClient, the cause in its reason, and LedgerUnavailable.
+        The name of the assertion is added to `once`, and used by whoever has that; without it, it
+        is used at once. Raises InvalidClient, the cause in its reason, UsedAssertion for a second
+        use, and LedgerUnavailable.
         """
         try:
             client = self._named(presented, assertion)  # 1, 2, 3
@@ -86,7 +95,10 @@ class ClientAssertions:
             raise InvalidClient(reason=f"assertion: {refused}") from None
         if not client.enabled:  # 7
             raise InvalidClient(reason="client disabled")
-        await self._use(client, claims, expires_at, now)  # 8
+        names = SingleUse(self._used, now) if once is None else once
+        names.add(_name(client, claims, expires_at))  # 8
+        if once is None:
+            await names.use()
         return AuthenticatedClient(client, PRIVATE_KEY_JWT, _credential(assertion))
 
     def _named(self, presented: PresentedCredentials, assertion: UnverifiedJwt) -> Client:
@@ -134,15 +146,20 @@ class ClientAssertions:
                 raise ForeignJwtRefused(f"{name} lies ahead")
         return expires_at
 
-    async def _use(
-        self, client: Client, claims: Mapping[str, Any], expires_at: datetime, now: datetime
-    ) -> None:
-        jti = claims.get("jti")
-        if not isinstance(jti, str) or not jti:
-            raise InvalidClient(reason="assertion without jti")
-        key = sha256(f"{client.client_id}\0{jti}".encode()).digest()
-        if not await self._used.use(_KIND, key, expires_at=expires_at, now=now):
-            raise InvalidClient(reason="assertion used before")
+
+class UsedAssertion(InvalidClient):
+    """An assertion comes a second time: it proves nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(reason="assertion used before")
+
+
+def _name(client: Client, claims: Mapping[str, Any], expires_at: datetime) -> UsableName:
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not jti:
+        raise InvalidClient(reason="assertion without jti")
+    key = sha256(f"{client.client_id}\0{jti}".encode()).digest()
+    return UsableName(_KIND, key, expires_at, UsedAssertion)
 
 
 def _credential(assertion: UnverifiedJwt) -> str:

@@ -2,13 +2,15 @@
 
 1 one DPoP header, 2 a JWT that is well-formed and not oversized, 3 with the claims `jti`, `htm`,
 `htu` and `iat`, 4 of the type `dpop+jwt`, 5 by an asymmetric algorithm of the list, 6 signed with
-the key in its header, 7 which is public, 8 for this method, 9 for this endpoint, query and fragment
-aside, 10 with a nonce of ours where we ask for one, 11 made within the last minute; the nonce tells
-that where there is one, whatever the clock of the client says, 12 with an access token, `ath` is
-its hash and the key the one that it is bound to, 13 it was not used before, on any replica.
+the key in its header, 7 which is public, strong and written in the one way
+(application.public_keys), 8 for this method, 9 for this endpoint, query and fragment aside, 10 with
+a nonce of ours where we ask for one, 11 made within the last minute; the nonce tells that where
+there is one, whatever the clock of the client says, 12 with an access token, `ath` is its hash and
+the key the one that it is bound to, 13 it was not used before, on any replica.
 
 What is wrong is told: the proof is the sender's own. 13 comes last, so that only a proof that is
-right in everything else uses up a name.
+right in everything else uses up a name: after the free checks of the request that it comes with as
+well (application.single_use).
 """
 
 import hmac
@@ -24,13 +26,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
-import msgspec
 
 from application.dpop_nonces import DpopNonces
 from application.errors import InvalidDpopProof, UseDpopNonce
-from application.foreign_jwt import ForeignJwtRefused, imported
+from application.foreign_jwt import ForeignJwtRefused, imported_canonical
 from application.jwt_claims import moment
 from application.ports import UsedNames
+from application.public_keys import UnusableKey, canonical_jwk
+from application.single_use import SingleUse, UsableName
 from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
 from domain.client_configuration import SIGNING_ALGORITHMS
 from domain.confirmation import DPOP, Confirmation
@@ -40,9 +43,6 @@ PROOF_SECONDS = 60
 _KIND = "DPoP proof"
 _TYPE = "dpop+jwt"
 _MAX_JTI = 512
-_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
-"""RFC 7638, Section 3.2: what a thumbprint is made of, in this order."""
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _UNRESERVED = frozenset(f"{string.ascii_letters}{string.digits}-._~")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -62,7 +62,9 @@ class ProofUse:
 
 
 class DpopProofs:
-    """Verifies proofs; `algorithms` are the names of JWS algorithms that are taken."""
+    """Verifies proofs; `used` remembers their names, `algorithms` are the names of the JWS
+    algorithms that are taken.
+    """
 
     def __init__(
         self,
@@ -71,16 +73,22 @@ class DpopProofs:
         *,
         algorithms: Sequence[str] = SIGNING_ALGORITHMS,
     ) -> None:
-        self._used = used
+        self.used = used
         self._nonces = nonces
         self._algorithms = algorithms
 
     async def confirmed(
-        self, headers: Sequence[bytes], use: ProofUse, now: datetime
+        self,
+        headers: Sequence[bytes],
+        use: ProofUse,
+        now: datetime,
+        *,
+        once: SingleUse | None = None,
     ) -> Confirmation:
         """Return the key that the DPoP headers of a request prove.
 
-        Raises InvalidDpopProof, UseDpopNonce, LedgerUnavailable.
+        The name of the proof is added to `once`, and used by whoever has that; without it, it is
+        used at once. Raises InvalidDpopProof, UseDpopNonce, LedgerUnavailable.
         """
         proof = _read(headers)  # 1, 2
         claims = proof.claims
@@ -93,8 +101,10 @@ class DpopProofs:
         expires_at = self._in_time(claims, issued_at, now)  # 10, 11
         _require_token(claims, key, use)  # 12
         name = sha256(f"{key.thumbprint}\0{jti}".encode()).digest()
-        if not await self._used.use(_KIND, name, expires_at=expires_at, now=now):  # 13
-            raise InvalidDpopProof("the DPoP proof was used before (jti)")
+        names = SingleUse(self.used, now) if once is None else once
+        names.add(UsableName(_KIND, name, expires_at, _used_before))  # 13
+        if once is None:
+            await names.use()
         return key
 
     def _signed(self, proof: UnverifiedJwt) -> Confirmation:
@@ -112,7 +122,7 @@ class DpopProofs:
         return Confirmation(DPOP, _hashed(canonical))
 
     def _in_time(self, claims: Mapping[str, Any], issued_at: datetime, now: datetime) -> datetime:
-        """Return until when the proof could be used."""
+        """Return until when the proof could be accepted."""
         if self._nonces is not None and self._nonces.wanted:
             if not self._nonces.fits(claims.get("nonce"), now):  # 10
                 raise UseDpopNonce(self._nonces.current(now))
@@ -120,7 +130,11 @@ class DpopProofs:
         window = timedelta(seconds=PROOF_SECONDS)
         if not now - window <= issued_at <= now + window:  # 11
             raise InvalidDpopProof("the DPoP proof is too old, or of the future (iat)")
-        return issued_at + 2 * window
+        return issued_at + window
+
+
+def _used_before() -> InvalidDpopProof:
+    return InvalidDpopProof("the DPoP proof was used before (jti)")
 
 
 def _read(headers: Sequence[bytes]) -> UnverifiedJwt:
@@ -150,19 +164,15 @@ def _named(claims: Mapping[str, Any]) -> tuple[str, datetime]:
 
 def _canonical(jwk: object) -> str:
     """7. Return the JSON that the thumbprint of a public key is made of (RFC 7638, Section 3)."""
-    members = _MEMBERS.get(str(jwk.get("kty"))) if isinstance(jwk, dict) else None
-    if not isinstance(jwk, dict) or members is None:
-        raise InvalidDpopProof("the DPoP proof has no usable jwk")
-    if _PRIVATE & jwk.keys():
-        raise InvalidDpopProof("the jwk of a DPoP proof must be public")
-    if not all(isinstance(jwk.get(name), str) for name in members):
-        raise InvalidDpopProof("the DPoP proof has no usable jwk")
-    return msgspec.json.encode({name: jwk[name] for name in members}).decode()
+    try:
+        return canonical_jwk(jwk)
+    except UnusableKey as error:
+        raise InvalidDpopProof(f"the jwk of the DPoP proof is of no use: {error}") from None
 
 
 @lru_cache(maxsize=4096)  # a client proves the same key again and again
 def _key(canonical: str, algorithm: str) -> jwt.PyJWK:
-    key = imported(msgspec.json.decode(canonical), algorithm)
+    key = imported_canonical(canonical, algorithm)
     if key is None:
         raise InvalidDpopProof("the jwk of the DPoP proof is of no use for its alg")
     return key

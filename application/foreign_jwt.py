@@ -1,7 +1,8 @@
 """A JWT that somebody else signed, verified with a published key.
 
 1. Its algorithm is on the list: never `none`, never a shared key (RFC 8725, Section 3.1).
-2. One published key, meant for signatures and for that algorithm, made its signature.
+2. One published key, meant for signatures and for that algorithm, strong and written in the one way
+   (application.public_keys), made its signature.
 
 What the claims mean is for those to judge who know what they wait for.
 """
@@ -11,7 +12,9 @@ from itertools import islice
 from typing import Any
 
 import jwt
+import msgspec
 
+from application.public_keys import UnusableKey, canonical_jwk
 from application.unverified_jwt import UnverifiedJwt
 
 Jwk = Mapping[str, Any]
@@ -69,14 +72,22 @@ def _fits(key: Jwk, algorithm: str) -> bool:
 
 
 def imported(jwk: Jwk, algorithm: str) -> jwt.PyJWK | None:
-    """Return a public key as `algorithm` uses it, None where it is of no use for that."""
-    if "d" in jwk:  # RFC 7518, Section 6: a private key that is published proves nothing
+    """Return a public key as `algorithm` uses it, None where it is of no use for that.
+
+    A weak key is of no use, nor one that is written in another way than the one.
+    """
+    try:
+        return imported_canonical(canonical_jwk(jwk), algorithm)
+    except UnusableKey:
         return None
-    if algorithm == "ES256" and jwk.get("crv") != "P-256":  # RFC 7518, Section 3.4
+
+
+def imported_canonical(canonical: str, algorithm: str) -> jwt.PyJWK | None:
+    """Return what `imported` does of a key whose `canonical_jwk` is at hand."""
+    members = msgspec.json.decode(canonical)
+    if algorithm == "ES256" and members.get("crv") != "P-256":  # RFC 7518, Section 3.4
         return None
     try:
-        key = jwt.PyJWK(dict(jwk), algorithm)
-        # RFC 7518, Section 3.3: RSA keys of 2048 bits at least.
-        return None if key.Algorithm.check_key_length(key.key) else key
+        return jwt.PyJWK(members, algorithm)
     except (jwt.PyJWTError, ValueError, TypeError):
         return None

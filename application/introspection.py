@@ -24,6 +24,7 @@ from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
 from application.errors import UnauthorizedClient
 from application.ports import Clock, Directory, EventLog
 from application.present_authority import PresentAuthority
+from application.single_use import NO_NAMES, SingleUse
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from application.token_response import token_type
 from domain.access_token import AccessToken
@@ -74,18 +75,25 @@ class _Service(LivenessService, Protocol):
 
 
 async def introspect(
-    token: str, caller: AuthenticatedClient, service: _Service
+    token: str, caller: AuthenticatedClient, service: _Service, *, once: SingleUse = NO_NAMES
 ) -> Mapping[str, Any]:
-    """Return the introspection response. Raises UnauthorizedClient, LedgerUnavailable."""
+    """Return the introspection response. `once` holds what counts once in the request: a token that
+    needs no look-up leaves it unused, or anybody's garbage at a resource would fill our tables.
+
+    Raises UnauthorizedClient, the refusals of `once`, LedgerUnavailable.
+    """
     require_confidential(caller)  # 1
     if token.startswith(f"{TokenKind.REFRESH}_"):
-        return await _refresh_token(token, caller.client, service)
+        return await _refresh_token(token, caller.client, service, once)
     try:
         verified = service.verifier.verify(token)  # 2
     except UnverifiableToken:
+        verified = None
+    now = service.clock.now()
+    if verified is None or verified.expired(now) or not may_see(caller.client, verified):  # 2, 3
+        once.spare()
         return INACTIVE
-    if verified.expired(service.clock.now()) or not may_see(caller.client, verified):  # 2, 3
-        return INACTIVE
+    await once.use()
     record = await living_token(verified.token_id, service)  # 4 to 6
     if record is None:
         return INACTIVE
@@ -112,7 +120,10 @@ async def living_token(token_id: str, service: LivenessService) -> AccessToken |
     What stands behind its ancestors counts as well. The end of a family or a session needs no
     look-up: it revokes each of its tokens. Raises LedgerUnavailable.
     """
-    record = await service.log.load(UUID(token_id))
+    try:
+        record = await service.log.load(UUID(token_id))
+    except ValueError:  # our key signed it, and we did not: nothing of such a name was recorded
+        return None
     if not isinstance(record, AccessToken) or record.revoked:
         return None
     if missing_behind(record, service.directory) is not None:
@@ -205,11 +216,15 @@ def _stands(subject: str, token: AccessToken, parties: Parties) -> bool:
     return principal is not None and principal.stands_behind(issued.owner_version, issued.timestamp)
 
 
-async def _refresh_token(token: str, caller: Client, service: _Service) -> Mapping[str, Any]:
+async def _refresh_token(
+    token: str, caller: Client, service: _Service, once: SingleUse
+) -> Mapping[str, Any]:
     try:
         presented = service.derived.read(TokenKind.REFRESH, token)
     except UnreadableToken:
+        once.spare()
         return INACTIVE
+    await once.use()
     family = await service.log.load(presented.stream_id)
     if not isinstance(family, RefreshTokenFamily) or family.started.client_id != caller.client_id:
         return INACTIVE

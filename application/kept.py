@@ -41,6 +41,15 @@ class Kept(Generic[_T]):
         self._kept: tuple[_T, datetime, timedelta] | None = None
         self._tried: datetime | None = None
 
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody fetches the value at the moment."""
+        return self._turn.locked()
+
+    def fresh(self, now: datetime) -> bool:
+        """Tell whether the value is at hand and needs not be fetched."""
+        return self._usable(now, timedelta(0)) is not None
+
     async def value(self, now: datetime) -> _T:
         """Return the value, fresh unless it cannot be fetched. Raises OutboundError."""
         kept = self._usable(now, timedelta(0))

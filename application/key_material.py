@@ -1,7 +1,7 @@
 """Signing keys as numbers: made, named (RFC 7638), published (RFC 7517), wrapped for storage."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from typing import Any, cast
@@ -19,13 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import Algorithm, get_default_algorithms
 from jwt.utils import base64url_encode
 
+from application.public_keys import THUMBPRINT_MEMBERS
+
 RSA_BITS = 3072
-# RFC 7638, Section 3.2: the required members of each key type, and no others.
-_THUMBPRINT_MEMBERS: Mapping[str, tuple[str, ...]] = {
-    "EC": ("crv", "kty", "x", "y"),
-    "OKP": ("crv", "kty", "x"),
-    "RSA": ("e", "kty", "n"),
-}
 _ALGORITHMS = get_default_algorithms()
 _ES256 = ec.ECDSA(SHA256())
 
@@ -78,7 +74,7 @@ def public_jwk(key: PrivateKeyTypes, algorithm: str) -> tuple[str, dict[str, str
     """Return the kid (RFC 7638 thumbprint) and the public JWK (RFC 7517) of a private key."""
     public: Any = key.public_key()
     members: dict[str, Any] = algorithm_of(algorithm).to_jwk(public, as_dict=True)
-    required = {name: members[name] for name in _THUMBPRINT_MEMBERS[members["kty"]]}
+    required = {name: members[name] for name in THUMBPRINT_MEMBERS[members["kty"]]}
     canonical = json.dumps(required, sort_keys=True, separators=(",", ":")).encode()
     kid = base64url_encode(sha256(canonical).digest()).decode()
     return kid, {**required, "kid": kid, "use": "sig", "alg": algorithm}

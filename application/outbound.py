@@ -4,21 +4,25 @@ Whoever may write a URL that we follow could otherwise make us ask what only we 
 (RFC 9700 calls it SSRF). In this order:
 
 1. The URL names exactly the configured host and port; https, or http where both are loopback.
-2. Every address of the host is public, unless the host is itself a literal, is `localhost` (then
-   loopback only), or is listed as one that may be private. Where strangers write the URLs, https
-   alone is asked, and of literals and `localhost` too only those that are listed may be private.
+2. Every address of the host is public (application.special_addresses), unless the host is itself a
+   literal, is `localhost` (then loopback only), or is listed as one that may be private. Where
+   strangers write the URLs, https alone is asked, and of literals and `localhost` too only those
+   that are listed may be private.
 3. The connection goes to an address that was checked, not to what a second look-up might say; the
    certificate must still be the host's.
-4. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object that
+4. Where strangers write the URLs, a host or network that is slow holds up itself alone
+   (application.fetch_slots).
+5. No redirects, no compression, no proxy; 5 s and 256 KiB in all; the answer is a JSON object that
    every reader reads alike (application.strict_json).
 """
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import quote_plus
@@ -26,6 +30,15 @@ from urllib.parse import quote_plus
 import httpx
 from pydantic import SecretStr
 
+from application.fetch_slots import (
+    OF_ONE_HOST,
+    OF_ONE_NETWORK,
+    BoundedResolver,
+    FetchSlots,
+    NoSlot,
+    network_of,
+)
+from application.special_addresses import is_public
 from application.strict_json import read_json
 
 MAX_BYTES = 256 * 1024
@@ -35,8 +48,8 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": "Grantledger",
 }
+MAX_PORT = 65_535
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, Section 2.1
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -58,6 +71,10 @@ class OutboundFailed(OutboundError):
     """The other side cannot be reached or answers with an error."""
 
 
+class OutboundGone(OutboundFailed):
+    """The other side answers that there is nothing (any more)."""
+
+
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """Return the addresses of `host` as the system knows them. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -73,13 +90,15 @@ class Outbound:
         self,
         *,
         private_hosts: Collection[str] = (),
-        resolve: Resolver = system_resolver,
+        resolve: Resolver | None = None,
         seconds: float = SECONDS,
         of_strangers: bool = False,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._private_hosts = frozenset(host.lower().strip("[]") for host in private_hosts)
-        self._resolve = resolve
+        self._resolve = resolve or (BoundedResolver() if of_strangers else system_resolver)
+        self._hosts = FetchSlots(of_one=OF_ONE_HOST) if of_strangers else None
+        self._networks = FetchSlots(of_one=OF_ONE_NETWORK) if of_strangers else None
         self._seconds = seconds
         self._of_strangers = of_strangers
         self._max_bytes = max_bytes
@@ -124,11 +143,14 @@ class Outbound:
         if self._of_strangers and target.scheme != "https":
             raise OutboundRefused(f"{host}: no https URL")
         try:
-            async with asyncio.timeout(self._seconds):
-                addresses = await self._addresses(target)
-                body, headers = await self._first_answer(method, target, addresses, content)
+            with _slot(self._hosts, _ascii_host(target)):  # 4
+                async with asyncio.timeout(self._seconds):
+                    addresses = await self._addresses(target)
+                    body, headers = await self._first_answer(method, target, addresses, content)
         except TimeoutError:
             raise OutboundFailed(f"{host}: no answer within {self._seconds:g} s") from None
+        except NoSlot as error:
+            raise OutboundFailed(f"{host}: {error}") from None
         return _json_object(body, host), headers
 
     async def _addresses(self, target: httpx.URL) -> Sequence[Address]:
@@ -153,14 +175,15 @@ class Outbound:
     def _may_lie_on(self, host: str, address: Address) -> bool:
         if host == "localhost" and not self._of_strangers:
             return address.is_loopback
-        return host in self._private_hosts or _is_public(address)
+        return host in self._private_hosts or is_public(address)
 
     async def _first_answer(
         self, method: str, target: httpx.URL, addresses: Sequence[Address], content: dict[str, Any]
     ) -> tuple[bytes, httpx.Headers]:
         for address in addresses:
             try:
-                return await self._exchange(method, target, address, content)
+                with _slot(self._networks, network_of(address)):
+                    return await self._exchange(method, target, address, content)
             except httpx.ConnectError:
                 continue  # nothing was sent: the next address may be one that we can reach
             except httpx.HTTPError as error:
@@ -171,7 +194,7 @@ class Outbound:
     async def _exchange(
         self, method: str, target: httpx.URL, address: Address, content: dict[str, Any]
     ) -> tuple[bytes, httpx.Headers]:
-        """Rules 3 and 4. A client of its own for each request: a connection kept open to an
+        """Rules 3 and 5. A client of its own for each request: a connection kept open to an
         address would serve another name on it.
         """
         async with (
@@ -195,6 +218,10 @@ class Outbound:
             return bytes(body), response.headers
 
 
+def _slot(slots: FetchSlots | None, name: str) -> AbstractContextManager[None]:
+    return nullcontext() if slots is None else slots.one(name)
+
+
 def _checked_url(url: str, host: str) -> httpx.URL:
     """Rule 1. The same parser reads what is checked and what is requested."""
     try:
@@ -204,6 +231,8 @@ def _checked_url(url: str, host: str) -> httpx.URL:
         raise OutboundRefused(f"{host}: no valid URL") from None
     if target.scheme not in _DEFAULT_PORTS or not target.host or target.userinfo or target.fragment:
         raise OutboundRefused(f"{host}: no plain https URL")
+    if target.port is not None and not 0 < target.port <= MAX_PORT:  # the parser takes any number
+        raise OutboundRefused(f"{host}: no valid port")
     if target.netloc != configured.netloc:
         raise OutboundRefused(f"{host}: the URL lies on another host")
     if target.scheme == "http" and not is_loopback(_ascii_host(target)):
@@ -228,17 +257,6 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _is_public(address: Address) -> bool:
-    """Tell whether `address` belongs to everybody, and so does the IPv4 address inside of it."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return _is_public(inner)
-    return address.is_global and not address.is_multicast
-
-
 def _basic(auth: tuple[str, SecretStr] | None) -> httpx.BasicAuth | None:
     if auth is None:
         return None
@@ -250,6 +268,8 @@ def _basic(auth: tuple[str, SecretStr] | None) -> httpx.BasicAuth | None:
 def _check_head(response: httpx.Response, host: str) -> None:
     if response.is_redirect:
         raise OutboundRefused(f"{host}: answers with a redirect")
+    if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        raise OutboundGone(f"{host}: status {response.status_code}")
     if response.status_code != httpx.codes.OK:
         raise OutboundFailed(f"{host}: status {response.status_code}")
     # What 256 KiB would unpack to is not known before they are.

@@ -95,7 +95,9 @@ class UsedNames(Protocol):
     """Remembers what counts once, for all replicas."""
 
     async def use(self, kind: str, key: bytes, *, expires_at: datetime, now: datetime) -> bool:
-        """Use a name until it expires; False where it was used before."""
+        """Use a name that nothing accepts from `expires_at` on, for a request that came at `now`;
+        False where it was used before. It is remembered longer (application.single_use).
+        """
 
 
 class TokenMinter(Protocol):

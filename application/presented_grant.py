@@ -1,9 +1,9 @@
 """A code or refresh token that a client presents: whose it is, and one use of it at a time.
 
-1 it carries our MAC, 2 what it stands for exists, was granted to this client, and was issued under
-the pepper that its MAC fits: one that was demoted, because it leaked perhaps, makes nothing of what
-came after it. Only then is it used. A use that loses a race starts again from what the log says
-then.
+1 it carries our MAC; then what counts once in the request is used, 2 what it stands for exists, was
+granted to this client, and was issued under the pepper that its MAC fits: one that was demoted,
+because it leaked perhaps, makes nothing of what came after it. Only then is it used. A use that
+loses a race starts again from what the log says then.
 
 Where this process saved the grant a moment ago, the first try builds on that and reads nothing.
 Whoever was faster elsewhere makes it conflict, and no refusal is said on what may be old.
@@ -19,6 +19,7 @@ from application.errors import TemporarilyUnavailable, UnusableGrant
 from application.insisting import ATTEMPTS, stand_back
 from application.ledger.errors import Conflict
 from application.ports import EventLog
+from application.request_context import RequestContext
 from application.token_response import TokenResponse
 from application.turns import Turns
 from domain.recorded import Recorded
@@ -51,9 +52,10 @@ class Presented:
     name: str
 
 
-async def use_presented(
+async def use_presented(  # noqa: PLR0913  # what the grants differ in, each by its name
     presented: Presented,
     requester: AuthenticatedClient,
+    context: RequestContext,
     service: PresentedService,
     *,
     of: type[Grant],
@@ -70,6 +72,7 @@ async def use_presented(
     LedgerUnavailable.
     """
     derived = _read(presented, service.derived)  # 1
+    await context.once.use()
     turn = service.turns.of(derived.stream_id)
     async with turn.queue:
         for attempt in range(ATTEMPTS):

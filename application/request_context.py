@@ -2,6 +2,7 @@
 
 import msgspec
 
+from application.single_use import NO_NAMES, SingleUse
 from domain.confirmation import Confirmation
 from domain.provenance import Origin, Provenance
 
@@ -11,9 +12,11 @@ class RequestContext(msgspec.Struct, frozen=True):
 
     `confirmation` is the key that the sender proved to hold: what it is issued is bound to it.
     `network` is what rate limits know the sender's address by, hashed alike; "" where it has none.
+    `once` holds the names that count once: a use case uses them before it reads or decides.
     """
 
     provenance: Provenance
     origin: Origin
     confirmation: Confirmation | None = None
     network: str = ""
+    once: SingleUse = NO_NAMES

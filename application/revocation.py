@@ -4,6 +4,8 @@
 says that it was issued; then TokenRevoked is recorded, once. A refresh token, whichever generation
 of it, ends its family and the access tokens of that (Section 2.1).
 
+What counts once in the request is used after 3, before anything is read.
+
 A token that is not ours, expired or revoked already is answered like a success: Section 2.2
 "invalid tokens do not cause an error response". Another client's token is refused, as Section 2.1
 demands; the caller holds it already and learns nothing.
@@ -53,12 +55,18 @@ async def revoke(
     try:
         verified = service.verifier.verify(token)  # 2
     except UnverifiableToken:
+        context.once.spare()
         return
     if verified.client_id != caller.client.client_id:  # 3
         raise InvalidGrant(_ANOTHERS)
+    await context.once.use()
+    try:
+        stream_id = UUID(verified.token_id)
+    except ValueError:  # our key signed it, and we did not
+        return
 
     async def decide() -> Sequence[Recorded]:
-        record = await service.log.load(UUID(verified.token_id))  # 4
+        record = await service.log.load(stream_id)  # 4
         if not isinstance(record, AccessToken):
             return []
         record.revoke(
@@ -78,7 +86,9 @@ async def _revoke_family(
     try:
         presented = service.derived.read(TokenKind.REFRESH, token)
     except UnreadableToken:
+        context.once.spare()
         return
+    await context.once.use()
     family = await service.log.load(presented.stream_id)
     if not isinstance(family, RefreshTokenFamily):
         return

@@ -199,6 +199,10 @@ class Settings(RateLimitSettings, CertificateSettings):
         default=True,
         description="The end of a session or family voids what was exchanged from its tokens too",
     )
+    tokens_within_assertions: bool = Field(
+        default=True,
+        description="A token of jwt-bearer ends with its assertion at the latest",
+    )
     experimental_id_jag: bool = Field(
         default=False,
         description="Issue and take identity assertions for other authorization servers (ID-JAG)",
@@ -434,6 +438,7 @@ class Settings(RateLimitSettings, CertificateSettings):
             id_jag=self.experimental_id_jag,
             sender_constrained=self.sender_constrained_tokens,
             rotate_confidential=self.rotate_confidential,
+            within_assertion=self.tokens_within_assertions,
         )
 
     def registration_limits(self, catalogue: Catalogue) -> Limits:

@@ -80,6 +80,7 @@ async def subject_token(
         )
     except ForeignJwtRefused as refused:
         raise UnusableToken(reason=str(refused)) from None
+    await context.once.use()
     person = await person_of(statement, service=service, provenance=context.provenance)
     if person is None:
         raise UnusableToken(reason="no active principal of that name")
@@ -104,10 +105,22 @@ async def own_token(
     """Return a token of ours that `client` may exchange; an ID token stands for the access token
     that it came with. Raises UnusableToken, LedgerUnavailable.
     """
-    now = context.provenance.occurred_at
+    token_id = own_token_id(value, kind, client, context, service)  # 3, 5
+    await context.once.use()
+    return await living_subject(token_id, service)  # 4
+
+
+def own_token_id(
+    value: str, kind: str, client: Client, context: RequestContext, service: SubjectService
+) -> str:
+    """Return the id of such a token, which costs nothing to find. Raises UnusableToken."""
     token_id_of = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
-    token_id = token_id_of(value, client, now, service)  # 3, 5
-    record = await living_token(token_id, service)  # 4
+    return token_id_of(value, client, context.provenance.occurred_at, service)
+
+
+async def living_subject(token_id: str, service: SubjectService) -> SubjectToken:
+    """Return what the record says of a token of ours. Raises UnusableToken, LedgerUnavailable."""
+    record = await living_token(token_id, service)
     if record is None:
         raise UnusableToken(reason="token revoked, or what stands behind it")
     return SubjectToken.of(record, await root_of(record, service.log))

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from domain.https_url import HttpsUrl
 from domain.metadata_url import METADATA_URL, is_metadata_url
 from domain.redirect_uri import problem_with
+from domain.visible_text import DisplayName, problem_with_name
 
 CLIENT_CREDENTIALS = "client_credentials"
 AUTHORIZATION_CODE = "authorization_code"
@@ -264,7 +265,7 @@ class ClientConfiguration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     client_id: str = Field(pattern=CLIENT_ID, examples=["billing-agent"])
-    name: str = Field(default="", max_length=200, pattern=NAME, examples=["Billing agent"])
+    name: DisplayName = Field(default="", max_length=200, pattern=NAME, examples=["Billing agent"])
     client_type: ClientType = ClientType.CONFIDENTIAL
     grant_types: tuple[str, ...] = (CLIENT_CREDENTIALS,)
     scopes: tuple[str, ...] = Field(default=(), examples=[["service", "mcp"]])
@@ -295,4 +296,9 @@ class ClientConfiguration(BaseModel):
         named = self.client_id
         if by_document != is_metadata_url(named) or by_document != ("/" in named):
             raise ValueError("a client_id is a URL where its document is there, and only then")
+        # Here and not where they are declared: what was recorded before the rule is still read.
+        for name in ("software_id", "software_version"):
+            problem = problem_with_name(getattr(self.registration, name))
+            if problem is not None:
+                raise ValueError(f"{name} {problem}")
         return self

@@ -8,7 +8,9 @@ DPOP = "jkt"
 CERTIFICATE = "x5t#S256"
 """The confirmation method of RFC 8705, Section 3.1: the SHA-256 of a certificate."""
 _METHODS = (DPOP, CERTIFICATE)
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+# 32 bytes are 43 characters, the last of which carries four bits: only sixteen characters leave no
+# bits over (RFC 4648, Section 3.5), and any other would be a further spelling of the same key.
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +40,5 @@ class Confirmation:
 
 
 def is_thumbprint(value: object) -> bool:
-    """Tell whether `value` is base64url of a SHA-256."""
+    """Tell whether `value` is base64url of a SHA-256, in its one spelling."""
     return isinstance(value, str) and _THUMBPRINT.fullmatch(value) is not None

@@ -170,6 +170,7 @@ class DeploymentPolicy:
     exchanged from its tokens; `id_jag` turns on identity assertions for other servers.
     `sender_constrained` issues no token that is not bound to a key. Without `rotate_confidential`
     a refresh token of a confidential client stays the same; a public client's always changes.
+    `within_assertion` ends a token of jwt-bearer with the assertion that vouches for it.
     """
 
     catalogue: Catalogue
@@ -185,3 +186,4 @@ class DeploymentPolicy:
     id_jag: bool = False
     sender_constrained: bool = False
     rotate_confidential: bool = True
+    within_assertion: bool = True

@@ -85,8 +85,8 @@ class Authority:
     `scope` and `resource` bound every token; an empty `resource` stands for the client's default.
     `requested` is what the first request asked for. `authenticated_at` is None where an assertion
     speaks for the person and does not say; `descent` tells of it. `authorization_details`
-    (RFC 9396) is what was granted beyond scopes. `ends_at` (UTC) is when the family ends, None
-    where it is only begun with this token.
+    (RFC 9396) is what was granted beyond scopes. `ends_at` (UTC) is when the family ends, or
+    the assertion; None where a family is only begun with this token, and where nothing ends it.
     """
 
     requested: tuple[str, ...]
@@ -528,8 +528,9 @@ class IssuingClient:
             lifetime = min(lifetime, ID_JAG_SECONDS)
         expires_at = provenance.occurred_at + timedelta(seconds=lifetime)
         authenticated_at = authority.authenticated_at if authority else None
-        if authority and decided.family_id:
-            # What ends the family after its own end would look for its tokens no more.
+        if authority and (decided.family_id or authority.ends_at):
+            # What ends the family after its own end would look for its tokens no more; and an
+            # assertion vouches for nothing beyond its own (RFC 7521, Section 4.1).
             expires_at = min(expires_at, self._family_end(authority, policy, provenance))
         if exchange is not None:  # 10
             expires_at = bounded(expires_at, exchange)

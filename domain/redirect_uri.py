@@ -46,6 +46,9 @@ def match(presented: str, registered: Collection[str]) -> bool:
     """
     if presented in registered:
         return True
+    # Nothing checked what only resembles a registered URI: port 99999 is none to go to.
+    if problem_with(presented) is not None:
+        return False
     without_port = _without_loopback_port(presented)
     return without_port is not None and without_port in map(_without_loopback_port, registered)
 

@@ -1,7 +1,8 @@
 """One English sentence a person understands for every event of the audit trail.
 
-Names come from outside: control characters in them become "?", so that no name drives the terminal
-of whoever reads it, and what is too long is cut.
+Names come from outside: characters in them that nobody sees become "?", so that no name drives the
+terminal of whoever reads it, what is too long is cut, and a name that runs from right to left
+stands between isolates (U+2068, U+2069), which no name itself holds.
 """
 
 import re
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.recorded import moment
+from domain.visible_text import is_hidden, isolated
 from projections.audit_trail import AuditEntry
 from projections.sentence_templates import TEMPLATES
 
@@ -47,21 +49,24 @@ def _word(entry: AuditEntry, name: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    harmless = "".join("?" if is_hidden(one) else one for one in _written(value))
+    return isolated(harmless if len(harmless) <= _LONGEST else f"{harmless[: _LONGEST - 3]}...")
+
+
+def _written(value: Any) -> str:
     match value:
         case None:
             return ""
         case datetime():
             return moment(value)
         case list() | tuple():
-            text = " ".join(_shown(part) for part in value)
+            return " ".join(_written(part) for part in value)
         case Mapping():
-            text = " ".join(f"{name}={_shown(part)}" for name, part in value.items())
+            return " ".join(f"{name}={_written(part)}" for name, part in value.items())
         case str() if _ISO_MOMENT.fullmatch(value):
             return f"{value[:10]} {value[11:19]}Z"
         case _:
-            text = str(value)
-    harmless = "".join(one if one.isprintable() else "?" for one in text)
-    return harmless if len(harmless) <= _LONGEST else f"{harmless[: _LONGEST - 3]}..."
+            return str(value)
 
 
 def _times(entry: AuditEntry) -> str:

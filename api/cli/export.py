@@ -18,6 +18,7 @@ from api.composition import Service
 from application.administration import audit_exports
 from application.settings import Settings
 from domain.audit_export import AuditExport
+from domain.visible_text import visible
 from projections.audit_trail import AUDIT_TRAIL
 from projections.export.asked_range import EmptyRange, asked_range
 from projections.export.checking import check
@@ -182,6 +183,6 @@ def export_verify(*, directory: Path, sha256: str | None, as_json: bool) -> None
     else:
         print_fields({name: value for name, value in asdict(found).items() if name != "problems"})
         for problem in found.problems:
-            click.echo(problem)
+            click.echo(visible(problem))
     if found.problems:
         sys.exit(REFUSED)

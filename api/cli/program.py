@@ -29,6 +29,7 @@ from api.cli.serve import serve
 from api.cli.session import session
 from api.cli.token import token
 from api.logging_setup import configure_logging
+from domain.visible_text import visible
 
 
 class _Program(click.RichGroup):
@@ -44,7 +45,7 @@ class _Program(click.RichGroup):
             if found is None:
                 raise
             code, line = found
-            click.echo(f"grantledger: {line}", err=True)
+            click.echo(f"grantledger: {visible(line)}", err=True)
             ctx.exit(code)
 
 

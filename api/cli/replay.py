@@ -15,9 +15,10 @@ from api.cli.event_filters import filter_options, told, which
 from api.cli.options import data_dir_option, examples, settings_in_force
 from api.cli.progress import waiting
 from api.cli.running import opened_trail
-from api.cli.tables import shown
+from api.cli.tables import at_terminal, shown
 from api.cli.trail_lines import interrupted, table_line
 from api.report_formats import cell, csv_line
+from domain.visible_text import escaped_json
 from projections.audit_trail import AUDIT_TRAIL, AuditEntry, last_position
 from projections.cloud_events import cloud_event
 from projections.event_filter import EventFilter
@@ -74,9 +75,10 @@ Write = Callable[[psycopg.Connection[Any], EventFilter, Event], int]
 def _json_writer(url: str) -> Write:
     def write(connection: psycopg.Connection[Any], asked: EventFilter, stop: Event) -> int:
         out, head = sys.stdout.buffer, last_position().fetch(connection)[0]
-        with nullcontext() if sys.stdout.isatty() else waiting("Replaying"):
+        piped = not sys.stdout.isatty()
+        with waiting("Replaying") if piped else nullcontext():
             for block in json_lines(url, asked, up_to=head):
-                out.write(block)
+                out.write(block if piped else f"{at_terminal(block)}\n".encode())
                 if stop.is_set():
                     break
         out.flush()
@@ -107,12 +109,12 @@ def _sentence(entry: AuditEntry) -> str:
 
 
 def _ocsf(entry: AuditEntry) -> str:
-    return to_json(ocsf_event(entry)).decode()
+    return escaped_json(to_json(ocsf_event(entry)).decode())
 
 
 def _cloud_event(entry: AuditEntry) -> str:
     source = settings_in_force().issuer_url
-    return to_json(cloud_event(entry, source=source)).decode()
+    return escaped_json(to_json(cloud_event(entry, source=source)).decode())
 
 
 _CSV_COLUMNS = tuple(AuditEntry.__dataclass_fields__)

@@ -17,6 +17,7 @@ from api.cli.running import opened_read_models
 from api.cli.tables import print_rows
 from api.report_formats import Format, written
 from domain.recorded import moment
+from domain.visible_text import visible
 from projections.as_of import UnreadableAsOf, parse_as_of
 from projections.audit_trail import AUDIT_TRAIL
 from projections.query import Asking, answered
@@ -117,7 +118,7 @@ def _asked(one: Report, **options: Any) -> None:
     now = datetime.now(UTC)
     given = {name: value for name, value in options.items() if name not in _OWN and value}
     made = _answered(one, given, options, now)
-    click.echo(_rests_on(made), err=True)
+    click.echo(visible(_rests_on(made)), err=True)
     if options["form"] == TABLE:
         if options["out"] is not None:
             raise click.UsageError("a table goes to the terminal; --out needs another --format")

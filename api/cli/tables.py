@@ -1,7 +1,7 @@
 """What commands print: JSON as the HTTP API has it, or tables for people.
 
-Text from the record is shown without control characters: a name must not drive the terminal of
-whoever lists it.
+Text from the record is shown without the characters that nobody sees (domain.visible_text), those
+of C1 among them: a name must not drive the terminal of whoever lists it. In JSON they are escaped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from domain.recorded import moment
+from domain.visible_text import escaped_json, is_hidden, isolated
 
 T = TypeVar("T")
 Columns = Mapping[str, Callable[[T], object]]
@@ -26,12 +27,17 @@ _NOTHING = "-"
 
 def print_json(value: Any) -> None:
     """Print `value` (models, dataclasses, mappings, lists of them) as JSON."""
-    click.echo(to_json(value, indent=2).decode())
+    click.echo(escaped_json(to_json(value, indent=2).decode()))
 
 
 def print_json_line(value: Any) -> None:
     """Print `value` as JSON on one line, for readers that go line by line."""
-    click.echo(to_json(value).decode())
+    click.echo(escaped_json(to_json(value).decode()))
+
+
+def at_terminal(content: bytes) -> str:
+    """Return what a program would be given as it may be shown at a terminal: JSON stays JSON."""
+    return escaped_json(content.decode(errors="replace")).rstrip("\n")
 
 
 def print_rows(
@@ -82,7 +88,11 @@ def shown(value: object) -> str:
             lines = any(isinstance(part, Mapping) for part in value)
             return ("\n" if lines else " ").join(shown(part) for part in value)
         case _:
-            return "".join(c if c.isprintable() else "?" for c in str(value))
+            return isolated("".join(map(_seen, str(value))))
+
+
+def _seen(one: str) -> str:
+    return "?" if is_hidden(one) or (one.isspace() and one != " ") else one
 
 
 def _console() -> Console:

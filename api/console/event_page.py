@@ -2,11 +2,11 @@
 
 from api.console.desk import Page, Sight
 from api.console.overview import position_of
+from api.console.rendering import sentence
 from api.visit import AnyResponse
 from application.errors import NotFound
 from projections import audit_trail
 from projections.event_filter import EventFilter
-from projections.sentences import sentence
 
 
 def page(name: str) -> Page:

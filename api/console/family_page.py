@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from api.console.desk import Page, Sight
+from api.console.rendering import sentence
 from api.visit import AnyResponse
 from application.errors import InvalidRequest, NotFound
 from projections import audit_trail
 from projections.event_filter import EventFilter
-from projections.sentences import sentence
 
 ENTRIES_SHOWN = 500
 _MARKS = {"family.reuse_detected": "alarm", "family.revoked": "end", "token.revoked": "end"}

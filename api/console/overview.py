@@ -6,12 +6,12 @@ from litestar import Response
 
 from api.console.activity import DAY, series
 from api.console.desk import Sight
+from api.console.rendering import sentence
 from api.visit import AnyResponse
 from application.errors import InvalidRequest
 from projections import audit_trail
 from projections.activity import over_time
 from projections.event_filter import EventFilter
-from projections.sentences import sentence
 
 TAIL_ENTRIES = 25
 _MAX_POSITION = 2**62
@@ -60,6 +60,8 @@ def position_of(text: str | None, name: str) -> int | None:
     if text is None:
         return None
     # isdecimal alone would take the digits of other scripts.
-    if not (text.isascii() and text.isdecimal() and int(text[:20]) <= _MAX_POSITION):
+    # Twenty digits at most are made a number: Python refuses to read thousands of them.
+    digits = text.isascii() and text.isdecimal() and len(text) <= 20
+    if not digits or int(text) > _MAX_POSITION:
         raise InvalidRequest(f"{name} is no position of the log")
     return int(text)

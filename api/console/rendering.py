@@ -1,8 +1,7 @@
 """How values look on the pages of the console.
 
-Whatever clients and people can put into the log is shown to auditors: each value is escaped (the
-templates do), control characters are made visible, and characters that turn the direction of a
-line, by which a text reads as another one, as well.
+Whatever clients and people can put into the log is shown to auditors: each value is escaped and
+made harmless (api.pages.rendering).
 """
 
 import json
@@ -16,24 +15,8 @@ from uuid import UUID
 from markupsafe import Markup, escape
 
 from api.pages.rendering import Pages
+from projections import sentences
 from projections.audit_trail import AuditEntry
-
-# Zero-width and bidirectional controls (Unicode Standard Annex #9, Section 2) besides Cc.
-_INVISIBLE = (*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
-_CONTROLS = (*range(0x20), 0x7F, *range(0x80, 0xA0))
-_KEPT = (0x09, 0x0A)
-_HARMLESS = {
-    code: chr(0x2400 + code) if code < 0x20 else f"\N{LEFT CEILING}U+{code:04X}\N{RIGHT FLOOR}"
-    for code in (*_CONTROLS, *_INVISIBLE)
-    if code not in _KEPT
-}
-
-
-def harmless(value: Any) -> Any:
-    """Return a value with what nobody would see made visible; markup of our own as it is."""
-    if value is None or isinstance(value, Markup):
-        return "" if value is None else value
-    return str(value).translate(_HARMLESS)
 
 
 def time_of(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
@@ -45,6 +28,14 @@ def time_of(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         machine, machine, utc.strftime(form)
     )
+
+
+def sentence(entry: AuditEntry) -> Markup:
+    """Return what happened, each name that runs from right to left in a <bdi> of its own."""
+    begins, ends = Markup("<bdi>"), Markup("</bdi>")
+    # Of a Markup it stays one: what is put in is escaped unless it is markup itself.
+    text: Markup = escape(sentences.sentence(entry)).replace("\u2068", begins)
+    return text.replace("\u2069", ends)
 
 
 def raw_json(entry: AuditEntry) -> str:
@@ -91,4 +82,4 @@ _FILTERS: Mapping[str, Any] = {
 
 def console_pages() -> Pages:
     """Return the templates with what the pages of the console need."""
-    return Pages(finalize=harmless, filters=_FILTERS)
+    return Pages(filters=_FILTERS)

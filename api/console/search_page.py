@@ -8,14 +8,13 @@ from uuid import UUID
 
 from api.console.desk import Sight
 from api.console.overview import position_of
-from api.console.rendering import client_path
+from api.console.rendering import client_path, sentence
 from api.visit import AnyResponse, path_with, redirect
 from application.errors import InvalidRequest
 from domain.client_configuration import GRANT_TYPES
 from projections import audit_trail
 from projections.audit_trail import OUTCOMES, AuditEntry
 from projections.event_filter import EventFilter
-from projections.sentences import sentence
 
 SEARCH_PATH = "/console/search"
 PAGE_ENTRIES = 50
@@ -117,8 +116,8 @@ def moment_of(text: str | None, name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidRequest(f"{name} is no moment: 2026-03-02T09:30 is one") from None
 
 

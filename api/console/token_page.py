@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from api.console.desk import Page, Sight
+from api.console.rendering import sentence
 from api.visit import AnyResponse
 from application.errors import InvalidRequest, NotFound
 from projections import audit_trail
-from projections.sentences import sentence
 
 NODES_SHOWN = 300
 

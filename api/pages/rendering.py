@@ -1,7 +1,9 @@
 """How a page is rendered and what a browser may do with it.
 
 No inline script or style, nothing from elsewhere, never in a frame, kept nowhere. Templates escape
-whatever they are given.
+whatever they are given, and name the characters in it that people would not see, or see only by
+what they do to the text beside it (domain.visible_text). Names that others chose stand in <bdi>, or
+where there is no markup between isolates (the filter `isolated`).
 """
 
 import re
@@ -14,6 +16,9 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from markupsafe import Markup, escape
+
+from domain.visible_text import is_hidden, isolated
 
 _HERE = Path(__file__).parent
 _TYPES = {
@@ -29,6 +34,7 @@ _TYPES = {
     "vendor/uplot.min.js": "text/javascript",
     "vendor/uplot.min.css": "text/css",
 }
+_KEPT = "\t\n"
 _PRINTABLE = re.compile(r"[!#-~]+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 # CSP3, Section 2.3.1, host-part: it can write neither an IPv6 address nor an underscore.
@@ -68,24 +74,39 @@ def _written_host(host: str) -> str:
     raise ValueError("not a source")
 
 
-class Pages:
-    """The templates of one process. `finalize` is applied to every value before it is escaped."""
+def harmless(value: Any) -> Any:
+    """Return a value with what nobody would see made visible; markup of our own as it is."""
+    if value is None or isinstance(value, Markup):
+        return "" if value is None else value
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if one in _KEPT or not is_hidden(one) else _shown(one) for one in text)
 
-    def __init__(
-        self,
-        *,
-        finalize: Callable[[Any], Any] | None = None,
-        filters: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> None:
+
+def _shown(hidden: str) -> str:
+    code = ord(hidden)
+    return chr(0x2400 + code) if code < 0x20 else f"\N{LEFT CEILING}U+{code:04X}\N{RIGHT FLOOR}"
+
+
+def _isolated(value: Any) -> Markup:
+    """Return a value for a title or an attribute, between isolates where it has a direction."""
+    return escape(isolated(harmless(value)))
+
+
+class Pages:
+    """The templates of one process. Every value is made harmless before it is escaped."""
+
+    def __init__(self, *, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            finalize=finalize,
+            finalize=harmless,
         )
-        self._templates.filters.update(filters or {})
+        self._templates.filters.update({"isolated": _isolated, **(filters or {})})
 
     def render(
         self,

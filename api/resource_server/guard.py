@@ -10,7 +10,9 @@ is required, and where the resource can know, the person that it was granted for
 people hold by roles, now, 7 the person behind it logged in recently enough, where that is asked for
 (RFC 9470).
 
-4 comes before 5, so that a stolen token makes nobody look anything up.
+4 comes before 5, so that a stolen token makes nobody look anything up. 6 and 7 are judged before
+the name of a proof is used, and that before 5 (application.single_use): what is refused by the
+token's own words leaves nothing behind.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +38,7 @@ from application.errors import (
     UseDpopNonce,
 )
 from application.present_authority import RecordedGrant
+from application.single_use import SingleUse
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from domain.confirmation import CERTIFICATE, DPOP, Confirmation
 
@@ -59,6 +62,10 @@ class Authority(Protocol):
 
     async def lacking(self, grant: RecordedGrant, scopes: Sequence[str]) -> list[str]:
         """Return those of `scopes` that the person behind a token does not hold now."""
+
+
+async def _nothing_more(_: VerifiedClaims) -> None:
+    """Require nothing of the claims but what every token has to have."""
 
 
 class ResourceServer:
@@ -110,7 +117,9 @@ class ResourceServer:
         """
 
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-            verified = await self.verified(connection)
+            await self.verified(connection, require=suffices)
+
+        async def suffices(verified: VerifiedClaims) -> None:
             require_scopes(verified, scopes)  # 6
             own = await self._acts_as_itself(verified, scopes, owner_of)
             if max_age is not None and not (machines and own):  # 7
@@ -133,22 +142,36 @@ class ResourceServer:
         require_scopes(verified, scopes, lacking=await self._authority.lacking(grant, scopes))
         return grant.own
 
-    async def verified(self, connection: Connection) -> VerifiedClaims:
+    async def verified(
+        self,
+        connection: Connection,
+        *,
+        require: Callable[[VerifiedClaims], Awaitable[None]] = _nothing_more,
+    ) -> VerifiedClaims:
         """Return the claims of the token that came with a request, once 1 to 5 hold.
 
-        Raises InvalidToken, UnusableProof, NonceRequired, or what `is_live` raises.
+        `require` raises what the claims lack. Raises InvalidToken, UnusableProof, NonceRequired,
+        what `require` raises, or what `is_live` raises.
         """
         scheme, token = _presented(connection.headers.getall("authorization", []))  # 1
-        verified = await self.admitted(connection, scheme=scheme, token=token)
+        verified = await self.admitted(connection, scheme=scheme, token=token, require=require)
         connection.scope["state"][_CALLER] = verified
         return verified
 
-    async def admitted(self, connection: Connection, *, scheme: str, token: str) -> VerifiedClaims:
+    async def admitted(
+        self,
+        connection: Connection,
+        *,
+        scheme: str,
+        token: str,
+        require: Callable[[VerifiedClaims], Awaitable[None]] = _nothing_more,
+    ) -> VerifiedClaims:
         """Return the claims of a token that came in whichever way, once 2 to 5 hold.
 
         Raises as `verified` does.
         """
         now = self._now()
+        once = SingleUse(self._proofs.used, now)
         try:
             verified = await self._verifier.claims_of(token, now)  # 2
         except UnverifiableToken as error:
@@ -157,7 +180,9 @@ class ResourceServer:
             raise InvalidToken(_INVALID, reason="expired")
         if self._audience is not None and self._audience not in verified.audience:  # 3
             raise InvalidToken(_INVALID, reason="not meant for this service")
-        await self._require_key(connection, scheme, token, _confirmation(verified), now)  # 4
+        await self._require_key(connection, scheme, token, _confirmation(verified), once)  # 4
+        await require(verified)  # 6, 7
+        await self._use(once)
         if self._is_live is not None and not await self._is_live(verified):  # 5
             raise InvalidToken(_INVALID, reason="revoked, or its client or owner is not active")
         return verified
@@ -168,7 +193,7 @@ class ResourceServer:
         scheme: str,
         token: str,
         bound_to: Confirmation | None,
-        now: datetime,
+        once: SingleUse,
     ) -> None:
         """4."""
         by_proof = bound_to is not None and bound_to.method == DPOP
@@ -182,11 +207,18 @@ class ResourceServer:
             headers = [value.encode("latin-1") for value in connection.headers.getall("dpop", [])]
             use = ProofUse(_method(connection), self._url + _path(connection), token, bound_to)
             try:
-                await self._proofs.confirmed(headers, use, now)
+                await self._proofs.confirmed(headers, use, once.now, once=once)
             except UseDpopNonce as error:
                 raise NonceRequired(error.nonce) from None
             except InvalidDpopProof as error:
                 raise UnusableProof(error.description, reason=error.reason) from None
+
+    @staticmethod
+    async def _use(once: SingleUse) -> None:
+        try:
+            await once.use()
+        except InvalidDpopProof as error:
+            raise UnusableProof(error.description, reason=error.reason) from None
 
     def refused(self, _: Request[Any, Any, Any], error: OAuthError) -> Response[bytes]:
         """Answer a refusal: an exception handler for OAuthError."""

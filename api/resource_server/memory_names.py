@@ -7,6 +7,8 @@ each of them within its minute; where that matters, share a store (application.u
 from collections import deque
 from datetime import datetime
 
+from application.single_use import OUTLIVES
+
 
 class MemoryNames:
     """Implements the UsedNames port; forgets what has expired."""
@@ -19,7 +21,7 @@ class MemoryNames:
         return len(self._ends)
 
     async def use(self, kind: str, key: bytes, *, expires_at: datetime, now: datetime) -> bool:
-        """Use a name until it expires; False where it was used before."""
+        """Use a name; False where it was used before. See UsedNames for the arguments."""
         while self._order and self._ends[self._order[0]] <= now:
             del self._ends[self._order.popleft()]
         name = (kind, key)
@@ -27,5 +29,5 @@ class MemoryNames:
             return False
         if name not in self._ends:
             self._order.append(name)
-        self._ends[name] = expires_at
+        self._ends[name] = expires_at + OUTLIVES
         return True

@@ -11,6 +11,7 @@ from application.certificate_names import require_comparable
 from application.certificates import certifies
 from application.errors import InvalidRequest, from_domain
 from application.foreign_jwt import usable_keys
+from application.public_keys import UnusableKey, canonical_jwk
 from application.secret_keys import Peppers, PresentedSecret
 from domain.client import Client
 from domain.client_configuration import (
@@ -210,6 +211,10 @@ def require_usable(authentication: Authentication | None) -> None:
         # Members that are no part of it would be kept for ever, and read by every process.
         if len(json.dumps(key)) > MAX_KEY_BYTES:
             raise InvalidRequest(f"jwks: a key is at most {MAX_KEY_BYTES} bytes long")
+        try:
+            canonical_jwk(key)
+        except UnusableKey as error:
+            raise InvalidRequest(f"jwks: {error}") from None
         if by_certificate and not certifies(key):
             raise InvalidRequest("jwks: the first certificate of x5c is none, or of another key")
         if not by_certificate and not usable_keys([key], SIGNING_ALGORITHMS):

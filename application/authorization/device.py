@@ -96,6 +96,7 @@ async def request_device(
         authorization_details=details,
         pepper_id=service.derived.pepper_id,
     )
+    await context.once.use()
     user_code = await _free_user_code(stream_id, context, service)
     await service.log.save(device)
     return DeviceCodes(service.derived.derive(TokenKind.DEVICE, stream_id), user_code)

@@ -103,6 +103,7 @@ async def handle(
     return await use_presented(
         Presented(parameters.code, TokenKind.CODE, "code"),  # 1
         requester,
+        context,
         service,
         of=AuthorizationCode,
         client_of=lambda code: code.issued.client_id,  # 2

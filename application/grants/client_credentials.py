@@ -82,6 +82,7 @@ async def handle(
         )
     except DomainError as error:
         raise from_domain(error) from error
+    await context.once.use()
     signed = service.minter.mint(token)
     await service.log.save(token)
     return TokenResponse.to(token, signed)

@@ -96,6 +96,7 @@ async def handle(
     return await use_presented(
         Presented(parameters.device_code, TokenKind.DEVICE, "device code"),  # 1
         requester,
+        context,
         service,
         of=DeviceAuthorization,
         client_of=lambda device: device.requested.client_id,  # 2

@@ -5,7 +5,8 @@ us, not expired, and of the right media type (application.trusted_issuers), 3 it
 hour, 4 an ID-JAG names this client, 5 whoever presents it holds the key that it is bound to, 6 the
 person is ours and active, 7 a scope is asked for, by the request or the assertion, and narrows,
 8 the target is allowed, and within the `resource` of an ID-JAG, 9 the assertion was not used
-before.
+before. The token ends with the assertion, unless the deployment's policy says otherwise (RFC 7521,
+Section 4.1).
 
 9 needs no table and no look-up: the token's id is made of the assertion's issuer and `jti`. Who
 uses it twice begins the same stream a second time, on whatever replica, and that is a conflict.
@@ -135,6 +136,7 @@ async def _believed(
         resource = _pinned(statement, client)
     if statement.confirmation not in (None, context.confirmation):  # 5
         raise UnusableAssertion(reason="assertion bound to a key that was not proved")
+    await context.once.use()
     person = await person_of(statement, service=service, provenance=context.provenance)  # 6
     if person is None:
         raise UnusableAssertion(reason="no active principal of that name")
@@ -233,6 +235,7 @@ def _token(
                 withheld=withheld,
                 vouched=statement.vouched,
             ),
+            ends_at=statement.expires_at if policy.within_assertion else None,
         ),
         grant_type=GRANT_TYPE,
         person=person,

@@ -71,6 +71,7 @@ async def handle(
     return await use_presented(
         Presented(parameters.refresh_token, TokenKind.REFRESH, "refresh token"),  # 1
         requester,
+        context,
         service,
         of=RefreshTokenFamily,
         client_of=lambda family: family.started.client_id,  # 2

@@ -11,7 +11,9 @@ allowed, 10 nothing lives longer than what it came from, 11 what is asked for is
 or, where the deployment has it, an ID-JAG for an ID token, 12 the record keeps the lineage, the
 actors and what each set removed.
 
-5 comes before 4: a client cannot make us read for tokens that are none of its business.
+5 comes before 4: a client cannot make us read for tokens that are none of its business. What costs
+nothing of 3 and 5 is done for both tokens before what counts once in the request is used, and that
+before anything is read.
 """
 
 from typing import Protocol
@@ -29,7 +31,9 @@ from application.subject_tokens import (
     JWT_TYPE,
     SUBJECT_TOKEN_TYPES,
     SubjectService,
+    living_subject,
     own_token,
+    own_token_id,
     subject_token,
 )
 from application.token_response import TokenResponse
@@ -104,10 +108,11 @@ async def _exchange(
     service: _Service,
 ) -> TokenResponse:
     client = requester.client
+    actor_id = _actor_id(parameters, client, context, service)  # 3, 5
     subject, person = await _subject(parameters, client, context, service)  # 3 to 5
     exchange = Exchange(
         subject,
-        await _actor(parameters, client, context, service),  # 3 to 6
+        None if actor_id is None else await _actor(actor_id, client, service),  # 4, 6
         form=form,
         resource=parameters.resource if form == ID_JAG else (),
     )
@@ -156,12 +161,16 @@ async def _subject(
     return await subject_token(value, kind, client, context, service)
 
 
-async def _actor(
+def _actor_id(
     parameters: Parameters, client: Client, context: RequestContext, service: _Service
-) -> SubjectToken | None:
+) -> str | None:
     if parameters.actor_token is None:
         return None
-    token = await own_token(parameters.actor_token, ACCESS_TOKEN_TYPE, client, context, service)
+    return own_token_id(parameters.actor_token, ACCESS_TOKEN_TYPE, client, context, service)
+
+
+async def _actor(token_id: str, client: Client, service: _Service) -> SubjectToken:
+    token = await living_subject(token_id, service)
     if token.client_id != client.client_id:  # 6
         raise UnusableToken(reason="the actor token is another client's")
     return token

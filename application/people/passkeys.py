@@ -1,14 +1,17 @@
 """Passkeys (W3C Web Authentication): discoverable, with the person verified by the device.
 
 A challenge is good for one answer within five minutes. A counter that goes back means that the key
-was copied (Section 6.1.1): refused.
+was copied (Section 6.1.1): refused. The key of a passkey, and those of certificates that a browser
+sends beside it, are judged before anything is verified with them (application.public_keys).
 """
 
 import json
 import secrets
+import struct
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from webauthn import (
     base64url_to_bytes,
     generate_authentication_options,
@@ -16,6 +19,14 @@ from webauthn import (
     options_to_json,
     verify_authentication_response,
     verify_registration_response,
+)
+from webauthn.helpers import (
+    decode_credential_public_key,
+    parse_attestation_object,
+    parse_registration_credential_json,
+)
+from webauthn.helpers.decoded_public_key_to_cryptography import (
+    decoded_public_key_to_cryptography,
 )
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
@@ -25,13 +36,25 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from application.certificates import UnreadableCertificate, parsed
 from application.one_time_values import OneTimeValues
 from application.people.credentials import Credentials, Passkey, PasskeyKnown
+from application.public_keys import UnusableKey, require_strong
 
 CHALLENGE_LIFETIME = timedelta(minutes=5)
 MAX_RESPONSE_CHARACTERS = 16_384
 _KIND = "webauthn"
-_UNREADABLE = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_UNREADABLE = (
+    WebAuthnException,
+    UnsupportedAlgorithm,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+)
 
 
 class PasskeyRefused(Exception):
@@ -82,6 +105,7 @@ class Passkeys:
         """Keep the passkey that a browser made. Raises PasskeyRefused, LedgerUnavailable."""
         challenge = await self._answered(response, b"create\0" + subject.encode(), now)
         try:
+            _require_strong_keys(response)
             verified = verify_registration_response(
                 credential=response,
                 expected_challenge=challenge,
@@ -89,6 +113,8 @@ class Passkeys:
                 expected_origin=self._origin,
                 require_user_verification=True,
             )
+        except (UnusableKey, UnreadableCertificate) as error:
+            raise PasskeyRefused(f"registration: {error}") from None
         except _UNREADABLE as error:
             raise PasskeyRefused(f"registration: {type(error).__name__}") from None
         passkey = Passkey(
@@ -119,6 +145,7 @@ class Passkeys:
         challenge = await self._answered(response, b"get", now)
         passkey = await self._named(response)
         try:
+            _require_strong_key(passkey.public_key)
             verified = verify_authentication_response(
                 credential=response,
                 expected_challenge=challenge,
@@ -129,6 +156,8 @@ class Passkeys:
                 credential_current_sign_count=0,
                 require_user_verification=True,
             )
+        except UnusableKey as error:
+            raise PasskeyRefused(f"assertion: {error}") from None
         except _UNREADABLE as error:
             raise PasskeyRefused(f"assertion: {type(error).__name__}") from None
         count = verified.new_sign_count
@@ -166,3 +195,21 @@ class Passkeys:
         if await self._values.take(_KIND, sha256(challenge).digest(), now=now) != purpose:
             raise PasskeyRefused("challenge unknown, used or expired")
         return challenge
+
+
+def _require_strong_keys(response: str) -> None:
+    """Raise UnusableKey or UnreadableCertificate for what a registration must not bring along.
+
+    The library verifies with the new key itself, and with the certificates of an attestation.
+    """
+    answer = parse_registration_credential_json(response).response
+    attestation = parse_attestation_object(answer.attestation_object)
+    data = attestation.auth_data.attested_credential_data
+    if data is not None:
+        _require_strong_key(data.credential_public_key)
+    for der in attestation.att_stmt.x5c or ():
+        parsed(der)
+
+
+def _require_strong_key(encoded: bytes) -> None:
+    require_strong(decoded_public_key_to_cryptography(decode_credential_public_key(encoded)))

@@ -37,6 +37,7 @@ from domain.client_configuration import (
     Registration,
     TokenPolicy,
 )
+from domain.visible_text import DisplayName
 
 NONE = "none"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
@@ -84,7 +85,7 @@ class Metadata(BaseModel):
     grant_types: tuple[str, ...] | None = Field(default=None, max_length=20)
     response_types: tuple[Literal["code"], ...] | None = Field(default=None, max_length=1)
     scope: Annotated[tuple[str, ...] | None, BeforeValidator(_words)] = None
-    client_name: str = ""
+    client_name: DisplayName = ""
     jwks: _KeySet | None = None
     jwks_uri: str | None = None
     id_token_signed_response_alg: str | None = None
@@ -97,8 +98,8 @@ class Metadata(BaseModel):
     tls_client_auth_san_uri: str | None = None
     tls_client_auth_san_ip: str | None = None
     tls_client_auth_san_email: str | None = None
-    software_id: str = ""
-    software_version: str = ""
+    software_id: DisplayName = ""
+    software_version: DisplayName = ""
     client_uri: str | None = None
     logo_uri: str | None = None
     tos_uri: str | None = None

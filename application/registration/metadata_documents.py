@@ -5,7 +5,9 @@
 2. Where the client is not known yet, it may become so at this endpoint: only where requests begin.
 3. A client that somebody disabled is not asked about: that stays.
 4. The document is fetched as from strangers (application.outbound): https, public addresses, no
-   redirects, 5 KiB ("recommended maximum"); kept by its headers within bounds, failures are not.
+   redirects, 5 KiB ("recommended maximum"); kept by its headers within bounds, failures are not. A
+   client that is known goes on as it is recorded while its document cannot be had, and waits for
+   nobody else's fetch. Where its host says that the document is gone, it begins nothing new.
 5. Its `client_id` "MUST match the URL of the document", it holds no secret, and the client
    authenticates by nothing that is shared: none, or private_key_jwt.
 6. It is vetted like a registration, and acts for people alone: whoever can publish a document must
@@ -15,7 +17,6 @@
 Whatever fails, the caller reads one text: it names the URL, and must not learn what we reach.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,7 +29,13 @@ from application.administration.deciding import decide_as_holder
 from application.errors import OAuthError, TemporarilyUnavailable, UnusableDocument
 from application.kept import Kept
 from application.ledger.errors import Conflict
-from application.outbound import Outbound, OutboundError, OutboundFailed, OutboundRefused
+from application.outbound import (
+    Outbound,
+    OutboundError,
+    OutboundFailed,
+    OutboundGone,
+    OutboundRefused,
+)
 from application.ports import Directory
 from application.recently_used import RecentlyUsed
 from application.registration.metadata import DEFAULT_GRANT_TYPES, NONE
@@ -54,8 +61,6 @@ PAUSE = timedelta(seconds=5)
 """After a failure: nobody makes us ask more often."""
 KEPT = 1000
 """Documents in memory; one that was dropped is fetched again."""
-AT_ONCE = 16
-"""Requests to strangers at one time; beyond that they fail."""
 SYSTEM = "system"
 _GRANTS = (AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE)
 _METHODS = (NONE, PRIVATE_KEY_JWT)
@@ -85,23 +90,23 @@ class MetadataDocuments:
         self.enabled = enabled
         self._outbound = outbound
         self._kept: RecentlyUsed[str, Kept[Document]] = RecentlyUsed(KEPT)
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def document(self, url: str, now: datetime) -> Document:
-        """Return what lies at a URL (4). Raises OutboundError, UnusableDocument."""
+    async def document(self, url: str, now: datetime, *, waits: bool = True) -> Document:
+        """Return what lies at a URL (4). Raises OutboundError, UnusableDocument.
+
+        Where it does not wait, a fetch that is under way already counts as a failed one.
+        """
         kept = self._kept.get(url)
         if kept is None:
             kept = Kept(self._fetching(url), stale=STALE, pause=PAUSE)
             self._kept.put(url, kept)
+        if not waits and kept.under_way and not kept.fresh(now):
+            raise OutboundFailed(f"{host_of(url)}: the document is being fetched")
         return await kept.value(now)
 
     def _fetching(self, url: str) -> Any:
         async def fetch(_: datetime) -> tuple[Document, timedelta | None]:
-            if self._turns.locked():
-                # Whoever names hosts that never answer must not make the others wait in line.
-                raise OutboundFailed(f"{host_of(url)}: too many documents are being fetched")
-            async with self._turns:
-                content, fresh = await self._outbound.get_lasting_json(url, host=host_of(url))
+            content, fresh = await self._outbound.get_lasting_json(url, host=host_of(url))
             return Document(content, _digest_of(content, url)), fresh
 
         return fetch
@@ -112,21 +117,23 @@ class MetadataDocuments:
         """Let a client be known as its document has it; tell whether anything was recorded.
 
         Raises UnusableDocument, ConflictingState, LedgerUnavailable. Where `newcomers` may not
-        appear, a document that cannot be had changes nothing.
+        appear, a document that is not usable changes nothing.
         """
         known = service.directory.client(client_id)
         if not self._is_asked_about(client_id, known, newcomers=newcomers):
             return False
+        stands = known is not None and known.enabled
         try:
-            document = await self.document(client_id, asked.occurred_at)  # 4
-            if known is not None and known.enabled and _digest(known) == document.digest:
+            document = await self.document(client_id, asked.occurred_at, waits=not stands)  # 4
+            if known is not None and stands and _digest(known) == document.digest:
                 return False
             wanted = await _vetted(client_id, document, asked.occurred_at, service)  # 5, 6
             await _record(wanted, by(asked, "metadata document"), service)  # 7
         except TemporarilyUnavailable:
             raise
         except (OutboundError, OAuthError) as error:
-            if newcomers:
+            away = isinstance(error, OutboundError) and not isinstance(error, OutboundGone)
+            if newcomers and not (stands and away):
                 raise UnusableDocument(reason=error.reason) from None
             return False
         return True

@@ -16,6 +16,7 @@ from application.ledger.errors import Conflict, EndAnnounced, LedgerUnavailable
 from application.ledger.mapper import LedgerMapper
 from application.request_context import RequestContext
 from application.secret_keys import WrappedKey
+from application.single_use import OUTLIVES
 from domain.client import Client
 from domain.ids import uuid7
 from domain.principal import Principal
@@ -287,5 +288,5 @@ class MemoryNames:
         name = (kind, key)
         if name in self.kept and now < self.kept[name]:
             return False
-        self.kept[name] = expires_at
+        self.kept[name] = expires_at + OUTLIVES
         return True

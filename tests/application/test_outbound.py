@@ -46,6 +46,10 @@ NEVER_FETCHED = (
     ("/keys", "id.example", "no"),
     ("", "id.example", "no"),
     ("https://id.example:port/", "id.example", "no valid URL"),
+    ("https://id.example:65536/", "id.example:65536", "no valid port"),
+    ("https://id.example:99999/", "id.example:99999", "no valid port"),
+    ("https://id.example:-1/", "id.example:-1", "no valid port"),
+    ("https://id.example:0/", "id.example:0", "no valid port"),
 )
 
 

@@ -19,6 +19,14 @@ def test_what_can_be_registered(uri: str) -> None:
     assert problem_with(uri) is None
 
 
+@pytest.mark.parametrize("port", ["0", "00000", "65536", "99999"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_port_that_is_none_matches_nothing(host: str, port: str) -> None:
+    """RFC 8252, Section 7.3, lets a client choose any port: one that there can be."""
+    assert match(f"http://{host}:65535/callback", [f"http://{host}/callback"])
+    assert not match(f"http://{host}:{port}/callback", [f"http://{host}/callback"])
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api import audit_events
-from api.audit_events import MAX_FOLLOWERS, Followers, followed
+from api.audit_events import MAX_FOLLOWERS, MAX_OF_ONE, Followers, followed
 from application.errors import TooManyRequests
 from application.present_authority import PresentAuthority
 from application.token_keys import VerifiedClaims
@@ -65,7 +65,9 @@ class _Service:
 async def _words(service: Any, most: int) -> list[str]:
     followers = Followers()
     words = []
-    stream = followed(service, EventFilter(after=0), service.caller, followers, followers.enter())
+    stream = followed(
+        service, EventFilter(after=0), service.caller, followers, followers.enter(service.caller)
+    )
     async for word in stream:
         words.append(word)
         if len(words) == most:
@@ -107,19 +109,47 @@ def test_who_never_began_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -
     now = 0.0
     monkeypatch.setattr(audit_events, "monotonic", lambda: now)
     followers = Followers()
-    places = [followers.enter() for _ in range(MAX_FOLLOWERS)]
+    places = [followers.enter(a_caller(n)) for n in range(MAX_FOLLOWERS)]
     with pytest.raises(TooManyRequests):
-        followers.enter()
+        followers.enter(a_caller(-1))
     now = 59.0
     followers.see(places[0])
     now = 61.0
-    for _ in range(MAX_FOLLOWERS - 1):
-        followers.enter()
+    for n in range(1, MAX_FOLLOWERS):
+        followers.enter(a_caller(n))
 
     with pytest.raises(TooManyRequests):
-        followers.enter()
+        followers.enter(a_caller(-1))
     followers.leave(places[0])
-    followers.enter()
+    followers.enter(a_caller(-1))
+
+
+def a_caller(number: int = 0, *, token: int = 0, subject: str = "") -> VerifiedClaims:
+    """Return the token of a client, one of several."""
+    client_id = f"reporter-{number}"
+    return VerifiedClaims(
+        claims={"sub": subject or client_id},
+        token_id=f"token-{token}",
+        client_id=client_id,
+        audience=(),
+        scope=("audit:read",),
+        expires_at=int(NOON.timestamp()) + 60,
+    )
+
+
+def test_one_caller_does_not_take_all_places() -> None:
+    """By one token or by many; another client, and another person at the same one, has its own."""
+    followers = Followers()
+    own = [followers.enter(a_caller(token=n % 2)) for n in range(MAX_OF_ONE)]
+    for token in range(3):
+        with pytest.raises(TooManyRequests) as refusal:
+            followers.enter(a_caller(token=token))
+        assert "already" in refusal.value.reason
+    followers.enter(a_caller(1))
+    followers.enter(a_caller(subject="alice"))
+    followers.leave(own[0])
+
+    followers.enter(a_caller(token=7))
 
 
 async def test_a_role_that_was_taken_away_ends_it() -> None:

@@ -98,3 +98,14 @@ def test_traces_find_the_handlers_that_stay(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert seen
     assert seen == logging.root.handlers
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_line_drives_the_terminal(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
+    """What strangers sent is escaped, C1 controls and what turns a line round as well."""
+    configure_logging("info", form)
+    logging.getLogger("some.library").warning("no such client: %s", "\x1b[2J\x9b31m\u202e\u200b")
+    line = capsys.readouterr().err
+
+    assert "no such client" in line
+    assert not set(line) & set("\x1b\x9b\u202e\u200b")

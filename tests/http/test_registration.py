@@ -45,7 +45,8 @@ def opened(
         "GRANTLEDGER_REGISTRATION": "open",
         "GRANTLEDGER_REGISTRATION_SCOPES": "openid,profile,offline_access,mcp",
         "GRANTLEDGER_REGISTRATION_GRANT_TYPES": (
-            "authorization_code,refresh_token,client_credentials"
+            "authorization_code,refresh_token,client_credentials,"
+            "urn:ietf:params:oauth:grant-type:device_code"
         ),
         "GRANTLEDGER_REGISTRATION_HOOK": "tests.http.registration_hook:vet",
         "GRANTLEDGER_CLIENT_ID_METADATA_DOCUMENTS": "true",
@@ -507,3 +508,33 @@ def test_hosts_that_are_not_asked(opened: Live, server: DocumentServer, host: st
 
     assert page.status_code == 400
     assert sum(server.requests.values()) == before
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\x9b", "\u3164", "\ufe0f"])
+@pytest.mark.parametrize("member", ["client_name", "software_id", "software_version"])
+def test_a_name_that_hides_something_is_refused(opened: Live, member: str, hidden: str) -> None:
+    """Nobody is shown a name that reads as another one, or that drives a terminal."""
+    answered = opened.http.post(REGISTER, json={**WEB, member: f"Good{hidden}Shop"})
+
+    assert (answered.status_code, answered.json()["error"]) == (400, "invalid_client_metadata")
+    assert answered.json()["error_description"].startswith(f"{member}: must not hold")
+
+
+def test_the_device_page_says_that_nobody_checked_the_name(opened: Live) -> None:
+    """As the consent page does: the person who types a code knows the name alone."""
+    told = register(
+        opened,
+        client_name="Television",
+        token_endpoint_auth_method="none",
+        grant_types=["urn:ietf:params:oauth:grant-type:device_code"],
+        response_types=[],
+    )
+    person = a_person(opened, "dina")
+    given = opened.http.post(
+        "/oauth/device_authorization", data={"client_id": told["client_id"], "scope": "openid"}
+    ).json()
+    page = person.submit(person.open("/device"), "/device", user_code=given["user_code"])
+    confirm = person.log_in(page)
+
+    assert "<bdi>Television</bdi>" in confirm.text
+    assert "nobody here has checked it" in confirm.text

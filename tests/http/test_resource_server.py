@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from api.resource_server import MemoryNames
+from application.single_use import OUTLIVES
 from tests.application.dpop_key import DpopKey
 from tests.builders import NOON
 from tests.cli.running_service import clean_environment, free_port
@@ -152,7 +153,7 @@ async def test_names_are_forgotten_when_they_expire() -> None:
         await names.use("k", b"1", expires_at=NOON + minute, now=NOON),
         await names.use("k", b"2", expires_at=NOON + minute, now=NOON),
     ]
-    later = await names.use("k", b"1", expires_at=NOON + 2 * minute, now=NOON + minute)
+    later = await names.use("k", b"1", expires_at=NOON + 9 * minute, now=NOON + minute + OUTLIVES)
 
     assert first == [True, False, True]
     assert later is True

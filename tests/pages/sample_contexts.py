@@ -37,6 +37,7 @@ def _account(text: str) -> dict[str, Any]:
             {
                 "client_id": text,
                 "client_name": text,
+                "self_registered": True,
                 "scopes": _scopes(text),
                 "resources": [text],
                 "given": _WHEN,
@@ -57,12 +58,18 @@ _CONTEXTS: dict[str, Callable[[str], dict[str, Any]]] = {
         "self_registered": True,
     },
     "device.html": lambda text: {"user_code": text, "error": text},
-    "device_confirm.html": lambda text: {**_asking(text), "user_code": text},
+    "device_confirm.html": lambda text: {
+        **_asking(text),
+        "user_code": text,
+        "published_at": "",
+        "self_registered": True,
+    },
     "device_done.html": lambda text: {"allowed": True, "client_name": text},
     "form_post.html": lambda text: {"action": text, "fields": [(text, text), ("state", text)]},
     "logged_out.html": lambda _: {},
     "login.html": lambda text: {
         "client_name": text,
+        "self_registered": True,
         "error": text,
         "login": text,
         "upstream_name": text,

@@ -11,12 +11,12 @@ from api.console.login import own_path
 from api.console.rendering import (
     client_path,
     console_pages,
-    harmless,
     number,
     raw_json,
     short,
     time_of,
 )
+from api.pages.rendering import harmless
 from projections.alarms import Alarm
 from projections.audit_trail import AuditEntry
 

@@ -13,7 +13,7 @@ from tests.pages.sample_contexts import NAMES, context_of
 HOSTILE = "'\"><script>alert(1)</script>\r\n<img src=x onerror=alert(1)>"
 TEMPLATES = Path(__file__).parents[2] / "api" / "pages" / "templates"
 # Parts of pages and not pages themselves.
-_PARTS = {"details.html", "page.html", "scopes.html"}
+_PARTS = {"details.html", "page.html", "scopes.html", "unchecked.html"}
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'{targets}; base-uri 'none'; frame-ancestors 'none'"

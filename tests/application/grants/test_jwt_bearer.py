@@ -105,6 +105,23 @@ async def test_an_assertion_becomes_a_token_in_a_session(at: Scene) -> None:
     assert issued.grant_type == JWT_BEARER
 
 
+async def test_a_token_does_not_outlive_its_assertion(at: Scene) -> None:
+    """Nor does its session; where the policy says so, its lifetime is that of any other token."""
+    claims = await at.redeem(at.assertion(exp=MADE_AT + 90))
+    started = at.service.log.of(Session.Started)[-1]
+    id_jag = await at.redeem(at.id_jag(exp=MADE_AT + 30, jti="other"))
+    long = await at.redeem(at.assertion(exp=MADE_AT + 3600, jti="long"))
+    at.service.with_policy(within_assertion=False)
+    unbound = await at.redeem(at.assertion(exp=MADE_AT + 90, jti="unbound"))
+
+    assert isinstance(started, Session.Started)
+    assert claims["exp"] == started.expires_at.timestamp() == MADE_AT + 90
+    assert id_jag["exp"] == MADE_AT + 30
+    assert (
+        long["exp"] - long["iat"] == unbound["exp"] - unbound["iat"] == at.service.policy.lifetime
+    )
+
+
 async def test_assertions_are_limited(at: Scene) -> None:
     """A client may present so many, good or bad, and another client as many again."""
     at.service.limit(rate_limit_foreign_token_per_client="2/minute")

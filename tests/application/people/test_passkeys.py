@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 
+import cbor2
 import pytest
 
 from application.people.credentials import Credentials
 from application.people.passkeys import PasskeyRefused, Passkeys
 from tests.application.people.conftest import ORIGIN, RP_ID
-from tests.application.people.soft_authenticator import SoftAuthenticator
+from tests.application.people.soft_authenticator import SoftAuthenticator, b64url, from_b64url
 from tests.builders import NOON
 
 
@@ -114,3 +115,33 @@ async def test_a_registration_is_its_persons(passkeys: Passkeys) -> None:
     options = await passkeys.registration_options("alice", login="alice", now=NOON)
     with pytest.raises(PasskeyRefused, match="already"):
         await passkeys.register("alice", device.create(options), label="x", now=NOON)
+
+
+ODD_KEYS: list[tuple[str, object]] = [
+    ("nothing", b""),
+    ("no map", 7),
+    ("an empty map", {}),
+    ("an unknown kind", {1: 99, 3: -7}),
+    ("no curve", {1: 2, 3: -7}),
+    ("an unknown curve", {1: 2, 3: -7, -1: 99, -2: b"x", -3: b"y"}),
+    ("coordinates that are texts", {1: 2, 3: -7, -1: 1, -2: "x", -3: "y"}),
+    ("coordinates of no point", {1: 2, 3: -7, -1: 1, -2: bytes(31) + b"x", -3: bytes(31) + b"y"}),
+    ("a short point", {1: 1, 3: -8, -1: 6, -2: b"x"}),
+    ("a point that is a number", {1: 1, 3: -8, -1: 6, -2: 7}),
+    ("a modulus of nothing", {1: 3, 3: -257, -1: b"\0", -2: b"\0"}),
+    ("small order", {1: 1, 3: -8, -1: 6, -2: (1).to_bytes(32, "little")}),
+]
+
+
+@pytest.mark.parametrize(("case", "cose"), ODD_KEYS, ids=[case for case, _ in ODD_KEYS])
+async def test_a_key_that_is_none_is_refused(passkeys: Passkeys, case: str, cose: object) -> None:
+    """A browser may send anything for a public key: a refusal, and no failure of ours."""
+    device = SoftAuthenticator(origin=ORIGIN, rp_id=RP_ID)
+    options = await passkeys.registration_options("alice", login="alice", now=NOON)
+    response = json.loads(device.create(options))
+    attestation = cbor2.loads(from_b64url(response["response"]["attestationObject"]))
+    encoded = cose if isinstance(cose, bytes) else cbor2.dumps(cose)
+    attestation["authData"] = attestation["authData"][: 37 + 16 + 2 + 32] + encoded
+    response["response"]["attestationObject"] = b64url(cbor2.dumps(attestation))
+    with pytest.raises(PasskeyRefused, match="registration"):
+        await passkeys.register("alice", json.dumps(response), label="x", now=NOON)

@@ -11,6 +11,7 @@ import pytest
 from application.administration import clients as administration
 from application.administration.clients import Changes
 from application.errors import UnusableDocument
+from application.fetch_slots import OF_ONE_HOST
 from application.outbound import Outbound
 from application.registration.metadata_documents import (
     MAX_BYTES,
@@ -23,7 +24,7 @@ from domain.provenance import Provenance
 from tests.application.registration.document_server import PATH, DocumentServer, document_server
 from tests.application.registration.scene import KEY, RegisteringService, days_later
 from tests.application.service import context
-from tests.builders import later
+from tests.builders import NOON, later
 
 APP = "app.example"
 
@@ -140,7 +141,7 @@ async def test_failures_are_not_kept(at: Scene) -> None:
 
 async def test_only_where_requests_begin(at: Scene) -> None:
     """Elsewhere nobody makes us fetch for a client that is not known; of a known one the record
-    stands while the document is away.
+    stands; where its host says that the document is gone, it begins nothing new.
     """
     url = at.server.publish()
     unknown = await at.admit(url, newcomers=False)
@@ -306,17 +307,106 @@ async def test_documents_that_nest(at: Scene) -> None:
             await at.admit(url)
 
 
-async def test_nobody_waits_behind_slow_hosts(at: Scene) -> None:
-    """Where too many are being fetched the next one fails at once; known clients go on."""
+@dataclass
+class SlowHosts:
+    """Names whose look-up never ends; that of the good host does."""
+
+    hanging: int = 0
+
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
+        """Return the address of a host; of the slow ones, never."""
+        if host == APP:
+            return ("127.0.0.1",)
+        self.hanging += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_slow_hosts_hold_up_themselves_alone(at: Scene) -> None:
+    """A few hosts that never answer take their own slots; another client's document is had."""
+    slow = SlowHosts()
+    outbound = Outbound(
+        private_hosts=[APP], resolve=slow.resolve, of_strangers=True, max_bytes=MAX_BYTES
+    )
+    at.documents = MetadataDocuments(outbound, enabled=True)
+    waiting = [
+        asyncio.create_task(at.documents.document(f"https://slow{n % 8}.example/{n}", NOON))
+        for n in range(100)
+    ]
+    while slow.hanging < 8 * OF_ONE_HOST:  # noqa: ASYNC110  # each step is one of the loop
+        await asyncio.sleep(0)
+    recorded = await asyncio.wait_for(at.admit(at.server.publish()), 4)
+    refused = [task for task in waiting if task.done()]
+    for task in waiting:
+        task.cancel()
+    errors = [str(task.exception()) for task in refused]
+
+    assert recorded
+    assert len(refused) == 100 - 8 * OF_ONE_HOST
+    assert all("too many requests for slow" in error for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("description", "status", "headers", "body"),
+    [
+        ("failing", 500, {}, None),
+        ("busy", 503, {}, None),
+        ("redirect", 302, {"Location": "https://app.example/other"}, None),
+        ("no JSON", 200, {}, b"<html>"),
+        ("too long", 200, {}, b'{"padding": "%s"}' % (b"x" * MAX_BYTES)),
+    ],
+)
+async def test_a_known_client_goes_on_while_its_document_is_away(
+    at: Scene, description: str, status: int, headers: dict[str, str], body: Any
+) -> None:
+    """At the beginnings too, as it is recorded; a newcomer is refused for the same answer."""
     url = at.server.publish()
     await at.admit(url)
+    known = at.client()
+    at.server.status, at.server.headers = status, headers
+    if body is not None:
+        at.server.documents[PATH] = body
     at.documents = asking()
-    at.documents._turns = asyncio.Semaphore(0)
-    with pytest.raises(UnusableDocument) as refusal:
-        await at.admit(url)
+    admitted = await at.admit(url)
+    with pytest.raises(UnusableDocument):
+        await at.admit(at.server.url("/other.json"))
 
-    assert "too many" in refusal.value.reason
-    assert not await at.admit(url, newcomers=False)
+    assert not admitted
+    assert at.client() == known
+
+
+async def test_a_known_client_waits_for_no_fetch(at: Scene) -> None:
+    """While its document is being fetched, others that name it are served by the record."""
+    url = at.server.publish()
+    await at.admit(url)
+    slow = SlowHosts()
+    hanging = Outbound(private_hosts=[APP], resolve=_never(slow), of_strangers=True)
+    at.documents = MetadataDocuments(hanging, enabled=True)
+    first = asyncio.create_task(at.admit(url))
+    while not slow.hanging:  # noqa: ASYNC110  # each step is one of the loop
+        await asyncio.sleep(0)
+    others = await asyncio.wait_for(asyncio.gather(*(at.admit(url) for _ in range(20))), 1)
+    first.cancel()
+
+    assert others == [False] * 20
+    assert slow.hanging == 1
+
+
+def _never(slow: SlowHosts) -> Callable[[str, int], Awaitable[Sequence[str]]]:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return await slow.resolve("slow.example", port)
+
+    return resolve
+
+
+async def test_an_unusable_document_of_a_known_client_is_refused(at: Scene) -> None:
+    """What is had and breaks the rules counts: the record serves only while nothing is had."""
+    url = at.server.publish()
+    await at.admit(url)
+    at.server.publish(client_secret="hidden")  # what must not be there
+    at.documents = asking()
+    with pytest.raises(UnusableDocument):
+        await at.admit(url)
 
 
 async def test_private_addresses_are_not_asked(at: Scene) -> None:
@@ -363,6 +453,9 @@ async def test_strangers_keys_are_not_asked_inside(at: Scene) -> None:
         ("https://app.example/a b", False),
         ("https://app.example/a\nb", False),
         ("https://app.example:/a", False),
+        ("https://app.example:65535/a", True),
+        ("https://app.example:65536/a", False),
+        ("https://app.example:99999/a", False),
         ("https://[::1]/a", False),
         ("https:///a", False),
         ("https://app.example/" + "x" * 300, False),
