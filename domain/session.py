@@ -14,7 +14,7 @@ to a new one. Else there would be no end to what is to be revoked with it.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.errors import GrantNotUsable
@@ -58,18 +58,28 @@ class Session(Recorded):
         subject: str
 
     class Started(Event, Recorded.Created):
-        """The person logged in. `methods` are names of RFC 8176: pwd, hwk, user, fed."""
+        """The person logged in. `methods` are names of RFC 8176: pwd, hwk, user, fed.
+
+        `authenticated_at` (UTC) is when it proved who it is: before, where that was done elsewhere.
+        """
 
         TOPIC = "session.started"
+        class_version = 2
         methods: tuple[str, ...]
+        authenticated_at: datetime
         expires_at: datetime
         address: str
         user_agent: str
 
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 took every login for one of that moment."""
+            state["authenticated_at"] = state["occurred_at"]
+
         def apply(self, aggregate: "Session") -> None:
             aggregate.subject = self.subject
             aggregate.methods = self.methods
-            aggregate.authenticated_at = self.timestamp
+            aggregate.authenticated_at = self.authenticated_at
             aggregate.expires_at = self.expires_at
             aggregate.ended = False
             aggregate.logins = 1
@@ -78,15 +88,22 @@ class Session(Recorded):
     Created = Started  # the inherited name: every event has its topic
 
     class Authenticated(Event):
-        """The same person logged in again, and proved anew who it is."""
+        """The same person logged in again. `authenticated_at` is as in session.started."""
 
         TOPIC = "session.authenticated"
+        class_version = 2
         methods: tuple[str, ...]
+        authenticated_at: datetime
         expires_at: datetime
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 took every login for one of that moment."""
+            state["authenticated_at"] = state["occurred_at"]
 
         def apply(self, aggregate: "Session") -> None:
             aggregate.methods = self.methods
-            aggregate.authenticated_at = self.timestamp
+            aggregate.authenticated_at = self.authenticated_at
             aggregate.expires_at = self.expires_at
             aggregate.logins += 1
 
@@ -138,8 +155,11 @@ class Session(Recorded):
         lifetime: timedelta,
         origin: Origin,
         provenance: Provenance,
+        authenticated_at: datetime | None = None,
     ) -> "Session":
-        """Begin a session for a person that proved who it is by `methods`."""
+        """Begin a session for a person that proved who it is by `methods`, at `authenticated_at`
+        (aware, UTC; None: at this moment).
+        """
         return cls._begin(
             cls.Started,
             stream_id,
@@ -147,6 +167,7 @@ class Session(Recorded):
             session_id=cls.name_of(stream_id),
             subject=subject,
             methods=methods,
+            authenticated_at=_past(authenticated_at, provenance),
             expires_at=provenance.occurred_at + lifetime,
             address=origin.address,
             user_agent=origin.user_agent,
@@ -156,6 +177,11 @@ class Session(Recorded):
     def session_id(self) -> str:
         """The name that tokens carry as `sid`."""
         return self.name_of(self.id)
+
+    @property
+    def login_id(self) -> str:
+        """The name of the last login in this session."""
+        return f"{self.session_id} {self.logins}"
 
     def live(self, now: datetime) -> bool:
         """Tell whether the person counts as logged in at `now` (aware, UTC)."""
@@ -168,9 +194,17 @@ class Session(Recorded):
         return sum(now < one.expires_at for one in self.authorized) >= MOST_AUTHORIZED
 
     def authenticate_again(
-        self, *, methods: tuple[str, ...], lifetime: timedelta, provenance: Provenance
+        self,
+        *,
+        methods: tuple[str, ...],
+        lifetime: timedelta,
+        provenance: Provenance,
+        authenticated_at: datetime | None = None,
     ) -> None:
-        """Record that the person proved anew who it is. Raises GrantNotUsable when ended."""
+        """Record that the person logged in again, as `start` has it.
+
+        Raises GrantNotUsable when ended.
+        """
         self._require_not_ended()
         self._record(
             self.Authenticated,
@@ -178,6 +212,7 @@ class Session(Recorded):
             session_id=self.session_id,
             subject=self.subject,
             methods=methods,
+            authenticated_at=_past(authenticated_at, provenance),
             expires_at=provenance.occurred_at + lifetime,
         )
 
@@ -215,3 +250,8 @@ class Session(Recorded):
     def _require_not_ended(self) -> None:
         if self.ended:
             raise GrantNotUsable("session ended")
+
+
+def _past(authenticated_at: datetime | None, provenance: Provenance) -> datetime:
+    # Another one's clock may run ahead: a login of the future would be recent for longer.
+    return min(authenticated_at or provenance.occurred_at, provenance.occurred_at)

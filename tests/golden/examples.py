@@ -322,7 +322,10 @@ def _session_events() -> list[Any]:
         provenance=PROVENANCE,
     )
     session.authenticate_again(
-        methods=("hwk", "user"), lifetime=timedelta(hours=12), provenance=PROVENANCE
+        methods=("fed",),
+        lifetime=timedelta(hours=12),
+        provenance=PROVENANCE,
+        authenticated_at=MOMENT - timedelta(hours=8),
     )
     for family_id in (str(FAMILY_ID), None):
         session.authorize(Authorized("reporter", family_id, str(TOKEN_ID), HOUR_LATER), PROVENANCE)
