@@ -5,7 +5,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from time import monotonic
 from typing import Any
 
 from litestar import MediaType, Response, get, post
@@ -13,30 +12,38 @@ from litestar.handlers import HTTPRouteHandler
 
 from api.authorize_pages import LOGIN_PATH
 from api.composition import Service
+from api.ending_sessions import caught_up, end_sessions_of
 from api.login_pages import ACCOUNT_PATH
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
 from application.account import record_passkey, set_login
 from application.authorization.consenting import end_families, withdraw_consent
 from application.authorization.pending import VisitingAccount
 from application.ending import end_session
-from application.errors import InvalidRequest, NotFound, TemporarilyUnavailable
-from application.logins import require_recent
+from application.errors import (
+    ConflictingState,
+    InvalidRequest,
+    NotFound,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
+from application.logins import is_recent, logged_in, require_recent
 from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
 from domain.consents import Consent, Consents
 from domain.provenance import Provenance
 from domain.session import Session
 from projections import sessions as read_sessions
-from projections.as_of import log_head
 from projections.sessions import PAGE, SessionEntry
 
-_CATCH_UP_SECONDS = 5.0
 _NOTICES = {
     "consent": "The consent was withdrawn. What the client held to stay logged in is void.",
     "session": "The session was ended.",
     "passkey": "The passkey was added.",
     "passkey-removed": "The passkey was removed.",
-    "password": "The password was changed.",
+    "password": "The password was set.",
+    "password-changed": "The password was changed. Your other sessions were ended.",
+    "password-left": "The password was changed. Your other sessions could not all be ended yet:"
+    " change it once more in a moment.",
 }
 Act = Callable[[Visit, Session], Awaitable[AnyResponse]]
 
@@ -105,7 +112,13 @@ async def _page(visit: Visit, session: Session) -> AnyResponse:
             for one in passkeys
         ],
         has_password=password is not None,
+        login_anew=None if is_recent(session, now) else _login_anew(visit),
     )
+
+
+def _login_anew(visit: Visit) -> str:
+    pending = VisitingAccount(visit.context.provenance.occurred_at, anew=True)
+    return path_with(LOGIN_PATH, request=visit.sealed(pending))
 
 
 def _seen_last(visit: Visit) -> str | None:
@@ -192,7 +205,7 @@ async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
     client_id, service = visit.form.get("client_id") or "", visit.service
     provenance = visit.context.provenance
     await withdraw_consent(client_id, session.subject, service=service, provenance=provenance)
-    complete = await _caught_up(service)
+    complete = await caught_up(service)
     families = await service.read_models.fetch(
         read_sessions.families_of(session.subject, client_id, now=provenance.occurred_at)
     )
@@ -200,22 +213,8 @@ async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
     if not complete:
         raise TemporarilyUnavailable(reason="the sessions read model is behind")
     # The page to come shows who holds families still. Where it is behind, one button too many.
-    await _caught_up(service)
+    await caught_up(service)
     return redirect(path_with(ACCOUNT_PATH, done="consent"))
-
-
-async def _caught_up(service: Service) -> bool:
-    """Wait until the sessions are complete up to what is the head of the log now; False where that
-    takes longer than _CATCH_UP_SECONDS. Raises LedgerUnavailable.
-    """
-    deadline = monotonic() + _CATCH_UP_SECONDS
-    (head,) = await service.read_models.fetch(log_head())
-    while monotonic() < deadline:
-        reached = await service.read_models.fetch(read_sessions.position())
-        if reached and reached[0] >= head:
-            return True
-        await asyncio.sleep(0.05)
-    return False
 
 
 async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
@@ -223,11 +222,14 @@ async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
     require_recent(session, visit.context.provenance.occurred_at)
     service = visit.service
     logins = await service.credentials.logins_of(session.subject)
-    options = await service.passkeys.registration_options(
-        session.subject,
-        login=logins[0] if logins else session.subject,
-        now=visit.context.provenance.occurred_at,
-    )
+    try:
+        options = await service.passkeys.registration_options(
+            session.subject,
+            login=logins[0] if logins else session.subject,
+            now=visit.context.provenance.occurred_at,
+        )
+    except PasskeyRefused as refused:
+        raise InvalidRequest(str(refused)) from None
     return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
@@ -256,6 +258,8 @@ async def _add_passkey(visit: Visit, session: Session) -> AnyResponse:
 
 
 async def _remove_passkey(visit: Visit, session: Session) -> AnyResponse:
+    # Else a stolen cookie would leave its person with what the thief knows, or with nothing.
+    require_recent(session, visit.context.provenance.occurred_at)
     try:
         credential_id = urlsafe_b64decode((visit.form.get("credential") or "").encode())
     except ValueError:
@@ -275,26 +279,56 @@ async def _remove_passkey(visit: Visit, session: Session) -> AnyResponse:
 
 async def _set_password(visit: Visit, session: Session) -> AnyResponse:
     service, subject = visit.service, session.subject
-    now, address = visit.context.provenance.occurred_at, visit.context.origin.address
-    if await service.credentials.password_of(subject) is not None:
-        # A stolen cookie must not become a stolen account, nor a place to guess at the password.
-        if await service.throttle.seconds_to_wait(subject, address=address, now=now):
-            raise InvalidRequest("too many attempts; try again later", reason="throttled")
-        current = PresentedPassword(visit.form.get("current") or "")
-        await service.throttle.failed(subject, address=address, now=now)
-        if not await service.passwords.verify(subject, current, now=now):
-            raise InvalidRequest("the present password is another one", reason="wrong password")
-        await service.throttle.succeeded(subject, address=address, now=now)
+    by = _by_person(visit, session)
+    changed = await service.credentials.password_of(subject) is not None
+    if changed:
+        await _require_present_password(visit, session)
     else:
-        require_recent(session, visit.context.provenance.occurred_at)
-    await set_login(
-        subject,
-        None,
-        PresentedPassword(visit.form.get("new") or ""),
-        service=service,
-        provenance=_by_person(visit, session),
+        require_recent(session, by.occurred_at)
+    new = PresentedPassword(visit.form.get("new") or "")
+    await set_login(subject, None, new, service=service, provenance=by)
+    if not changed:
+        return redirect(path_with(ACCOUNT_PATH, done="password"))
+    return await _only_this_session(visit, session)
+
+
+async def _require_present_password(visit: Visit, session: Session) -> None:
+    """A stolen cookie must not become a stolen account, nor a place to guess at the password.
+
+    Counted by person: a thief comes from as many addresses as it likes. No success is taken back,
+    so that nobody makes the service hash without end.
+    """
+    service, now = visit.service, visit.context.provenance.occurred_at
+    attempt = await service.throttle.admit("present password", session.subject, now=now)
+    if attempt.wait:
+        raise TooManyRequests(attempt.wait, reason="present password throttled")
+    current = PresentedPassword(visit.form.get("current") or "")
+    if not await service.passwords.verify(session.subject, current):
+        raise InvalidRequest("the present password is another one", reason="wrong password")
+
+
+async def _only_this_session(visit: Visit, session: Session) -> AnyResponse:
+    """End what was begun with the old password, copies of this very cookie too: the present
+    password was a login, and the session goes on under a new one.
+    """
+    here = await logged_in(
+        session.subject, ("pwd",), session, context=visit.context, service=visit.service
     )
-    return redirect(path_with(ACCOUNT_PATH, done="password"))
+    visit.browser.keep_session(here)
+    done = "password-changed"
+    try:
+        await end_sessions_of(
+            session.subject,
+            visit.service,
+            reason="password changed",
+            provenance=_by_person(visit, session),
+            but=here.session_id,
+        )
+    except (TemporarilyUnavailable, ConflictingState) as error:
+        visit.denied(error)
+        done = "password-left"
+    await caught_up(visit.service)  # the page to come shows what is alive
+    return redirect(path_with(ACCOUNT_PATH, done=done))
 
 
 def _by_person(visit: Visit, session: Session) -> Provenance:

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from msgspec.structs import replace
 
 from api.client_admission import admit_client
 from api.visit import (
@@ -40,6 +41,7 @@ from application.authorization.request import (
     response_mode,
     shown_state,
 )
+from application.ending import end_session
 from application.errors import AccessDenied, InvalidRequest, OAuthError
 from domain.client import Client
 from domain.metadata_url import host_of
@@ -105,12 +107,18 @@ async def _begin_anew(visit: Visit) -> AnyResponse:
         pending = await _pending_of(visit)
     except _GoesToClient as told:
         return _tell(visit, told)
-    return redirect(path_with(CONTINUE_PATH, request=visit.sealed(pending)))
+    return redirect(path_with(CONTINUE_PATH, arriving=visit.sealed_for_arrival(pending)))
 
 
 async def _go_on(visit: Visit) -> AnyResponse:
     await visit.service.rate_limits.authorize.require_address(visit.context)
-    return await _next(visit, _authorizing(visit))
+    if visit.form.get("arriving") is None:
+        return await _next(visit, _authorizing(visit))
+    arrived = visit.arriving()
+    if not isinstance(arrived, Authorizing):
+        raise _something_else()
+    # The request begins now: a link that was kept would make logins of meanwhile ones after it.
+    return await _next(visit, Authorizing(arrived.request, visit.context.provenance.occurred_at))
 
 
 async def _pending_of(visit: Visit) -> Authorizing:
@@ -202,15 +210,15 @@ async def _consent(visit: Visit) -> AnyResponse:
     pending = _authorizing(visit)
     session = await visit.session()
     decision = visit.form.get("decision")
-    if decision == "switch":
-        visit.browser.forget_session()
+    if decision == "switch" and session is not None:
+        await _end_for_another(visit, session)
     if decision == "switch" or session is None:
         return redirect(path_with(LOGIN_PATH, request=visit.sealed(pending)))
     if decision != "allow":
         visit.client_id = pending.request.client_id
         standing_client(pending.request, visit.service.directory)
         return _tell(visit, _goes_to(pending.request, AccessDenied("the person said no")))
-    answered = Authorizing(pending.request, pending.started_at, session.session_id)
+    answered = replace(pending, consented_in=session.session_id)
     try:
         step = await proceed(pending, session, visit.context, visit.service)
         if isinstance(step, ConsentNeeded):
@@ -229,11 +237,27 @@ async def _consent(visit: Visit) -> AnyResponse:
     return await _next(visit, answered)
 
 
+async def _end_for_another(visit: Visit, session: Session) -> None:
+    """End the session that was there: without its cookie nobody could log out of it any more."""
+    await end_session(
+        session.session_id,
+        visit.service,
+        by=session.subject,
+        reason="somebody else logs in",
+        provenance=visit.context.provenance,
+    )
+    visit.browser.forget_session()
+
+
 def _authorizing(visit: Visit) -> Authorizing:
     pending = visit.pending()
     if not isinstance(pending, Authorizing):
-        raise InvalidRequest("this page belongs to something else; start again")
+        raise _something_else()
     return pending
+
+
+def _something_else() -> InvalidRequest:
+    return InvalidRequest("this page belongs to something else; start again")
 
 
 def shown_host(redirect_uri: str) -> str:

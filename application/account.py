@@ -8,7 +8,13 @@ from typing import Protocol
 
 from application.administration.deciding import DecidingService, decide
 from application.errors import ConflictingState, InvalidRequest, NotFound
-from application.people.credentials import Credentials, LoginTaken, normal_login
+from application.people.credentials import (
+    UPSTREAM_PREFIX,
+    Credentials,
+    LoginTaken,
+    is_internal,
+    normal_login,
+)
 from application.people.passwords import PasswordRefused, Passwords, PresentedPassword
 from application.people.upstream import upstream_login_name
 from domain.principal import Principal
@@ -43,6 +49,8 @@ async def set_login(
             name = normal_login(login)
             if not name or not name.isprintable():
                 raise InvalidRequest("a login name is printable and not empty")
+            if is_internal(login):
+                raise InvalidRequest(f"a login name does not begin with {UPSTREAM_PREFIX}")
             await service.credentials.add_login(name, subject=subject)
         await service.passwords.set(subject, password, now=provenance.occurred_at)
     except LoginTaken as error:

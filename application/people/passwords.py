@@ -74,12 +74,19 @@ class Passwords:
                 raise PasswordRefused("the password must not be the login name")
         await self._keep(subject, password, now)
 
-    async def verify(
-        self, subject: str | None, password: PresentedPassword, *, now: datetime
-    ) -> bool:
+    async def set_at(self, subject: str | None) -> datetime | None:
+        """Return when the password of `subject` was set, None where there is none.
+
+        Raises LedgerUnavailable.
+        """
+        kept = await self._credentials.password_of(subject or "")
+        return kept.set_at if kept else None
+
+    async def verify(self, subject: str | None, password: PresentedPassword) -> bool:
         """Tell whether the password is that of `subject` (None: nobody). Raises LedgerUnavailable.
 
-        A hash under an old pepper or old parameters is renewed.
+        A hash under an old pepper or old parameters is renewed, unless the password was changed
+        meanwhile: the old one must not come back.
         """
         # Asked for nobody too: the look-up takes time as well. No principal has an empty subject.
         kept = await self._credentials.password_of(subject or "")
@@ -89,7 +96,10 @@ class Passwords:
         if not await self._matches(kept.hash, password, kept.pepper_id):
             return False
         if subject and self._outdated(kept):
-            await self._keep(subject, password, now)
+            pepper_id, hashed = await self._hashed(password)
+            await self._credentials.renew_hash(
+                subject, old=kept.hash, hashed=hashed, pepper_id=pepper_id
+            )
         return True
 
     def _outdated(self, kept: KeptPassword) -> bool:
@@ -97,9 +107,12 @@ class Passwords:
         return kept.pepper_id != current or self._hasher.check_needs_rehash(kept.hash)
 
     async def _keep(self, subject: str, password: PresentedPassword, now: datetime) -> None:
-        pepper_id = self._peppers.current.key_id
-        hashed = await self._hash(password.keyed(self._peppers, pepper_id))
+        pepper_id, hashed = await self._hashed(password)
         await self._credentials.keep_password(subject, hashed=hashed, pepper_id=pepper_id, now=now)
+
+    async def _hashed(self, password: PresentedPassword) -> tuple[str, str]:
+        pepper_id = self._peppers.current.key_id
+        return pepper_id, await self._hash(password.keyed(self._peppers, pepper_id))
 
     async def _matches(self, hashed: str, password: PresentedPassword, pepper_id: str) -> bool:
         keyed = password.keyed(self._peppers, pepper_id)

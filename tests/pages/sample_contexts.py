@@ -37,6 +37,7 @@ def _account(text: str) -> dict[str, Any]:
         ],
         "passkeys": [{"credential": text, "label": text, "added": _WHEN}],
         "has_password": True,
+        "login_anew": f"/login?request={text}",
     }
 
 
