@@ -1,36 +1,30 @@
 """The page where a person sees who may act for it and where it is logged in, and ends both."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from litestar import MediaType, Response, get, post
+from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
 from api.authorize_pages import LOGIN_PATH
 from api.composition import Service
-from api.ending_sessions import caught_up, end_sessions_of
+from api.ending_sessions import caught_up
+from api.factor_pages import add_passkey, passkey_options, remove_passkey, set_password
 from api.login_pages import ACCOUNT_PATH
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
-from application.account import record_passkey, set_login
 from application.authorization.consenting import end_families, withdraw_consent
 from application.authorization.pending import VisitingAccount
 from application.ending import end_session
 from application.errors import (
-    ConflictingState,
     InvalidRequest,
     NotFound,
     TemporarilyUnavailable,
-    TooManyRequests,
 )
-from application.logins import is_recent, logged_in, require_recent
-from application.people.passkeys import PasskeyRefused
-from application.people.passwords import PresentedPassword
+from application.logins import is_recent
 from domain.consents import Consent, Consents
-from domain.provenance import Provenance
 from domain.session import Session
 from projections import sessions as read_sessions
 from projections.sessions import PAGE, SessionEntry
@@ -67,10 +61,10 @@ def account_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
         taking("/account/logout", _log_out),
         taking("/account/sessions/end", _end_session),
         taking("/account/consents/withdraw", _withdraw),
-        taking("/account/passkeys/options", _passkey_options),
-        taking("/account/passkeys", _add_passkey),
-        taking("/account/passkeys/remove", _remove_passkey),
-        taking("/account/password", _set_password),
+        taking("/account/passkeys/options", passkey_options),
+        taking("/account/passkeys", add_passkey),
+        taking("/account/passkeys/remove", remove_passkey),
+        taking("/account/password", set_password),
     ]
 
 
@@ -215,121 +209,3 @@ async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
     # The page to come shows who holds families still. Where it is behind, one button too many.
     await caught_up(service)
     return redirect(path_with(ACCOUNT_PATH, done="consent"))
-
-
-async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
-    require_recent(session, visit.context.provenance.occurred_at)
-    service = visit.service
-    logins = await service.credentials.logins_of(session.subject)
-    try:
-        options = await service.passkeys.registration_options(
-            session.subject,
-            login=logins[0] if logins else session.subject,
-            now=visit.context.provenance.occurred_at,
-        )
-    except PasskeyRefused as refused:
-        raise InvalidRequest(str(refused)) from None
-    return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
-
-
-async def _add_passkey(visit: Visit, session: Session) -> AnyResponse:
-    require_recent(session, visit.context.provenance.occurred_at)
-    label = (visit.form.get("label") or "Passkey")[:60]
-    if not label.isprintable():
-        raise InvalidRequest("the name of a passkey is printable")
-    try:
-        passkey = await visit.service.passkeys.register(
-            session.subject,
-            visit.form.get("response") or "",
-            label=label,
-            now=visit.context.provenance.occurred_at,
-        )
-    except PasskeyRefused as refused:
-        raise InvalidRequest("the passkey was not accepted", reason=refused.reason) from None
-    await record_passkey(
-        session.subject,
-        passkey.credential_id,
-        added=True,
-        service=visit.service,
-        provenance=_by_person(visit, session),
-    )
-    return redirect(path_with(ACCOUNT_PATH, done="passkey"))
-
-
-async def _remove_passkey(visit: Visit, session: Session) -> AnyResponse:
-    # Else a stolen cookie would leave its person with what the thief knows, or with nothing.
-    require_recent(session, visit.context.provenance.occurred_at)
-    try:
-        credential_id = urlsafe_b64decode((visit.form.get("credential") or "").encode())
-    except ValueError:
-        raise InvalidRequest("the credential is malformed") from None
-    removed = await visit.service.credentials.remove_passkey(credential_id, subject=session.subject)
-    if not removed:
-        raise NotFound("there is no such passkey of yours")
-    await record_passkey(
-        session.subject,
-        credential_id,
-        added=False,
-        service=visit.service,
-        provenance=_by_person(visit, session),
-    )
-    return redirect(path_with(ACCOUNT_PATH, done="passkey-removed"))
-
-
-async def _set_password(visit: Visit, session: Session) -> AnyResponse:
-    service, subject = visit.service, session.subject
-    by = _by_person(visit, session)
-    changed = await service.credentials.password_of(subject) is not None
-    if changed:
-        await _require_present_password(visit, session)
-    else:
-        require_recent(session, by.occurred_at)
-    new = PresentedPassword(visit.form.get("new") or "")
-    await set_login(subject, None, new, service=service, provenance=by)
-    if not changed:
-        return redirect(path_with(ACCOUNT_PATH, done="password"))
-    return await _only_this_session(visit, session)
-
-
-async def _require_present_password(visit: Visit, session: Session) -> None:
-    """A stolen cookie must not become a stolen account, nor a place to guess at the password.
-
-    Counted by person: a thief comes from as many addresses as it likes. No success is taken back,
-    so that nobody makes the service hash without end.
-    """
-    service, now = visit.service, visit.context.provenance.occurred_at
-    attempt = await service.throttle.admit("present password", session.subject, now=now)
-    if attempt.wait:
-        raise TooManyRequests(attempt.wait, reason="present password throttled")
-    current = PresentedPassword(visit.form.get("current") or "")
-    if not await service.passwords.verify(session.subject, current):
-        raise InvalidRequest("the present password is another one", reason="wrong password")
-
-
-async def _only_this_session(visit: Visit, session: Session) -> AnyResponse:
-    """End what was begun with the old password, copies of this very cookie too: the present
-    password was a login, and the session goes on under a new one.
-    """
-    here = await logged_in(
-        session.subject, ("pwd",), session, context=visit.context, service=visit.service
-    )
-    visit.browser.keep_session(here)
-    done = "password-changed"
-    try:
-        await end_sessions_of(
-            session.subject,
-            visit.service,
-            reason="password changed",
-            provenance=_by_person(visit, session),
-            but=here.session_id,
-        )
-    except (TemporarilyUnavailable, ConflictingState) as error:
-        visit.denied(error)
-        done = "password-left"
-    await caught_up(visit.service)  # the page to come shows what is alive
-    return redirect(path_with(ACCOUNT_PATH, done=done))
-
-
-def _by_person(visit: Visit, session: Session) -> Provenance:
-    return replace(visit.context.provenance, by=session.subject)

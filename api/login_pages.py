@@ -141,8 +141,19 @@ async def _by_password(visit: Visit) -> AnyResponse:
     return await _enter(visit, pending, _Proven(proof.subject, ("pwd",), stands))
 
 
+async def _require_room(visit: Visit) -> None:
+    """Count a request that costs something, by its address where nobody has logged in with the
+    browser yet: what strangers behind the same address use up is not what a known one may ask for.
+    """
+    limit = visit.service.rate_limits.login
+    if await visit.service.throttle.knows(visit.browser.id, now=_now(visit)):
+        await limit.require_known(visit.browser.mark)
+    else:
+        await limit.require_address(visit.context)
+
+
 async def _passkey_options(visit: Visit) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
+    await _require_room(visit)
     options = await visit.service.passkeys.login_options(
         browser=visit.browser.mark, now=_now(visit)
     )
@@ -150,7 +161,7 @@ async def _passkey_options(visit: Visit) -> AnyResponse:
 
 
 async def _by_passkey(visit: Visit) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
+    await _require_room(visit)
     pending = _pending(visit)
     try:
         passkey = await visit.service.passkeys.verify_login(
@@ -170,7 +181,7 @@ async def _by_passkey(visit: Visit) -> AnyResponse:
 
 
 async def _to_upstream(visit: Visit) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
+    await _require_room(visit)
     pending = _pending(visit)
     upstream = visit.service.upstream
     if upstream is None:
@@ -239,6 +250,7 @@ async def _enter(visit: Visit, pending: Pending, proven: _Proven) -> AnyResponse
         )
         return _refused(visit, pending, reason)
     visit.browser.keep_session(session)
+    await visit.service.throttle.remember(visit.browser.id, now=_now(visit))
     if isinstance(pending, Authorizing):
         pending = replace(pending, answered_by=session.login_id)
     return redirect(resume(visit, pending))

@@ -153,6 +153,15 @@ class LoginThrottle:
             await connection.execute(_TAKE_BACK, given)
             await connection.execute(_KNOW, {"known": list(attempt.known), "now": now})
 
+    async def knows(self, browser: str, *, now: datetime) -> bool:
+        """Tell whether somebody logged in with this browser, by whatever means."""
+        return await self._known(self._key(b"logged in", browser.encode()), now)
+
+    async def remember(self, browser: str, *, now: datetime) -> None:
+        """Know a browser from now on: somebody logged in with it."""
+        key = self._key(b"logged in", browser.encode())
+        await self._tables.ask(_KNOW, {"known": [key], "now": now})
+
     async def sweep(self, *, now: datetime) -> None:
         """Remove what counts no more."""
         given = {"unknown": now - KNOWN_FOR, "forgotten": now - FORGOTTEN}

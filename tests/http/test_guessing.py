@@ -132,18 +132,20 @@ def test_a_known_browser_next_to_an_attacker(attacked: Live) -> None:
         fields = {"login": f"account-{number}", "password": "wrong"}
         at_once(thief, page, "/login", shared, **fields)
     waits = at_once(thief, page, "/login", shared, login="another", password="wrong")
-    while at_once(thief, page, "/login/passkey/options", *[shared] * 20)[200]:
+    while at_once(thief, page, "/login/passkey/options", *[shared] * 20)[201]:
         pass
     hers = {"login": person.login, "password": PASSWORD}
     stranger = at_once(thief, page, "/login", shared, **hers)
     wrong = {"login": person.login, "password": "mistyped"}
     mistyped = at_once(person, person.open("/login"), "/login", shared, **wrong)
     known = at_once(person, person.open("/login"), "/login", shared, **hers)
+    challenged = at_once(person, person.open("/login"), "/login/passkey/options", shared)
 
     assert waits == {429: 1}
     assert stranger == {429: 1}
     assert mistyped == {401: 1}
     assert known == {303: 1}
+    assert challenged == {201: 1}
     expected = {"throttled", "rate limit: login per address"}
     eventually(
         lambda: expected <= {entry["reason"] for entry in attacked.audit(topic="grant.denied")}

@@ -1,9 +1,11 @@
 """Another password ends what was begun with the old one, and says so."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.cli.running_service import run_command
@@ -78,6 +80,37 @@ def test_a_reset_password_ends_the_sessions(live: Live, shop: WebClient) -> None
     assert (answered.status_code, answered.json()["sessions_ended"]) == (200, 2)
     assert [is_in(person), is_in(other)] == [False, False]
     assert not holds(live, shop, tokens)
+
+
+def test_a_login_under_way_does_not_outlive_the_old_password(live: Live) -> None:
+    """A login with the old password that begins its session after the change has ended the others
+    is refused, and its session ends.
+    """
+    person, other = a_person(live, "under-way"), a_person(live, "other-password")
+    page = person.open("/login")
+    log = "SELECT pg_advisory_xact_lock(4714921630517351521)"
+    waiting = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+    waiting += " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    changed = (
+        "UPDATE grantledger.passwords SET set_at = now(), hash = (SELECT hash FROM"
+        " grantledger.passwords WHERE subject = %s) WHERE subject = %s"
+    )
+    with (
+        ThreadPoolExecutor(1) as elsewhere,
+        psycopg.connect(live.database_url, autocommit=True) as watch,
+    ):
+        with psycopg.connect(live.database_url) as writer:  # holds up whatever is recorded
+            writer.execute(log)
+            answered = elsewhere.submit(person.log_in, page)
+            # The session is all that is left to do: the password was compared before.
+            eventually(lambda: watch.execute(waiting).fetchone() is not None)
+            watch.execute(changed, (other.login, person.login))
+        refused = answered.result()
+
+    assert refused.status_code == 401
+    assert not is_in(person)
+    ended = [one for one in live.audit(topic="session.ended") if one["subject"] == "under-way"]
+    assert [one["reason"] for one in ended] == ["what it was begun by was changed meanwhile"]
 
 
 def by_command(live: Live, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
