@@ -4,6 +4,7 @@ What cannot be sent to the client safely is shown to the person; everything else
 by the browser, with `iss` (RFC 9207).
 """
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import get, post
@@ -51,6 +52,10 @@ AUTHORIZE_PATH = "/oauth/authorize"
 CONTINUE_PATH = "/oauth/authorize/continue"
 LOGIN_PATH = "/login"
 CONSENT_PATH = "/consent"
+ARRIVAL = timedelta(minutes=1)
+"""How long a browser takes to follow the answer to a post. What a client pushed counts once: its
+request must not go round as a link.
+"""
 
 
 def authorize_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
@@ -114,11 +119,11 @@ async def _go_on(visit: Visit) -> AnyResponse:
     await visit.service.rate_limits.authorize.require_address(visit.context)
     if visit.form.get("arriving") is None:
         return await _next(visit, _authorizing(visit))
-    arrived = visit.arriving()
-    if not isinstance(arrived, Authorizing):
+    arrived, now = visit.arriving(), visit.context.provenance.occurred_at
+    if not isinstance(arrived, Authorizing) or now - arrived.started_at > ARRIVAL:
         raise _something_else()
     # The request begins now: a link that was kept would make logins of meanwhile ones after it.
-    return await _next(visit, Authorizing(arrived.request, visit.context.provenance.occurred_at))
+    return await _next(visit, Authorizing(arrived.request, now))
 
 
 async def _pending_of(visit: Visit) -> Authorizing:
