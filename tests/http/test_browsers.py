@@ -1,11 +1,19 @@
 """What is begun in one browser counts there alone, and no other site changes what it keeps."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from api.composition import PENDING_SECONDS
+from application.authorization.pending import Authorizing, opened, sealed
+from application.sealing import Sealing
+from application.secrets_file import load_secret_keys
+from application.settings import Settings
 from tests.http.live import Live
 from tests.http.person import (
     PASSWORD,
@@ -147,6 +155,26 @@ def test_a_posted_request_begins_when_it_arrives(live: Live, shop: WebClient) ->
 
     assert 'action="/login"' in shown.text
     assert bare.status_code == 400
+
+
+def test_a_posted_request_arrives_at_once_or_not_at_all(
+    live: Live, shop: WebClient, owner: Person
+) -> None:
+    """A link to it is worth nothing after a minute: what was pushed counts once (RFC 9126)."""
+    with httpx.Client(base_url=live.service.url) as elsewhere:
+        posted = elsewhere.post("/oauth/authorize", data=shop.parameters())
+    peppers, _ = load_secret_keys(Settings(data_dir=live.service.data_dir))
+    sealing = Sealing(peppers, purpose="pending request", seconds=PENDING_SECONDS)
+    value = parse_qs(urlsplit(posted.headers["location"]).query)["arriving"][0]
+    pending = opened(value, sealing, browser="")
+    assert isinstance(pending, Authorizing)
+
+    def following(seconds: int) -> httpx.Response:
+        begun = replace(pending, started_at=datetime.now(UTC) - timedelta(seconds=seconds))
+        return owner.open("/oauth/authorize/continue", arriving=sealed(begun, sealing, browser=""))
+
+    assert 'action="/consent"' in following(50).text
+    assert following(70).status_code == 400
 
 
 def _switched(shop: WebClient, person: Person) -> httpx.Response:
