@@ -94,14 +94,16 @@ async def set_password(visit: Visit, session: Session) -> AnyResponse:
     """Set the first password, or another one in place of the present. Raises as above."""
     service, subject = visit.service, session.subject
     by = _by_person(visit, session)
-    changed = await service.credentials.password_of(subject) is not None
-    if changed:
+    # Looked at before the present password is compared, and replaced only if it is that still: a
+    # thief who compared the old one in time must not undo the change of its owner.
+    present = await service.passwords.set_at(subject)
+    if present is not None:
         await _require_present_password(visit, session)
     else:
         require_recent(session, by.occurred_at)
     new = PresentedPassword(visit.form.get("new") or "")
-    await set_login(subject, None, new, service=service, provenance=by)
-    if not changed:
+    await set_login(subject, None, new, service=service, provenance=by, present=present)
+    if present is None:
         return redirect(path_with(ACCOUNT_PATH, done="password"))
     return await _only_this_session(visit, session)
 

@@ -32,6 +32,10 @@ INSERT INTO grantledger.passwords (subject, hash, pepper_id, set_at)
 VALUES (%(subject)s, %(hash)s, %(pepper_id)s, %(now)s)
 ON CONFLICT (subject) DO UPDATE
 SET hash = excluded.hash, pepper_id = excluded.pepper_id, set_at = excluded.set_at"""
+_REPLACE_HASH = """
+UPDATE grantledger.passwords
+SET hash = %(hash)s, pepper_id = %(pepper_id)s, set_at = %(now)s
+WHERE subject = %(subject)s AND set_at = %(present)s RETURNING true"""
 _RENEW_HASH = """
 UPDATE grantledger.passwords SET hash = %(hash)s, pepper_id = %(pepper_id)s
 WHERE subject = %(subject)s AND hash = %(old)s"""
@@ -149,6 +153,15 @@ class Credentials:
         """Replace the password of a person."""
         given = {"subject": subject, "hash": hashed, "pepper_id": pepper_id, "now": now}
         await self._tables.ask(_KEEP_HASH, given)
+
+    async def replace_password(
+        self, subject: str, *, present: datetime, hashed: str, pepper_id: str, now: datetime
+    ) -> bool:
+        """Replace the password that was set at `present`; False where it is another by now."""
+        given = {"subject": subject, "present": present, "now": now}
+        return bool(
+            await self._tables.ask(_REPLACE_HASH, {**given, "hash": hashed, "pepper_id": pepper_id})
+        )
 
     async def renew_hash(self, subject: str, *, old: str, hashed: str, pepper_id: str) -> None:
         """Replace the hash `old` by another one of the same password, where it is there still."""

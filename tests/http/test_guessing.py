@@ -117,6 +117,20 @@ def test_forty_present_passwords_at_once(attacked: Live) -> None:
     assert statuses == {400: FREE, 429: AT_ONCE - FREE}
 
 
+def test_five_changes_at_once(attacked: Live) -> None:
+    """Of changes that compared the same present password one counts: a thief who knows it does not
+    undo the change of its owner.
+    """
+    person = a_person(attacked, "racing")
+    page = person.log_in(person.open("/account"))
+    new = "one of the new passwords"
+    addresses = ["192.0.2.200"] * FREE
+    statuses = at_once(person, page, "/account/password", *addresses, current=PASSWORD, new=new)
+
+    assert statuses[303] >= 1  # and who comes late is sent to log in: the cookie is another one
+    assert len(attacked.audit(topic="principal.password_set", subject="racing")) == 2
+
+
 def test_a_known_browser_next_to_an_attacker(attacked: Live) -> None:
     """Strangers behind one address fail until it has to wait, and use up its rate limit as well:
     the browser that logged its person in before goes on there. One that did not is told to wait
