@@ -1,31 +1,26 @@
 """The page where a person sees who may act for it and where it is logged in, and ends both."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from litestar import MediaType, Response, get, post
+from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
 from api.authorize_pages import LOGIN_PATH
 from api.composition import Service
 from api.ends_of_people import caught_up, withdraw
+from api.factor_pages import add_passkey, passkey_options, remove_passkey, set_password
 from api.login_pages import ACCOUNT_PATH
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, described, path_with, redirect
-from application.account import record_passkey, set_login
 from application.authorization.pending import VisitingAccount
 from application.ending import end_session
 from application.errors import InvalidRequest, NotFound
-from application.logins import require_recent
-from application.people.passkeys import PasskeyRefused
-from application.people.passwords import PresentedPassword
+from application.logins import is_recent
 from domain.consents import Consent, Consents
-from domain.provenance import Provenance
 from domain.session import Session
-from domain.visible_text import problem_with_name
 from projections import sessions as read_sessions
 from projections.sessions import PAGE, SessionEntry
 
@@ -35,7 +30,10 @@ _NOTICES = {
     "session": "The session was ended.",
     "passkey": "The passkey was added.",
     "passkey-removed": "The passkey was removed.",
-    "password": "The password was changed.",
+    "password": "The password was set.",
+    "password-changed": "The password was changed. Your other sessions were ended.",
+    "password-left": "The password was changed. Your other sessions could not all be ended yet:"
+    " change it once more in a moment.",
 }
 Act = Callable[[Visit, Session], Awaitable[AnyResponse]]
 
@@ -59,10 +57,10 @@ def account_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
         taking("/account/logout", _log_out),
         taking("/account/sessions/end", _end_session),
         taking("/account/consents/withdraw", _withdraw),
-        taking("/account/passkeys/options", _passkey_options),
-        taking("/account/passkeys", _add_passkey),
-        taking("/account/passkeys/remove", _remove_passkey),
-        taking("/account/password", _set_password),
+        taking("/account/passkeys/options", passkey_options),
+        taking("/account/passkeys", add_passkey),
+        taking("/account/passkeys/remove", remove_passkey),
+        taking("/account/password", set_password),
     ]
 
 
@@ -104,7 +102,13 @@ async def _page(visit: Visit, session: Session) -> AnyResponse:
             for one in passkeys
         ],
         has_password=password is not None,
+        login_anew=None if is_recent(session, now) else _login_anew(visit),
     )
+
+
+def _login_anew(visit: Visit) -> str:
+    pending = VisitingAccount(visit.context.provenance.occurred_at, anew=True)
+    return path_with(LOGIN_PATH, request=visit.sealed(pending))
 
 
 def _seen_last(visit: Visit) -> str | None:
@@ -200,86 +204,3 @@ async def _withdraw(visit: Visit, session: Session) -> AnyResponse:
     # The page to come shows who holds families still. Where it is behind, one button too many.
     await caught_up(service, seconds=_SHOWN_SECONDS)
     return redirect(path_with(ACCOUNT_PATH, done="consent"))
-
-
-async def _passkey_options(visit: Visit, session: Session) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
-    require_recent(session, visit.context.provenance.occurred_at)
-    service = visit.service
-    logins = await service.credentials.logins_of(session.subject)
-    options = await service.passkeys.registration_options(
-        session.subject,
-        login=logins[0] if logins else session.subject,
-        now=visit.context.provenance.occurred_at,
-    )
-    return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
-
-
-async def _add_passkey(visit: Visit, session: Session) -> AnyResponse:
-    require_recent(session, visit.context.provenance.occurred_at)
-    label = (visit.form.get("label") or "").strip()[:60].strip() or "Passkey"
-    if (problem := problem_with_name(label)) is not None:
-        raise InvalidRequest(f"the name of a passkey {problem}")
-    try:
-        passkey = await visit.service.passkeys.register(
-            session.subject,
-            visit.form.get("response") or "",
-            label=label,
-            now=visit.context.provenance.occurred_at,
-        )
-    except PasskeyRefused as refused:
-        raise InvalidRequest("the passkey was not accepted", reason=refused.reason) from None
-    await record_passkey(
-        session.subject,
-        passkey.credential_id,
-        added=True,
-        service=visit.service,
-        provenance=_by_person(visit, session),
-    )
-    return redirect(path_with(ACCOUNT_PATH, done="passkey"))
-
-
-async def _remove_passkey(visit: Visit, session: Session) -> AnyResponse:
-    try:
-        credential_id = urlsafe_b64decode((visit.form.get("credential") or "").encode())
-    except ValueError:
-        raise InvalidRequest("the credential is malformed") from None
-    removed = await visit.service.credentials.remove_passkey(credential_id, subject=session.subject)
-    if not removed:
-        raise NotFound("there is no such passkey of yours")
-    await record_passkey(
-        session.subject,
-        credential_id,
-        added=False,
-        service=visit.service,
-        provenance=_by_person(visit, session),
-    )
-    return redirect(path_with(ACCOUNT_PATH, done="passkey-removed"))
-
-
-async def _set_password(visit: Visit, session: Session) -> AnyResponse:
-    service, subject = visit.service, session.subject
-    now, address = visit.context.provenance.occurred_at, visit.context.origin.address
-    if await service.credentials.password_of(subject) is not None:
-        # A stolen cookie must not become a stolen account, nor a place to guess at the password.
-        if await service.throttle.seconds_to_wait(subject, address=address, now=now):
-            raise InvalidRequest("too many attempts; try again later", reason="throttled")
-        current = PresentedPassword(visit.form.get("current") or "")
-        await service.throttle.failed(subject, address=address, now=now)
-        if not await service.passwords.verify(subject, current, now=now):
-            raise InvalidRequest("the present password is another one", reason="wrong password")
-        await service.throttle.succeeded(subject, address=address, now=now)
-    else:
-        require_recent(session, visit.context.provenance.occurred_at)
-    await set_login(
-        subject,
-        None,
-        PresentedPassword(visit.form.get("new") or ""),
-        service=service,
-        provenance=_by_person(visit, session),
-    )
-    return redirect(path_with(ACCOUNT_PATH, done="password"))
-
-
-def _by_person(visit: Visit, session: Session) -> Provenance:
-    return replace(visit.context.provenance, by=session.subject)

@@ -10,6 +10,7 @@ from litestar import Router, get, patch, post, put
 from litestar.datastructures import CacheControlHeader
 from litestar.params import Parameter
 
+from api import person_logins
 from api.admin_issuers import issuer_routes
 from api.admin_registration import registration_token_routes
 from api.admin_requests import (
@@ -29,7 +30,14 @@ from api.audit_reads import noting_reads
 from api.audit_routes import NAME
 from api.composition import Service
 from api.ends_of_people import deactivate
-from api.views import ClientView, ClientWithSecret, KeyView, PrincipalView, SessionView
+from api.views import (
+    ClientView,
+    ClientWithSecret,
+    KeyView,
+    PrincipalView,
+    PrincipalWithLogin,
+    SessionView,
+)
 from application import account
 from application.administration import clients, principals, signing_keys
 from application.ending import end_session
@@ -190,19 +198,18 @@ def _people(service: Service) -> list[Any]:
     @put(
         "/principals/{subject:str}/login",
         tags=["Principals"],
-        summary="Let a principal log in with a name and a password",
+        summary="Let a principal log in with a name and a password; another one ends its sessions",
     )
     async def set_login(
         request: AnyRequest, subject: str, data: PersonLogin, reason: Reason = None
-    ) -> PrincipalView:
-        principal = await account.set_login(
+    ) -> PrincipalWithLogin:
+        return await person_logins.set_login(
             subject,
             data.login,
             PresentedPassword(data.password.get_secret_value()),
             service=service,
             provenance=administrative(request, service, reason),
         )
-        return PrincipalView.of(principal)
 
     @put(
         "/principals/{subject:str}/identity",

@@ -4,6 +4,7 @@ What cannot be sent to the client safely is shown to the person; everything else
 by the browser, with `iss` (RFC 9207).
 """
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import get, post
@@ -42,6 +43,7 @@ from application.authorization.request import (
     response_mode,
     shown_state,
 )
+from application.ending import end_session
 from application.errors import AccessDenied, InvalidRequest, OAuthError
 from domain.client import Client
 from domain.session import Session
@@ -50,6 +52,10 @@ AUTHORIZE_PATH = "/oauth/authorize"
 CONTINUE_PATH = "/oauth/authorize/continue"
 LOGIN_PATH = "/login"
 CONSENT_PATH = "/consent"
+ARRIVAL = timedelta(minutes=1)
+"""How long a browser takes to follow the answer to a post. What a client pushed counts once: its
+request must not go round as a link.
+"""
 
 
 def authorize_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
@@ -106,12 +112,18 @@ async def _begin_anew(visit: Visit) -> AnyResponse:
         pending = await _pending_of(visit)
     except _GoesToClient as told:
         return _tell(visit, told)
-    return redirect(path_with(CONTINUE_PATH, request=visit.sealed(pending)))
+    return redirect(path_with(CONTINUE_PATH, arriving=visit.sealed_for_arrival(pending)))
 
 
 async def _go_on(visit: Visit) -> AnyResponse:
     await visit.service.rate_limits.authorize.require_address(visit.context)
-    return await _next(visit, _authorizing(visit))
+    if visit.form.get("arriving") is None:
+        return await _next(visit, _authorizing(visit))
+    arrived, now = visit.arriving(), visit.context.provenance.occurred_at
+    if not isinstance(arrived, Authorizing) or now - arrived.started_at > ARRIVAL:
+        raise _something_else()
+    # The request begins now: a link that was kept would make logins of meanwhile ones after it.
+    return await _next(visit, Authorizing(arrived.request, now))
 
 
 async def _pending_of(visit: Visit) -> Authorizing:
@@ -202,14 +214,15 @@ async def _consent(visit: Visit) -> AnyResponse:
     pending = _authorizing(visit)
     session = await visit.session()
     decision = visit.form.get("decision")
-    if decision == "switch":
-        visit.browser.forget_session()
+    if decision == "switch" and session is not None:
+        await _end_for_another(visit, session)
     if decision == "switch" or session is None:
         return redirect(path_with(LOGIN_PATH, request=visit.sealed(pending)))
     if decision != "allow":
         visit.client_id = pending.request.client_id
+        standing_client(pending.request, visit.service.directory)
         return _tell(visit, _goes_to(visit, pending.request, AccessDenied("the person said no")))
-    answered = Authorizing(pending.request, pending.started_at, session.session_id)
+    answered = replace(pending, consented_in=session.session_id)
     try:
         step = await proceed(pending, session, visit.context, visit.service)
         if isinstance(step, ConsentNeeded):
@@ -230,11 +243,27 @@ async def _consent(visit: Visit) -> AnyResponse:
     return await _next(visit, answered)
 
 
+async def _end_for_another(visit: Visit, session: Session) -> None:
+    """End the session that was there: without its cookie nobody could log out of it any more."""
+    await end_session(
+        session.session_id,
+        visit.service,
+        by=session.subject,
+        reason="somebody else logs in",
+        provenance=visit.context.provenance,
+    )
+    visit.browser.forget_session()
+
+
 def _authorizing(visit: Visit) -> Authorizing:
     pending = visit.pending()
     if not isinstance(pending, Authorizing):
-        raise InvalidRequest("this page belongs to something else; start again")
+        raise _something_else()
     return pending
+
+
+def _something_else() -> InvalidRequest:
+    return InvalidRequest("this page belongs to something else; start again")
 
 
 def shown_host(redirect_uri: str) -> str:

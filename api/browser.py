@@ -4,12 +4,18 @@
    reads it, no other site posts with it, no sibling domain sets it.
 2. Every form carries a MAC of the browser's own random cookie: a page of another site can neither
    read nor guess it (OWASP, signed double submit).
-3. Where the browser names the origin of a post, it must be ours.
+3. Where the browser names the origin or the site of a post, it must be ours.
+4. A post never gets a new cookie of the browser: from another site it comes without the present
+   one (SameSite=Lax), and the answer would replace it. Every form of the browser would be void
+   then, and every login that it began.
+5. What a person is in the middle of counts in the browser that began it alone: else a link with it
+   would draw somebody into a login or a consent that an attacker began.
 """
 
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +39,8 @@ class Browser:
         self._secure = parts.scheme == "https"
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._request_origin = request.headers.get("origin")
+        self._request_site = request.headers.get("sec-fetch-site")
+        self._may_keep = request.method in ("GET", "HEAD")
         cookies = request.cookies
         self._shown_session = cookies.get(self._named("session"))
         known = cookies.get(self._named("browser"), "")
@@ -45,6 +53,11 @@ class Browser:
         """The value that every form of this browser carries."""
         return self._mac(self._service.derived.pepper_id)
 
+    @property
+    def mark(self) -> str:
+        """What tells this browser from others, and does not give its cookie away (5)."""
+        return urlsafe_b64encode(sha256(self.id.encode()).digest()).decode()
+
     def require_own_form(self, csrf: str | None) -> None:
         """Raise AccessDenied unless a form came from one of our pages in this browser (2, 3)."""
         presented = (csrf or "").encode()
@@ -53,7 +66,9 @@ class Browser:
             hmac.compare_digest(presented, self._mac(pepper_id).encode()) for pepper_id in peppers
         )
         # "null" is what a privacy setting makes of ours; the MAC has to do then.
-        elsewhere = self._request_origin not in (None, "null", self._origin)
+        elsewhere = self._request_origin not in (None, "null", self._origin) or (
+            self._request_site not in (None, "none", "same-origin")
+        )
         if self._new or not genuine or elsewhere:
             raise AccessDenied(
                 "the form did not come from this page; go back, reload it and try again",
@@ -75,7 +90,7 @@ class Browser:
 
     def settle(self, response: Response[Any]) -> Response[Any]:
         """Return the answer with the cookies that changed."""
-        if self._new:
+        if self._new and self._may_keep:  # 4
             response.set_cookie(self._cookie("browser", self.id, _BROWSER_SECONDS))
         if self._session_value is not None:
             # Ends with the browser, or when its session does, whichever is sooner.

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec.structs import replace
 
 from api.authorize_pages import LOGIN_PATH
-from api.login_pages import DEVICE_CONFIRM_PATH
+from api.login_pages import ACCOUNT_PATH, DEVICE_CONFIRM_PATH
 from api.person_endpoints import DEVICE_PATH
 from api.visit import (
     AnyRequest,
@@ -27,10 +27,12 @@ from application.authorization.device import (
     shown_to,
 )
 from application.authorization.pending import ApprovingDevice
-from application.errors import InvalidRequest
+from application.errors import InvalidRequest, TooManyRequests
 
-_GUESSES = "\0user code"
-"""The account under which wrong user codes are throttled, by address (RFC 8628, Section 5.1)."""
+_GUESSES = "user code"
+"""Wrong user codes are throttled (RFC 8628, Section 5.1): by person where one is logged in, so that
+strangers behind the same address do not lock it out, and else by network.
+"""
 
 
 def device_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
@@ -68,20 +70,30 @@ def _asked(visit: Visit, *, error: str | None = None, status: int = 200) -> AnyR
 
 
 async def _typed(visit: Visit) -> AnyResponse:
-    throttle, address = visit.service.throttle, visit.context.origin.address
-    now = visit.context.provenance.occurred_at
-    wait = await throttle.seconds_to_wait(_GUESSES, address=address, now=now)
-    if wait:
-        return _asked(visit, error=f"Too many attempts. Try again in {wait} seconds.", status=429)
+    throttle, now = visit.service.throttle, visit.context.provenance.occurred_at
+    session = await visit.session()
+    who = f"person {session.subject}" if session else f"network {visit.context.network}"
+    attempt = await throttle.admit(_GUESSES, who, now=now)
+    if attempt.wait:
+        visit.denied(TooManyRequests(attempt.wait, reason="user code throttled"))
+        return _to_wait(visit, attempt.wait, logged_in=session is not None)
     user_code = visit.form.get("user_code") or ""
     device = await device_of(user_code, visit.context, visit.service)
     if device is None:
-        await throttle.failed(_GUESSES, address=address, now=now)
         visit.denied(InvalidRequest("wrong user code"))
         return _asked(visit, error="No device is waiting with this code.", status=404)
+    await throttle.succeeded(attempt, now=now)
     pending = ApprovingDevice(str(device.id), user_code.strip().upper(), now)
-    path = DEVICE_CONFIRM_PATH if await visit.session() else LOGIN_PATH
+    path = DEVICE_CONFIRM_PATH if session else LOGIN_PATH
     return redirect(path_with(path, request=visit.sealed(pending)))
+
+
+def _to_wait(visit: Visit, wait: int, *, logged_in: bool) -> AnyResponse:
+    text = f"Too many attempts. Try again in {wait} seconds"
+    text += "." if logged_in else f", or log in at {ACCOUNT_PATH} first."
+    response = _asked(visit, error=text, status=429)
+    response.headers["Retry-After"] = str(wait)
+    return response
 
 
 def _approving(visit: Visit) -> ApprovingDevice:

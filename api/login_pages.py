@@ -1,10 +1,13 @@
 """The login page: password, passkey, or an upstream provider; then on to where the person was."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from litestar import MediaType, Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from msgspec.structs import replace
 
 from api.authorize_pages import CONTINUE_PATH, LOGIN_PATH
 from api.visit import (
@@ -22,20 +25,30 @@ from application.authorization.pending import (
     LoggingOut,
     Pending,
     VisitingAccount,
-    opened,
 )
+from application.ending import end_session
 from application.errors import OAuthError, UnusableLogin
 from application.logins import logged_in
 from application.people.login import LoginRefused, password_login
 from application.people.passkeys import PasskeyRefused
 from application.people.passwords import PresentedPassword
-from application.people.upstream import CALLBACK_PATH, UpstreamRefused
+from application.people.upstream import CALLBACK_PATH, UpstreamRefused, upstream_login_name
 from application.people.upstream_login import principal_of
-from application.people.upstream_recency import ANY_LOGIN, Recency
+from application.people.upstream_recency import ANEW, ANY_LOGIN, UNKNOWN, Recency
 from domain.visible_text import problem_with_name
 
 ACCOUNT_PATH = "/account"
 DEVICE_CONFIRM_PATH = "/device/confirm"
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """Who logged in, by what and when (None: now); `stands` tells whether that would do still."""
+
+    subject: str
+    methods: tuple[str, ...]
+    stands: Callable[[], Awaitable[bool]]
+    moment: datetime | None = None
 
 
 def login_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
@@ -116,42 +129,63 @@ def _render(
 async def _by_password(visit: Visit) -> AnyResponse:
     pending = _pending(visit)
     try:
-        subject = await password_login(
+        proof = await password_login(
             visit.form.get("login") or "",
             PresentedPassword(visit.form.get("password") or ""),
-            address=visit.context.origin.address,
+            browser=visit.browser.id,
+            context=visit.context,
             service=visit.service,
-            now=_now(visit),
         )
     except LoginRefused as refused:
         return _refused(visit, pending, refused.reason, wait=refused.wait)
-    return await _enter(visit, pending, subject, ("pwd",))
+
+    async def stands() -> bool:
+        return await visit.service.passwords.set_at(proof.subject) == proof.set_at
+
+    return await _enter(visit, pending, _Proven(proof.subject, ("pwd",), stands))
+
+
+async def _require_room(visit: Visit) -> None:
+    """Count a request that costs something, by its address where nobody has logged in with the
+    browser yet: what strangers behind the same address use up is not what a known one may ask for.
+    """
+    limit = visit.service.rate_limits.login
+    if await visit.service.throttle.knows(visit.browser.id, now=_now(visit)):
+        await limit.require_known(visit.browser.mark)
+    else:
+        await limit.require_address(visit.context)
 
 
 async def _passkey_options(visit: Visit) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
-    options = await visit.service.passkeys.login_options(now=_now(visit))
+    await _require_room(visit)
+    options = await visit.service.passkeys.login_options(
+        browser=visit.browser.mark, now=_now(visit)
+    )
     return Response(options, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
 async def _by_passkey(visit: Visit) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
+    await _require_room(visit)
     pending = _pending(visit)
     try:
         passkey = await visit.service.passkeys.verify_login(
-            visit.form.get("response") or "", now=_now(visit)
+            visit.form.get("response") or "", browser=visit.browser.mark, now=_now(visit)
         )
     except PasskeyRefused as refused:
         return _refused(visit, pending, refused.reason)
     person = visit.service.directory.principal(passkey.subject)
     if person is None or not person.active:
         return _refused(visit, pending, "principal unknown or deactivated")
+
+    async def stands() -> bool:
+        return await visit.service.credentials.passkey(passkey.credential_id) is not None
+
     # RFC 8176: a hardware-secured key, and the person was verified.
-    return await _enter(visit, pending, passkey.subject, ("hwk", "user"))
+    return await _enter(visit, pending, _Proven(passkey.subject, ("hwk", "user"), stands))
 
 
 async def _to_upstream(visit: Visit) -> AnyResponse:
-    await visit.service.rate_limits.login.require_address(visit.context)
+    await _require_room(visit)
     pending = _pending(visit)
     upstream = visit.service.upstream
     if upstream is None:
@@ -169,6 +203,8 @@ async def _to_upstream(visit: Visit) -> AnyResponse:
 
 
 def _recency(pending: Pending) -> Recency:
+    if isinstance(pending, VisitingAccount) and pending.anew:
+        return ANEW
     if not isinstance(pending, Authorizing):
         return ANY_LOGIN
     return Recency(pending.request.max_age, pending.request.prompt)
@@ -187,17 +223,40 @@ async def _from_upstream(visit: Visit) -> AnyResponse:
         )
     except UpstreamRefused as refused:
         return _refused(visit, VisitingAccount(_now(visit)), refused.reason)
-    pending = opened(proof.request, visit.service.pending)
-    return await _enter(visit, pending, subject, ("fed",))
+    pending = visit.opened(proof.request)
+
+    async def stands() -> bool:
+        name = upstream_login_name(proof.issuer, proof.subject)
+        return await visit.service.credentials.subject_of(name) == subject
+
+    moment = proof.auth_time or UNKNOWN
+    return await _enter(visit, pending, _Proven(subject, ("fed",), stands, moment))
 
 
-async def _enter(
-    visit: Visit, pending: Pending, subject: str, methods: tuple[str, ...]
-) -> AnyResponse:
+async def _enter(visit: Visit, pending: Pending, proven: _Proven) -> AnyResponse:
     session = await logged_in(
-        subject, methods, await visit.session(), context=visit.context, service=visit.service
+        proven.subject,
+        proven.methods,
+        await visit.session(),
+        context=visit.context,
+        service=visit.service,
+        authenticated_at=proven.moment,
     )
+    # Who changes a password ends the sessions that there are: this one may have begun after that.
+    if not await proven.stands():
+        reason = "what it was begun by was changed meanwhile"
+        await end_session(
+            session.session_id,
+            visit.service,
+            by=proven.subject,
+            reason=reason,
+            provenance=visit.context.provenance,
+        )
+        return _refused(visit, pending, reason)
     visit.browser.keep_session(session)
+    await visit.service.throttle.remember(visit.browser.id, now=_now(visit))
+    if isinstance(pending, Authorizing):
+        pending = replace(pending, answered_by=session.login_id)
     return redirect(resume(visit, pending))
 
 

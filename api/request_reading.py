@@ -6,7 +6,7 @@ from collections.abc import Collection
 import msgspec
 from litestar.types import Scope
 
-from api.client_network import network_of
+from api.client_network import address_of, network_of
 from api.composition import Service
 from application.errors import InvalidRequest
 from application.request_context import RequestContext
@@ -107,14 +107,17 @@ def trace_of(traceparent: bytes) -> str:
 
 
 def client_address(scope: Scope, *, forwarded_for: bytes, trusted: Collection[str]) -> str:
-    """Return the address that the request came from, as far as `trusted` proxies vouch for it."""
+    """Return the address that the request came from, as far as `trusted` proxies vouch for it.
+
+    In one spelling: what is recorded and what is counted are about the same address.
+    """
     client = scope["client"]
-    peer = client[0] if client else ""
+    peer = address_of(client[0]) if client else ""
     if peer not in trusted:
         return peer
     # From the right: what stands further left was written by somebody we do not know.
     for hop in reversed(forwarded_for.decode("ascii", "replace").split(",")):
-        candidate = hop.strip()
+        candidate = address_of(hop.strip())
         if candidate and candidate not in trusted:
             return _printable(candidate[:64])
     return peer

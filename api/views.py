@@ -120,6 +120,14 @@ class PrincipalView(View):
         )
 
 
+class PrincipalWithLogin(PrincipalView):
+    """A principal whose login was set."""
+
+    sessions_ended: int = Field(
+        0, description="How many of its sessions ended with the password that it had before"
+    )
+
+
 class IssuerView(View):
     """An issuer and the terms on which its tokens count."""
 

@@ -72,11 +72,26 @@ class Visit:
 
     def pending(self) -> Pending:
         """Return what the person is in the middle of. Raises InvalidRequest."""
-        return opened(self.form.get("request"), self.service.pending)
+        return self.opened(self.form.get("request"))
+
+    def opened(self, value: str | None) -> Pending:
+        """Return what `sealed` was given in this very browser. Raises InvalidRequest."""
+        return opened(value, self.service.pending, browser=self.browser.mark)
 
     def sealed(self, pending: Pending) -> str:
-        """Return `pending` as the browser carries it."""
-        return sealed(pending, self.service.pending)
+        """Return `pending` as this browser carries it."""
+        return sealed(pending, self.service.pending, browser=self.browser.mark)
+
+    def arriving(self) -> Pending:
+        """Return what `sealed_for_arrival` was given. Raises InvalidRequest."""
+        return opened(self.form.get("arriving"), self.service.pending, browser="")
+
+    def sealed_for_arrival(self, pending: Pending) -> str:
+        """Return `pending` for a browser that came without its cookie, posting from another site.
+
+        It is worth no more than a link to the authorization endpoint, which anybody can make.
+        """
+        return sealed(pending, self.service.pending, browser="")
 
     def require_own_form(self) -> None:
         """Raise AccessDenied unless the form came from our page in this browser."""

@@ -3,13 +3,25 @@
 The fact goes on the principal's stream, by whom and why; the credential into its table.
 """
 
+from datetime import datetime
 from hashlib import sha256
 from typing import Protocol
 
 from application.administration.deciding import DecidingService, decide_as_holder
 from application.errors import ConflictingState, InvalidRequest, NotFound
-from application.people.credentials import Credentials, LoginTaken, normal_login
-from application.people.passwords import PasswordRefused, Passwords, PresentedPassword
+from application.people.credentials import (
+    UPSTREAM_PREFIX,
+    Credentials,
+    LoginTaken,
+    is_internal,
+    normal_login,
+)
+from application.people.passwords import (
+    PasswordOvertaken,
+    PasswordRefused,
+    Passwords,
+    PresentedPassword,
+)
 from application.people.upstream import upstream_login_name
 from domain.principal import Principal
 from domain.provenance import Provenance
@@ -31,11 +43,14 @@ async def set_login(
     *,
     service: _Service,
     provenance: Provenance,
+    present: datetime | None = None,
 ) -> Principal:
-    """Let a principal log in with `login` (None: the names it has) and `password`.
+    """Let a principal log in with `login` (None: the names it has) and `password`, in place of the
+    one that was set at `present` (None: of any).
 
-    Raises NotFound, ConflictingState for another's login name, InvalidRequest for a password that
-    is too short or the name itself, LedgerUnavailable.
+    Raises NotFound, ConflictingState for another's login name or a password that was changed
+    meanwhile, InvalidRequest for a password that is too short or the name itself,
+    LedgerUnavailable.
     """
     if await service.log.load(Principal.stream(subject)) is None:
         raise NotFound(f"no such principal: {subject}")
@@ -46,9 +61,11 @@ async def set_login(
                 raise InvalidRequest("a login name is not empty")
             if (problem := problem_with_name(name)) is not None:
                 raise InvalidRequest(f"a login name {problem}")
+            if is_internal(login):
+                raise InvalidRequest(f"a login name does not begin with {UPSTREAM_PREFIX}")
             await service.credentials.add_login(name, subject=subject)
-        await service.passwords.set(subject, password, now=provenance.occurred_at)
-    except LoginTaken as error:
+        await service.passwords.set(subject, password, now=provenance.occurred_at, present=present)
+    except (LoginTaken, PasswordOvertaken) as error:
         raise ConflictingState(str(error)) from None
     except PasswordRefused as error:
         raise InvalidRequest(str(error)) from None

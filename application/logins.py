@@ -17,7 +17,7 @@ from application.turns import Turns
 from domain.session import Session
 
 RECENT = timedelta(minutes=15)
-"""How long after a login its person may add another way to log in."""
+"""How long after a login its person may add another way to log in, or remove one."""
 
 
 class LoginService(IssuingService, Protocol):
@@ -39,23 +39,20 @@ async def logged_in(
     *,
     context: RequestContext,
     service: LoginService,
+    authenticated_at: datetime | None = None,
 ) -> Session:
-    """Return the session of a person that proved who it is by `methods` (RFC 8176).
+    """Return the session of a person that proved who it is by `methods` (RFC 8176), at
+    `authenticated_at` (aware, UTC; None: at this moment).
 
-    The browser's `present` session goes on where it is the same person's. A full one ends, so that
-    no grant of it outlives the one that the person can log out of. Raises TemporarilyUnavailable
-    where it cannot be ended at the moment, LedgerUnavailable.
+    The browser's `present` session goes on where it is the same person's. Another person's ends:
+    no cookie would lead to it any more, and its grants would outlive every way to log out of it. So
+    does a full one. Raises TemporarilyUnavailable where it cannot be ended at the moment,
+    LedgerUnavailable.
     """
     provenance, lifetime = context.provenance, service.session_lifetime
-    if present is not None and present.subject != subject:
-        present = None
-    if present is not None and present.full(provenance.occurred_at):
+    if present is not None and (reason := _reason_to_end(present, subject, provenance.occurred_at)):
         await end_session(
-            present.session_id,
-            service,
-            by=subject,
-            reason="full, and followed by another",
-            provenance=provenance,
+            present.session_id, service, by=subject, reason=reason, provenance=provenance
         )
     elif present is not None:
         try:
@@ -63,6 +60,7 @@ async def logged_in(
                 methods=methods,
                 lifetime=lifetime,
                 provenance=provenance,
+                authenticated_at=authenticated_at,
                 pepper_id=service.derived.pepper_id,
             )
             await service.log.save(present)
@@ -77,6 +75,7 @@ async def logged_in(
         lifetime=lifetime,
         origin=context.origin,
         provenance=provenance,
+        authenticated_at=authenticated_at,
         subject_version=version_of(subject, service),
         pepper_id=service.derived.pepper_id,
     )
@@ -97,6 +96,12 @@ def ended_for(session: Session, service: IssuingService) -> bool:
         session.subject_version, session.started_at
     )
     return session.ended or not stands
+
+
+def _reason_to_end(present: Session, subject: str, now: datetime) -> str:
+    if present.subject != subject:
+        return "somebody else logged in"
+    return "full, and followed by another" if present.full(now) else ""
 
 
 def session_cookie(session: Session, service: LoginService) -> str:
@@ -121,9 +126,14 @@ async def session_of(cookie: str | None, *, now: datetime, service: LoginService
     return session if session.live(now) and not ended_for(session, service) else None
 
 
+def is_recent(session: Session, now: datetime) -> bool:
+    """Tell whether the login is recent enough to change what its person logs in by."""
+    return now - session.authenticated_at <= RECENT
+
+
 def require_recent(session: Session, now: datetime) -> None:
     """Raise AccessDenied unless the login is recent: a stolen cookie must not become a way in of
     the thief's own.
     """
-    if now - session.authenticated_at > RECENT:
-        raise AccessDenied("log out and in again first: your login was some time ago")
+    if not is_recent(session, now):
+        raise AccessDenied("log in again first: your login was some time ago")

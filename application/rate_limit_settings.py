@@ -65,7 +65,7 @@ class RateLimitSettings(BaseSettings):
     )
     rate_limit_login_per_address: Rate = Field(
         default="600/minute",
-        description="Passkey challenges, logins by passkey, ways to the upstream provider",
+        description="Passwords from unknown browsers, passkey challenges and logins, ways upstream",
     )
     rate_limit_registration_per_address: Rate = Field(
         default="300/minute",

@@ -10,6 +10,8 @@
 4. What is used up is remembered by the process until the window ends: a flood makes no statements.
 5. Where the shared windows are away, each process counts for itself for AWAY_SECONDS, then asks
    them again. Rate limits never make a request fail: what cannot be recorded is refused elsewhere.
+6. A browser that logged somebody in before, and a person that is logged in, count by themselves:
+   strangers behind the same address must not keep them from logging in.
 
 Windows are fixed: the first request opens one. Up to twice the limit can pass around its end.
 """
@@ -102,6 +104,10 @@ class RateLimit:
         """1. Count a request by where it comes from. Raises TooManyRequests."""
         if context.network:
             await self._require(self.per_address, "address", context.network)
+
+    async def require_known(self, who: str) -> None:
+        """6. Count a request of `who` by itself, as one of an address. Raises TooManyRequests."""
+        await self._require(self.per_address, "known", who)
 
     async def require_client(self, client: Client) -> None:
         """2. Count a request of a client that was authenticated. Raises TooManyRequests."""

@@ -323,7 +323,9 @@ class Settings(RateLimitSettings, CertificateSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(ip_address(word)) for word in value)
+        read = [ip_address(word) for word in value]
+        # As api.client_network spells the address of a request.
+        return tuple(str(getattr(one, "ipv4_mapped", None) or one) for one in read)
 
     @field_validator("issuer")
     @classmethod

@@ -63,6 +63,7 @@ class Session(Recorded):
     class Started(Event, Recorded.Created):
         """The person logged in. `methods` are names of RFC 8176: pwd, hwk, user, fed.
 
+        `authenticated_at` (UTC) is when it proved who it is: before, where that was done elsewhere.
         `subject_version` is the version of the principal that it was decided upon, `pepper_id` the
         pepper that the browser's cookie is derived under; None and "" where that is not known.
         """
@@ -70,6 +71,7 @@ class Session(Recorded):
         TOPIC = "session.started"
         class_version = 2
         methods: tuple[str, ...]
+        authenticated_at: datetime
         expires_at: datetime
         address: str
         user_agent: str
@@ -78,13 +80,13 @@ class Session(Recorded):
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
-            """Version 1 named neither."""
-            state.update(subject_version=None, pepper_id="")
+            """Version 1 took every login for one of that moment, and named nothing else."""
+            state.update(authenticated_at=state["occurred_at"], subject_version=None, pepper_id="")
 
         def apply(self, aggregate: "Session") -> None:
             aggregate.subject = self.subject
             aggregate.methods = self.methods
-            aggregate.authenticated_at = self.timestamp
+            aggregate.authenticated_at = self.authenticated_at
             aggregate.expires_at = self.expires_at
             aggregate.ended = False
             aggregate.logins = 1
@@ -96,23 +98,24 @@ class Session(Recorded):
     Created = Started  # the inherited name: every event has its topic
 
     class Authenticated(Event):
-        """The same person logged in again, and proved anew who it is."""
+        """The same person logged in again. `authenticated_at` is as in session.started."""
 
         TOPIC = "session.authenticated"
         class_version = 2
         methods: tuple[str, ...]
+        authenticated_at: datetime
         expires_at: datetime
         pepper_id: str
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
-            """Version 1 did not name the pepper of the new cookie."""
-            state["pepper_id"] = ""
+            """Version 1 took every login for one of that moment, and did not name the pepper."""
+            state.update(authenticated_at=state["occurred_at"], pepper_id="")
 
         def apply(self, aggregate: "Session") -> None:
             aggregate.pepper_id = self.pepper_id
             aggregate.methods = self.methods
-            aggregate.authenticated_at = self.timestamp
+            aggregate.authenticated_at = self.authenticated_at
             aggregate.expires_at = self.expires_at
             aggregate.logins += 1
 
@@ -155,7 +158,7 @@ class Session(Recorded):
         return UUID(hex=session_id.removeprefix(PREFIX))
 
     @classmethod
-    def start(
+    def start(  # noqa: PLR0913  # each is a fact of the event
         cls,
         stream_id: UUID,
         *,
@@ -164,11 +167,12 @@ class Session(Recorded):
         lifetime: timedelta,
         origin: Origin,
         provenance: Provenance,
+        authenticated_at: datetime | None = None,
         subject_version: int | None = None,
         pepper_id: str = "",
     ) -> "Session":
-        """Begin a session for a person that proved who it is by `methods`; the rest as in
-        Started.
+        """Begin a session for a person that proved who it is by `methods`, at `authenticated_at`
+        (aware, UTC; None: at this moment); the rest as in Started.
         """
         return cls._begin(
             cls.Started,
@@ -177,6 +181,7 @@ class Session(Recorded):
             session_id=cls.name_of(stream_id),
             subject=subject,
             methods=methods,
+            authenticated_at=_past(authenticated_at, provenance),
             expires_at=provenance.occurred_at + lifetime,
             address=origin.address,
             user_agent=origin.user_agent,
@@ -188,6 +193,11 @@ class Session(Recorded):
     def session_id(self) -> str:
         """The name that tokens carry as `sid`."""
         return self.name_of(self.id)
+
+    @property
+    def login_id(self) -> str:
+        """The name of the last login in this session."""
+        return f"{self.session_id} {self.logins}"
 
     def live(self, now: datetime) -> bool:
         """Tell whether the person counts as logged in at `now` (aware, UTC)."""
@@ -205,9 +215,13 @@ class Session(Recorded):
         methods: tuple[str, ...],
         lifetime: timedelta,
         provenance: Provenance,
+        authenticated_at: datetime | None = None,
         pepper_id: str = "",
     ) -> None:
-        """Record that the person proved anew who it is. Raises GrantNotUsable when ended."""
+        """Record that the person logged in again, as `start` has it.
+
+        Raises GrantNotUsable when ended.
+        """
         self._require_not_ended()
         self._record(
             self.Authenticated,
@@ -215,6 +229,7 @@ class Session(Recorded):
             session_id=self.session_id,
             subject=self.subject,
             methods=methods,
+            authenticated_at=_past(authenticated_at, provenance),
             expires_at=provenance.occurred_at + lifetime,
             pepper_id=pepper_id,
         )
@@ -253,3 +268,8 @@ class Session(Recorded):
     def _require_not_ended(self) -> None:
         if self.ended:
             raise GrantNotUsable("session ended")
+
+
+def _past(authenticated_at: datetime | None, provenance: Provenance) -> datetime:
+    # Another one's clock may run ahead: a login of the future would be recent for longer.
+    return min(authenticated_at or provenance.occurred_at, provenance.occurred_at)

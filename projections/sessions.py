@@ -175,6 +175,19 @@ def authorizing(subject: str, *, since: datetime) -> Query[str]:
     )
 
 
+def to_end(subject: str, *, now: datetime) -> Query[str]:
+    """Ask for every session of the person that has something alive at `now`: itself, or a family of
+    refresh tokens, which may outlive it. There is no limit, as above.
+    """
+    return Query(
+        SQL(
+            "SELECT DISTINCT session_id FROM read.sessions WHERE subject = %(subject)s AND {}"
+        ).format(_ALIVE),
+        {"subject": subject, "now": now},
+        lambda *, session_id: str(session_id),
+    )
+
+
 def holders(subject: str, *, now: datetime) -> Query[tuple[str, datetime]]:
     """Ask which clients hold families of the person that are alive at `now`, and since when."""
     return Query(

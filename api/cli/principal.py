@@ -5,19 +5,21 @@ from collections.abc import Callable, Mapping
 
 import rich_click as click
 
+from api import person_logins
 from api.admin_requests import NewPrincipal
 from api.cli.options import as_of_option, data_dir_option, examples, json_option, reason_option
 from api.cli.past import from_past
-from api.cli.running import by_operator, read_by_service, with_service
+from api.cli.running import by_operator, keeping_up, read_by_service, with_service
 from api.cli.tables import print_fields, print_json, print_rows
 from api.composition import Service
 from api.ends_of_people import deactivate as end_of_person
-from api.views import PrincipalView
+from api.views import PrincipalView, PrincipalWithLogin
 from application import account
 from application.administration import principals
 from application.errors import NotFound
 from application.people.passwords import PresentedPassword
 from domain.principal import Principal
+from projections.sessions import SESSIONS
 
 _COLUMNS: Mapping[str, Callable[[PrincipalView], object]] = {
     "subject": lambda principal: principal.subject,
@@ -195,23 +197,26 @@ def _print(view: PrincipalView, *, as_json: bool) -> None:
 def set_login(
     *, subject: str, login: str | None, password_stdin: bool, reason: str, as_json: bool
 ) -> None:
-    """Let a principal log in with a name and a password, which is asked for and never shown."""
+    """Let a principal log in with a name and a password, which is asked for and never shown.
+
+    Another password than before ends the sessions of the principal.
+    """
     if password_stdin:
         typed = sys.stdin.readline().rstrip("\r\n")
     else:
         typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
 
-    async def work(service: Service) -> PrincipalView:
-        changed = await account.set_login(
-            subject,
-            login,
-            PresentedPassword(typed),
-            service=service,
-            provenance=by_operator(service, reason),
-        )
-        return PrincipalView.of(changed)
+    async def work(service: Service) -> PrincipalWithLogin:
+        with keeping_up(service.database_url, SESSIONS):
+            return await person_logins.set_login(
+                subject,
+                login,
+                PresentedPassword(typed),
+                service=service,
+                provenance=by_operator(service, reason),
+            )
 
-    _print(with_service(work), as_json=as_json)
+    _print_login(with_service(work), as_json=as_json)
 
 
 @principal.command("forget-login", epilog=examples("grantledger principal forget-login alice"))
@@ -219,12 +224,24 @@ def set_login(
 @json_option
 @data_dir_option
 def forget_login(*, subject: str, as_json: bool) -> None:
-    """Erase login names, password and passkeys of a principal: none of it is in the log."""
+    """Erase login names, password and passkeys of a principal: none of it is in the log.
 
-    async def work(service: Service) -> PrincipalView:
-        return PrincipalView.of(await account.forget_login(subject, service=service))
+    Its sessions end.
+    """
 
-    _print(with_service(work), as_json=as_json)
+    async def work(service: Service) -> PrincipalWithLogin:
+        with keeping_up(service.database_url, SESSIONS):
+            return await person_logins.forget_login(
+                subject, service=service, provenance=by_operator(service, "login forgotten")
+            )
+
+    _print_login(with_service(work), as_json=as_json)
+
+
+def _print_login(view: PrincipalWithLogin, *, as_json: bool) -> None:
+    _print(view, as_json=as_json)
+    if view.sessions_ended and not as_json:
+        click.echo(f"sessions ended: {view.sessions_ended}", err=True)
 
 
 @principal.command("link", epilog=examples("grantledger principal link alice 248289761001"))

@@ -5,6 +5,7 @@ import getpass
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
@@ -114,6 +115,19 @@ def brought_up(url: str, connection: psycopg.Connection[Any], *needed: Projectio
             " up to date, or `grantledger projections run`",
             err=True,
         )
+
+
+@contextmanager
+def keeping_up(url: str, *needed: Projection) -> Iterator[None]:
+    """Keep read models up with the log meanwhile, where no service does."""
+    stop = Event()
+    projector = Thread(target=Projector(url, needed).run, args=(stop,), daemon=True)
+    projector.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        projector.join()
 
 
 def _behind(connection: psycopg.Connection[Any], needed: Sequence[Projection]) -> int:

@@ -1,17 +1,17 @@
 """The next step of an authorization request: login, consent, or the code.
 
 1 the client and its redirect URI still stand (the request may have waited on a page for minutes),
-2 the person is logged in: in a live session, after the request where `prompt=login` says so, not
-longer ago than `max_age`, and is the one that `id_token_hint` names, 3 the client may be given
-something on that person's authority, 4 the person consented to it: at some time, for the same
-resources and redirect target, or in answer to this very request where `prompt=consent` says so or
-there are authorization details, 5 the code is recorded.
+2 the person is logged in: in a live session, by the login that this very request led to, or after
+the request where `prompt=login` says so, not longer ago than `max_age`, and is the one that
+`id_token_hint` names, 3 the client may be given something on that person's authority, 4 the person
+consented to it: at some time, for the same resources and redirect target, or in answer to this very
+request where `prompt=consent` says so or there are authorization details, 5 the code is recorded.
 
 With `prompt=none`, 2 and 4 are errors instead of pages.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.authorization.pending import Authorizing
@@ -130,15 +130,22 @@ def _logged_in(
     request, now = pending.request, context.provenance.occurred_at
     if not session.live(now) or session.full(now):
         return False
+    if pending.answered_by != session.login_id and not _as_recent_as_asked(pending, session, now):
+        return False
+    return _is_hinted(request.id_token_hint, session, service)
+
+
+def _as_recent_as_asked(pending: Authorizing, session: Session, now: datetime) -> bool:
+    """Tell whether a login that another request led to is as recent as this one wants it."""
+    request = pending.request
     anew = {"login", "select_account"} & set(request.prompt)
     if anew and session.authenticated_at < pending.started_at:
         return False
-    if request.max_age is not None:
-        # The login that this very request led to counts, even with max_age=0.
-        oldest = min(now - timedelta(seconds=request.max_age), pending.started_at)
-        if session.authenticated_at < oldest:
-            return False
-    return _is_hinted(request.id_token_hint, session, service)
+    if request.max_age is None:
+        return True
+    # What was shown on a page of ours meanwhile takes nothing away from a login after the request.
+    oldest = min(now - timedelta(seconds=request.max_age), pending.started_at)
+    return session.authenticated_at >= oldest
 
 
 def _is_hinted(hint: str | None, session: Session, service: AuthorizationService) -> bool:

@@ -15,6 +15,9 @@ import psycopg
 from application.side_tables import SideTables
 
 MAX_LOGIN_CHARACTERS = 200
+MOST_PASSKEYS = 20
+UPSTREAM_PREFIX = "upstream:"
+"""What the keys of upstream identities begin with (application.people.upstream)."""
 
 _SUBJECT_OF = "SELECT subject FROM grantledger.logins WHERE login = %(login)s"
 # Upstream identities lie here as well, hashed: they are no names to show.
@@ -29,11 +32,22 @@ INSERT INTO grantledger.passwords (subject, hash, pepper_id, set_at)
 VALUES (%(subject)s, %(hash)s, %(pepper_id)s, %(now)s)
 ON CONFLICT (subject) DO UPDATE
 SET hash = excluded.hash, pepper_id = excluded.pepper_id, set_at = excluded.set_at"""
+_REPLACE_HASH = """
+UPDATE grantledger.passwords
+SET hash = %(hash)s, pepper_id = %(pepper_id)s, set_at = %(now)s
+WHERE subject = %(subject)s AND set_at = %(present)s RETURNING true"""
+_RENEW_HASH = """
+UPDATE grantledger.passwords SET hash = %(hash)s, pepper_id = %(pepper_id)s
+WHERE subject = %(subject)s AND hash = %(old)s"""
 _HASH_OF = "SELECT hash, pepper_id, set_at FROM grantledger.passwords WHERE subject = %(subject)s"
+# One after the other for each person: of two at once both would count the same number.
+_IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('passkeys ' || %(subject)s, 0))"
 _ADD_PASSKEY = """
 INSERT INTO grantledger.passkeys
-(credential_id, subject, public_key, sign_count, label, added_at) VALUES
-(%(credential_id)s, %(subject)s, %(public_key)s, %(sign_count)s, %(label)s, %(added_at)s)"""
+(credential_id, subject, public_key, sign_count, label, added_at)
+SELECT %(credential_id)s, %(subject)s, %(public_key)s, %(sign_count)s, %(label)s, %(added_at)s
+WHERE (SELECT count(*) FROM grantledger.passkeys WHERE subject = %(subject)s) < %(most)s
+RETURNING true"""
 _PASSKEYS_OF = """
 SELECT credential_id, subject, public_key, sign_count, label, added_at FROM grantledger.passkeys
 WHERE subject = %(subject)s ORDER BY added_at"""
@@ -42,7 +56,8 @@ SELECT credential_id, subject, public_key, sign_count, label, added_at FROM gran
 WHERE credential_id = %(credential_id)s"""
 _COUNT_USE = """
 UPDATE grantledger.passkeys SET sign_count = %(sign_count)s
-WHERE credential_id = %(credential_id)s AND sign_count <= %(sign_count)s RETURNING true"""
+WHERE credential_id = %(credential_id)s
+AND (sign_count < %(sign_count)s OR (sign_count = 0 AND %(sign_count)s = 0)) RETURNING true"""
 _REMOVE_PASSKEY = """
 DELETE FROM grantledger.passkeys
 WHERE credential_id = %(credential_id)s AND subject = %(subject)s RETURNING true"""
@@ -58,6 +73,13 @@ class LoginTaken(Exception):
 
 class PasskeyKnown(Exception):
     """The credential is registered already."""
+
+
+class TooManyPasskeys(Exception):
+    """The person has MOST_PASSKEYS already."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a person has {MOST_PASSKEYS} passkeys at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,15 @@ class Passkey:
 def normal_login(login: str) -> str:
     """Return a login name as it is compared: however it was typed, it is one name."""
     return unicodedata.normalize("NFKC", login.strip()).casefold()[:MAX_LOGIN_CHARACTERS]
+
+
+def is_internal(login: str) -> bool:
+    """Tell whether a name has the form of a key of ours that lies among the login names.
+
+    A person with such a login name would be the one that the upstream identity logs in, and would
+    be missing from every list of login names.
+    """
+    return normal_login(login).startswith(UPSTREAM_PREFIX)
 
 
 class Credentials:
@@ -123,18 +154,37 @@ class Credentials:
         given = {"subject": subject, "hash": hashed, "pepper_id": pepper_id, "now": now}
         await self._tables.ask(_KEEP_HASH, given)
 
+    async def replace_password(
+        self, subject: str, *, present: datetime, hashed: str, pepper_id: str, now: datetime
+    ) -> bool:
+        """Replace the password that was set at `present`; False where it is another by now."""
+        given = {"subject": subject, "present": present, "now": now}
+        return bool(
+            await self._tables.ask(_REPLACE_HASH, {**given, "hash": hashed, "pepper_id": pepper_id})
+        )
+
+    async def renew_hash(self, subject: str, *, old: str, hashed: str, pepper_id: str) -> None:
+        """Replace the hash `old` by another one of the same password, where it is there still."""
+        given = {"subject": subject, "old": old, "hash": hashed, "pepper_id": pepper_id}
+        await self._tables.ask(_RENEW_HASH, given)
+
     async def password_of(self, subject: str) -> KeptPassword | None:
         """Return the password of a person, or None."""
         rows = await self._tables.ask(_HASH_OF, {"subject": subject})
         return KeptPassword(*rows[0]) if rows else None
 
     async def add_passkey(self, passkey: Passkey) -> None:
-        """Keep a new passkey. Raises PasskeyKnown."""
+        """Keep a new passkey. Raises PasskeyKnown, TooManyPasskeys."""
         given = {name: getattr(passkey, name) for name in Passkey.__slots__}
         try:
-            await self._tables.ask(_ADD_PASSKEY, given)
+            async with self._tables.connection() as connection, connection.transaction():
+                await connection.execute(_IN_TURN, given)
+                cursor = await connection.execute(_ADD_PASSKEY, {**given, "most": MOST_PASSKEYS})
+                added = await cursor.fetchall()
         except psycopg.IntegrityError:
             raise PasskeyKnown("the credential is registered already") from None
+        if not added:
+            raise TooManyPasskeys
 
     async def passkeys_of(self, subject: str) -> list[Passkey]:
         """Return the passkeys of a person, oldest first."""
@@ -146,7 +196,9 @@ class Credentials:
         return found[0] if found else None
 
     async def count_use(self, credential_id: bytes, sign_count: int) -> bool:
-        """Keep the counter of a passkey; False where it would go back."""
+        """Keep the counter of a passkey; False where it does not grow, other than one that is not
+        used. Of two uses at once with the same counter one fails.
+        """
         given = {"credential_id": credential_id, "sign_count": sign_count}
         return bool(await self._tables.ask(_COUNT_USE, given))
 

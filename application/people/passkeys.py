@@ -1,10 +1,18 @@
 """Passkeys (W3C Web Authentication): discoverable, with the person verified by the device.
 
-A challenge is good for one answer within five minutes. A counter that goes back means that the key
-was copied (Section 6.1.1): refused. The key of a passkey, and those of certificates that a browser
-sends beside it, are judged before anything is verified with them (application.public_keys).
+An answer counts where, beside what the library verifies (Section 7):
+
+1. its challenge is ours, of the browser or person that it was made for, at most five minutes old
+   and not answered before,
+2. it was made on a page of ours, and not in a frame of another site (`crossOrigin`, `topOrigin`),
+3. a login names the person whose passkey it is (Section 7.2, step 6: `userHandle`),
+4. the counter of the passkey has grown: one that goes back means a copy of the key (Section 6.1.1).
+
+The key of a passkey, and those of certificates that a browser sends beside it, are judged before
+anything is verified with them (application.public_keys). A person has MOST_PASSKEYS at most.
 """
 
+import hmac
 import json
 import secrets
 import struct
@@ -38,7 +46,13 @@ from webauthn.helpers.structs import (
 
 from application.certificates import UnreadableCertificate, parsed
 from application.one_time_values import OneTimeValues
-from application.people.credentials import Credentials, Passkey, PasskeyKnown
+from application.people.credentials import (
+    MOST_PASSKEYS,
+    Credentials,
+    Passkey,
+    PasskeyKnown,
+    TooManyPasskeys,
+)
 from application.public_keys import UnusableKey, require_strong
 
 CHALLENGE_LIFETIME = timedelta(minutes=5)
@@ -84,14 +98,18 @@ class Passkeys:
         self._origin = origin
 
     async def registration_options(self, subject: str, *, login: str, now: datetime) -> str:
-        """Return the JSON for navigator.credentials.create. Raises LedgerUnavailable."""
+        """Return the JSON for navigator.credentials.create.
+
+        Raises PasskeyRefused where the person has as many as it may, LedgerUnavailable.
+        """
         known = await self._credentials.passkeys_of(subject)
+        if len(known) >= MOST_PASSKEYS:
+            raise PasskeyRefused(str(TooManyPasskeys()))
         options = generate_registration_options(
             rp_id=self._rp_id,
             rp_name=self._rp_name,
             user_name=login,
-            # Opaque and stable: the authenticator shows it to whoever holds it.
-            user_id=sha256(subject.encode()).digest(),
+            user_id=_user_handle(subject),
             challenge=await self._challenge(b"create\0" + subject.encode(), now),
             authenticator_selection=AuthenticatorSelectionCriteria(
                 resident_key=ResidentKeyRequirement.REQUIRED,
@@ -127,22 +145,28 @@ class Passkeys:
         )
         try:
             await self._credentials.add_passkey(passkey)
-        except PasskeyKnown as error:
+        except (PasskeyKnown, TooManyPasskeys) as error:
             raise PasskeyRefused(str(error)) from None
         return passkey
 
-    async def login_options(self, *, now: datetime) -> str:
-        """Return the JSON for navigator.credentials.get. Raises LedgerUnavailable."""
+    async def login_options(self, *, browser: str, now: datetime) -> str:
+        """Return the JSON for navigator.credentials.get, good in the browser with this mark.
+
+        Raises LedgerUnavailable.
+        """
         options = generate_authentication_options(
             rp_id=self._rp_id,
-            challenge=await self._challenge(b"get", now),
+            challenge=await self._challenge(_get(browser), now),
             user_verification=UserVerificationRequirement.REQUIRED,
         )
         return options_to_json(options)
 
-    async def verify_login(self, response: str, *, now: datetime) -> Passkey:
-        """Return the passkey that a browser proved. Raises PasskeyRefused, LedgerUnavailable."""
-        challenge = await self._answered(response, b"get", now)
+    async def verify_login(self, response: str, *, browser: str, now: datetime) -> Passkey:
+        """Return the passkey that the browser with this mark proved.
+
+        Raises PasskeyRefused, LedgerUnavailable.
+        """
+        challenge = await self._answered(response, _get(browser), now)
         passkey = await self._named(response)
         try:
             _require_strong_key(passkey.public_key)
@@ -168,13 +192,20 @@ class Passkeys:
         return passkey
 
     async def _named(self, response: str) -> Passkey:
+        """3. "If the user was not identified before [...] verify that response.userHandle is
+        present": an authenticator that tells of another person has mixed up two of them.
+        """
         try:
-            credential_id = base64url_to_bytes(str(json.loads(response)["rawId"]))
+            answer = json.loads(response)
+            credential_id = base64url_to_bytes(str(answer["rawId"]))
+            handle = base64url_to_bytes(str(answer["response"]["userHandle"]))
         except _UNREADABLE:
             raise PasskeyRefused("unreadable response") from None
         passkey = await self._credentials.passkey(credential_id)
         if passkey is None:
             raise PasskeyRefused("unknown passkey")
+        if not hmac.compare_digest(handle, _user_handle(passkey.subject)):
+            raise PasskeyRefused("user handle of another person")
         return passkey
 
     async def _challenge(self, purpose: bytes, now: datetime) -> bytes:
@@ -189,9 +220,14 @@ class Passkeys:
             raise PasskeyRefused("oversized response")
         try:
             encoded = json.loads(response)["response"]["clientDataJSON"]
-            challenge = base64url_to_bytes(json.loads(base64url_to_bytes(encoded))["challenge"])
+            client_data = json.loads(base64url_to_bytes(encoded))
+            challenge = base64url_to_bytes(client_data["challenge"])
+            framed = client_data.get("crossOrigin", False) is not False
+            framed = framed or client_data.get("topOrigin") is not None
         except _UNREADABLE:
             raise PasskeyRefused("unreadable response") from None
+        if framed:  # 2: no page of ours is in a frame
+            raise PasskeyRefused("made in a frame of another site")
         if await self._values.take(_KIND, sha256(challenge).digest(), now=now) != purpose:
             raise PasskeyRefused("challenge unknown, used or expired")
         return challenge
@@ -213,3 +249,13 @@ def _require_strong_keys(response: str) -> None:
 
 def _require_strong_key(encoded: bytes) -> None:
     require_strong(decoded_public_key_to_cryptography(decode_credential_public_key(encoded)))
+
+
+def _user_handle(subject: str) -> bytes:
+    # Opaque and stable: the authenticator shows it to whoever holds it.
+    return sha256(subject.encode()).digest()
+
+
+def _get(browser: str) -> bytes:
+    # An answer that somebody was made to give elsewhere logs nobody in here.
+    return b"get\0" + browser.encode()

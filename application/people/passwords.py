@@ -30,6 +30,10 @@ class PasswordRefused(Exception):
     """The password cannot be used; the message may be shown to its person."""
 
 
+class PasswordOvertaken(Exception):
+    """The password is another one by now than the one that was to be replaced."""
+
+
 class PresentedPassword(PresentedSecret):
     """A password as it came in: it can be compared, hashed and measured, nothing else."""
 
@@ -65,21 +69,45 @@ class Passwords:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._decoy: str | None = None
 
-    async def set(self, subject: str, password: PresentedPassword, *, now: datetime) -> None:
-        """Replace the password of a person. Raises PasswordRefused, LedgerUnavailable."""
+    async def set(
+        self,
+        subject: str,
+        password: PresentedPassword,
+        *,
+        now: datetime,
+        present: datetime | None = None,
+    ) -> None:
+        """Replace the password of a person: the one that was set at `present`, or any.
+
+        Raises PasswordRefused, PasswordOvertaken, LedgerUnavailable.
+        """
         if not MIN_CHARACTERS <= password.characters <= MAX_CHARACTERS:
             raise PasswordRefused(f"a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")
         for login in (subject, *await self._credentials.logins_of(subject)):
             if password.is_login(login):
                 raise PasswordRefused("the password must not be the login name")
-        await self._keep(subject, password, now)
+        pepper_id, hashed = await self._hashed(password)
+        given = {"hashed": hashed, "pepper_id": pepper_id}
+        if present is None:
+            await self._credentials.keep_password(subject, now=now, **given)
+        elif not await self._credentials.replace_password(
+            subject, present=present, now=now, **given
+        ):
+            raise PasswordOvertaken("the password was changed meanwhile")
 
-    async def verify(
-        self, subject: str | None, password: PresentedPassword, *, now: datetime
-    ) -> bool:
+    async def set_at(self, subject: str | None) -> datetime | None:
+        """Return when the password of `subject` was set, None where there is none.
+
+        Raises LedgerUnavailable.
+        """
+        kept = await self._credentials.password_of(subject or "")
+        return kept.set_at if kept else None
+
+    async def verify(self, subject: str | None, password: PresentedPassword) -> bool:
         """Tell whether the password is that of `subject` (None: nobody). Raises LedgerUnavailable.
 
-        A hash under an old pepper or old parameters is renewed.
+        A hash under an old pepper or old parameters is renewed, unless the password was changed
+        meanwhile: the old one must not come back.
         """
         # Asked for nobody too: the look-up takes time as well. No principal has an empty subject.
         kept = await self._credentials.password_of(subject or "")
@@ -89,17 +117,19 @@ class Passwords:
         if not await self._matches(kept.hash, password, kept.pepper_id):
             return False
         if subject and self._outdated(kept):
-            await self._keep(subject, password, now)
+            pepper_id, hashed = await self._hashed(password)
+            await self._credentials.renew_hash(
+                subject, old=kept.hash, hashed=hashed, pepper_id=pepper_id
+            )
         return True
 
     def _outdated(self, kept: KeptPassword) -> bool:
         current = self._peppers.current.key_id
         return kept.pepper_id != current or self._hasher.check_needs_rehash(kept.hash)
 
-    async def _keep(self, subject: str, password: PresentedPassword, now: datetime) -> None:
+    async def _hashed(self, password: PresentedPassword) -> tuple[str, str]:
         pepper_id = self._peppers.current.key_id
-        hashed = await self._hash(password.keyed(self._peppers, pepper_id))
-        await self._credentials.keep_password(subject, hashed=hashed, pepper_id=pepper_id, now=now)
+        return pepper_id, await self._hash(password.keyed(self._peppers, pepper_id))
 
     async def _matches(self, hashed: str, password: PresentedPassword, pepper_id: str) -> bool:
         keyed = password.keyed(self._peppers, pepper_id)

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 
 from application.one_time_values import OneTimeValues
 from application.outbound import Outbound, OutboundError
+from application.people.credentials import UPSTREAM_PREFIX
 from application.people.upstream_id_token import Expected, IdTokenRefused, verified_claims
 from application.people.upstream_metadata import Metadata, UpstreamMetadata, origin_of
 from application.people.upstream_recency import ANY_LOGIN, Recency
@@ -231,7 +232,7 @@ def upstream_login_name(issuer: str, subject: str) -> str:
     case-sensitive string", OpenID Connect Core 1.0, Section 2): whoever became "ALICE" upstream
     would be "alice" here. An issuer holds no `#`, so that no two pairs are one text.
     """
-    return f"upstream:{sha256(f'{issuer}#{subject}'.encode()).hexdigest()}"
+    return f"{UPSTREAM_PREFIX}{sha256(f'{issuer}#{subject}'.encode()).hexdigest()}"
 
 
 def _code(parameters: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """What a session allows, by how long ago its person proved itself."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -27,7 +27,7 @@ def test_a_recent_login_is_enough() -> None:
 
 def test_an_old_login_is_not() -> None:
     """A cookie that was stolen later adds no passkey and no password."""
-    with pytest.raises(AccessDenied, match="log out and in again first"):
+    with pytest.raises(AccessDenied, match="log in again first"):
         require_recent(a_session(), NOON + RECENT + timedelta(seconds=1))
 
 
@@ -53,10 +53,12 @@ async def test_a_login_in_a_full_session_ends_it_and_begins_another(
 
 
 @pytest.mark.parametrize("grants", [0, MOST_AUTHORIZED])
-async def test_a_login_of_somebody_else_begins_a_session_of_its_own(
+async def test_a_login_of_somebody_else_ends_the_session_that_was_there(
     service: FakeService, grants: int
 ) -> None:
-    """In the browser of another person, whose session it neither goes on with nor ends."""
+    """Its cookie is gone from the browser of another person: nobody could log out of it any more,
+    and what it granted would go on.
+    """
     present = a_session()
     for number in range(grants):
         given = Authorized("shop", None, str(UUID(int=number)), NOON + timedelta(hours=1))
@@ -68,7 +70,43 @@ async def test_a_login_of_somebody_else_begins_a_session_of_its_own(
     assert (session.subject, session.authorized) == ("bob", ())
     assert session.id != present.id
     left = service.log.folded(present.id)
-    assert (left.subject, left.logins, left.ended) == ("alice", 1, False)
+    assert (left.subject, left.logins, left.ended) == ("alice", 1, True)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        (NOON - timedelta(hours=8), NOON - timedelta(hours=8)),
+        (NOON + timedelta(minutes=1), NOON),
+        (None, NOON),
+    ],
+)
+async def test_the_moment_of_a_login_elsewhere_is_kept(
+    service: FakeService, again: bool, moment: datetime | None, kept: datetime
+) -> None:
+    """A login of eight hours ago at the provider is one of eight hours ago here; a clock that runs
+    ahead makes none of the future.
+    """
+    present = None
+    if again:
+        present = a_session()
+        service.log.record(present)
+    session = await logged_in(
+        "alice",
+        ("fed",),
+        present,
+        context=context(NOON),
+        service=service,
+        authenticated_at=moment,
+    )
+
+    assert session.authenticated_at == kept
+    assert service.log.folded(session.id).authenticated_at == kept
+    assert (session.expires_at - NOON) == service.session_lifetime
+    if kept < NOON:
+        with pytest.raises(AccessDenied):
+            require_recent(session, NOON)
 
 
 async def test_a_cookie_under_a_demoted_pepper_is_none_of_a_later_login(

@@ -324,9 +324,10 @@ def _session_events() -> list[Any]:
         pepper_id="pepper-1",
     )
     session.authenticate_again(
-        methods=("hwk", "user"),
+        methods=("fed",),
         lifetime=timedelta(hours=12),
         provenance=PROVENANCE,
+        authenticated_at=MOMENT - timedelta(hours=8),
         pepper_id="pepper-2",
     )
     for family_id in (str(FAMILY_ID), None):

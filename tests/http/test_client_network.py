@@ -33,6 +33,29 @@ def test_networks(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
+@pytest.mark.parametrize(
+    ("peer", "hops", "address"),
+    [
+        ("10.0.0.1", "203.0.113.7:50123", "203.0.113.7"),
+        ("10.0.0.1", "[2001:DB8::7]:443", "2001:db8::7"),
+        ("10.0.0.1", "::ffff:203.0.113.7", "203.0.113.7"),
+        ("::ffff:10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("10.0.0.1", "203.0.113.7, 10.0.0.2:8443", "203.0.113.7"),
+        ("10.0.0.1", "203.0.113.7, ::ffff:10.0.0.2", "203.0.113.7"),
+        ("10.0.0.1", "203.0.113.7, [2001:DB8::2]:443", "203.0.113.7"),
+        ("::ffff:198.51.100.9", "203.0.113.7", "198.51.100.9"),
+    ],
+)
+def test_an_address_has_one_spelling(peer: str, hops: str, address: str) -> None:
+    """However a proxy or a socket of both families writes it, an address is recorded, counted and
+    trusted as one: a proxy that was taken for a client would count for everybody behind it.
+    """
+    scope: Any = {"client": (peer, 5000), "headers": []}
+    trusted = {"10.0.0.1", "10.0.0.2", "2001:db8::2"}
+
+    assert client_address(scope, forwarded_for=hops.encode(), trusted=trusted) == address
+
+
 def test_each_proxy_may_add_a_line() -> None:
     """Several lines of X-Forwarded-For are one list: of the last line alone the nearest proxy would
     pass for everybody, and one address that guesses would lock out all.

@@ -45,6 +45,7 @@ def _account(text: str) -> dict[str, Any]:
         ],
         "passkeys": [{"credential": text, "label": text, "added": _WHEN}],
         "has_password": True,
+        "login_anew": f"/login?request={text}",
     }
 
 

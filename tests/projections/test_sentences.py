@@ -28,7 +28,7 @@ WORDS = {
     ' because: ticket 7: "né".',
     "key.retired.v1": "The signing key Zm9vYmFy was retired, its signatures hold until"
     ' 2026-03-04 13:00:00Z, by operator-1, because: ticket 7: "né".',
-    "session.started.v1": "owner-1 logged in by pwd, from address-hash.",
+    "session.started.v2": "owner-1 logged in by pwd, from address-hash.",
     "family.reuse_detected.v1": "A retired refresh token (number 1) of client reporter for owner-1"
     " was presented, from address-hash; the family was revoked.",
     "code.replayed.v1": "The used authorization code of owner-1 was presented again at client"

@@ -23,9 +23,11 @@ class SoftAuthenticator:
         self.credential_id = os.urandom(32)
         self.count = 0
         self.verified = True
+        self.user_handle = b""
 
-    def create(self, options: str) -> str:
+    def create(self, options: str, **client_data: Any) -> str:
         """Return the registration response to `options` (JSON)."""
+        self.user_handle = from_b64url(json.loads(options)["user"]["id"])
         numbers = self._key.public_key().public_numbers()
         cose = cbor2.dumps(
             {
@@ -40,8 +42,8 @@ class SoftAuthenticator:
         attested = bytes(16) + length + self.credential_id + cose
         data = self._authenticator_data(_ATTESTED) + attested
         attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
-        client_data = self._client_data("webauthn.create", options)
-        return self._response(clientDataJSON=client_data, attestationObject=attestation)
+        encoded = self._client_data("webauthn.create", options, **client_data)
+        return self._response(clientDataJSON=encoded, attestationObject=attestation)
 
     def get(self, options: str, **client_data: Any) -> str:
         """Return the assertion for `options` (JSON); `client_data` overrides what is signed."""
@@ -49,7 +51,12 @@ class SoftAuthenticator:
         encoded = self._client_data("webauthn.get", options, **client_data)
         data = self._authenticator_data(0)
         signature = self._key.sign(data + sha256(encoded).digest(), ec.ECDSA(hashes.SHA256()))
-        return self._response(clientDataJSON=encoded, authenticatorData=data, signature=signature)
+        return self._response(
+            clientDataJSON=encoded,
+            authenticatorData=data,
+            signature=signature,
+            **({"userHandle": self.user_handle} if self.user_handle else {}),
+        )
 
     def _authenticator_data(self, flags: int) -> bytes:
         flags |= _USER_PRESENT | (_USER_VERIFIED if self.verified else 0)

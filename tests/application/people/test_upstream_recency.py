@@ -12,6 +12,7 @@ from tests.application.people.upstream_provider import SUBJECT
 from tests.application.people.upstream_scene import NOW, scene
 from tests.postgres import Postgres
 
+ANY = {"max_age": ["315360000"]}
 SECOND = int(NOW.timestamp())
 
 
@@ -25,18 +26,24 @@ def database_url(postgres: Postgres) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("recency", "asked"),
     [
-        (Recency(), {}),
+        (Recency(), ANY),
         (Recency(0), {"max_age": ["0"]}),
-        (Recency(300, ("login", "consent")), {"max_age": ["300"], "prompt": ["login"]}),
-        (Recency(None, ("login", "select_account")), {"prompt": ["login select_account"]}),
-        (Recency(None, ("consent",)), {}),
+        (Recency(300), {"max_age": ["300"]}),
+        (Recency(300, ("login", "consent")), {"max_age": ["0"], "prompt": ["login"]}),
+        (
+            Recency(None, ("login", "select_account")),
+            {"max_age": ["0"], "prompt": ["login select_account"]},
+        ),
+        (Recency(None, ("consent",)), ANY),
     ],
-    ids=["nothing", "max_age=0", "both", "prompt", "consent"],
+    ids=["nothing", "max_age=0", "max_age", "both", "prompt", "consent"],
 )
 async def test_the_provider_is_asked(
     database_url: str, recency: Recency, asked: dict[str, Any]
 ) -> None:
-    """What the request wants of the login is passed on; consent is asked for here."""
+    """What the request wants of the login is passed on; consent is asked for here. By `max_age` the
+    provider has to say when the login was, always.
+    """
     async with scene(database_url) as at:
         at.recency = recency
         query = parse_qs(urlsplit(await at.begin()).query)
@@ -52,7 +59,6 @@ async def test_the_provider_is_asked(
         (Recency(0), SECOND - 60),
         (Recency(300), SECOND - 360),
         (Recency(None, ("login",)), SECOND - 60),
-        (Recency(None, ("login",)), None),
         (Recency(None, ("select_account",)), SECOND - 86_400),
     ],
 )
@@ -71,6 +77,7 @@ async def test_recent_enough(database_url: str, recency: Recency, auth_time: int
         (Recency(0), SECOND - 61, "too old"),
         (Recency(300), SECOND - 361, "too old"),
         (Recency(300), None, "auth_time missing"),
+        (Recency(None, ("login",)), None, "auth_time missing"),
         (Recency(None, ("login",)), SECOND - 61, "too old"),
         (Recency(86_400, ("login",)), SECOND - 61, "too old"),
         (Recency(300), 10**400, "impossible auth_time"),

@@ -73,6 +73,8 @@ class Provider:
     claims: Callable[[Claims], Claims] = _as_issued
     answer: Callable[[Claims], Claims] = _as_issued
     codes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    redirect_uri: str = REDIRECT_URI
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = [self.key.published]
@@ -104,7 +106,7 @@ class Provider:
     def _authorize(self, query: Mapping[str, str], request: "_Handler") -> None:
         good = (
             query["client_id"] == CLIENT_ID
-            and query["redirect_uri"] == REDIRECT_URI
+            and query["redirect_uri"] == self.redirect_uri
             and query["response_type"] == "code"
             and "openid" in query["scope"].split()
             and query["code_challenge_method"] == "S256"
@@ -112,15 +114,15 @@ class Provider:
         if not good:
             return request.reply(400, {})
         code = secrets.token_urlsafe(8)
-        self.codes[code] = query
+        self.codes[code] = self.asked = query
         back = urlencode({"code": code, "state": query["state"], "iss": self.issuer})
-        return request.reply(302, {}, Location=f"{REDIRECT_URI}?{back}")
+        return request.reply(302, {}, Location=f"{self.redirect_uri}?{back}")
 
     def _token(self, form: Mapping[str, str], request: "_Handler") -> None:
         begun = self.codes.pop(form.get("code", ""), None)
         known = self._authenticated(form, request.headers.get("Authorization"))
         challenge = base64.urlsafe_b64encode(sha256(form["code_verifier"].encode()).digest())
-        if begun is None or not known or form["redirect_uri"] != REDIRECT_URI:
+        if begun is None or not known or form["redirect_uri"] != self.redirect_uri:
             return request.reply(400, {"error": "invalid_grant"})
         if challenge.rstrip(b"=").decode() != begun["code_challenge"]:
             return request.reply(400, {"error": "invalid_grant"})
