@@ -69,7 +69,8 @@ class Ledger:
     async def save(self, *aggregates: Recorded) -> int:
         """Record the undecided facts of `aggregates` as one unit; return the first position.
 
-        Raises Conflict, UnitRejected or LedgerUnavailable. Saves nothing and returns 0 where
+        Raises Conflict, UnitRejected, LedgerUnavailable, and Unrecordable (of application.errors)
+        for a fact that the log or its read models cannot hold. Saves nothing and returns 0 where
         nothing was decided.
         """
         facts = [fact for aggregate in aggregates for fact in aggregate.facts()]
