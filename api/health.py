@@ -65,6 +65,7 @@ async def _observe(service: Service) -> None:
             metrics.LOG_POSITION.set(status.head)
             metrics.PROJECTION_LAG_SECONDS.labels(name).set(status.lag_seconds)
             metrics.PROJECTION_LAG_EVENTS.labels(name).set(status.lag_events)
+            metrics.SET_ASIDE_EVENTS.labels(name).set(status.set_aside)
         standing = Counter(alarm.name for alarm in await service.read_models.alarms())
         for source in service.read_models.alarm_sources:
             metrics.ALARMS.labels(source.name).set(standing[source.name])
@@ -81,6 +82,7 @@ async def _projections(service: Service) -> dict[str, Any] | None:
             "head": status.head,
             "lag_events": status.lag_events,
             "lag_seconds": round(status.lag_seconds, 3),
+            "set_aside": status.set_aside,
         }
         for status in found
     }

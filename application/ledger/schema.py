@@ -197,6 +197,23 @@ COMMENT ON COLUMN grantledger.projections.version IS
     'Of the columns: a program that knows a higher one begins the read model anew.';
 """,
     ),
+    (
+        "events set aside",
+        """
+CREATE TABLE grantledger.set_aside_events (
+    projection text NOT NULL,
+    build integer NOT NULL,
+    position bigint NOT NULL,
+    topic text NOT NULL,
+    stream_id uuid NOT NULL,
+    reason text NOT NULL,
+    set_aside_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (projection, build, position)
+);
+COMMENT ON TABLE grantledger.set_aside_events IS
+    'Events of the log that a build of a read model cannot take, and why. Empty where all is well.';
+""",
+    ),
 )
 
 
