@@ -61,6 +61,7 @@ from application.used_names import UsedNames
 from application.windows_in_memory import MemoryWindows
 from application.windows_in_postgresql import PostgresWindows, postgres_windows
 from domain.signing_key import KeyState, SigningKey
+from projections.alarms import Alarm, unreadable_streams
 from projections.session import open_session
 
 _log = logging.getLogger(__name__)
@@ -225,6 +226,14 @@ class Service:
         """Return the owner of a client, None where it has none."""
         client = self.directory.client(client_id)
         return client.owner if client is not None else None
+
+    async def alarms(self) -> Sequence[Alarm]:
+        """Return the alarms that stand: what the log shows, and what cannot be read of it here.
+
+        Raises LedgerUnavailable.
+        """
+        found = await self.read_models.alarms()
+        return [*found, *unreadable_streams(self.directory.unreadable())]
 
     async def load_keys(self) -> None:
         """Unwrap the private keys that are new and sign and verify with what is current.

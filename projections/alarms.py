@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from psycopg.sql import SQL
 
+from application.directory import UnreadableStream
 from projections.query import Query
 
 
@@ -69,5 +70,29 @@ SET_ASIDE_EVENTS = AlarmSource(
         _set_aside,
     ),
 )
+
+UNREADABLE_STREAMS = "unreadable_streams"
+
+
+def unreadable_streams(streams: Sequence[UnreadableStream]) -> list[Alarm]:
+    """Return an alarm for the streams that a process leaves out of its directory, if there are any.
+
+    Of no source: which streams it left out is known to each process itself.
+    """
+    if not streams:
+        return []
+    first = min(streams, key=lambda one: one.position)
+    number = "1 stream" if len(streams) == 1 else f"{len(streams):,} streams"
+    return [
+        Alarm(
+            UNREADABLE_STREAMS,
+            found=f"{number} of clients, principals, issuers or keys cannot be read, and all that"
+            f" stands on them is refused; the first is {first.stream_id}, for the event at position"
+            f" {first.position} ({first.topic})",
+            fix="find out who recorded it; a version that can read it takes the stream in again",
+            since=min(one.since for one in streams),
+        )
+    ]
+
 
 ALARM_SOURCES: Sequence[AlarmSource] = (SET_ASIDE_EVENTS,)

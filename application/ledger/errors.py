@@ -4,6 +4,7 @@ LedgerError
 ├── Conflict           another writer was first on that stream: reload and decide again
 ├── UnitRejected       the store refuses this unit itself: retrying it will not help
 └── LedgerUnavailable  no answer from PostgreSQL: nothing may be handed out
+    └── StreamUnreadable  one stream cannot be decoded: nothing may be decided upon it
 """
 
 
@@ -21,3 +22,7 @@ class UnitRejected(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """PostgreSQL did not answer in time; the caller must answer 503 and hand out nothing."""
+
+
+class StreamUnreadable(LedgerUnavailable):
+    """An event of this stream cannot be decoded: what it decides is refused, all else goes on."""

@@ -4,15 +4,16 @@ What was loaded is kept as of the version that was read, and the next load asks 
 Events never change, so that what is kept is never wrong, only old.
 """
 
+import logging
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from eventsourcing.domain import CanMutateAggregate
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
-from application.ledger.errors import Conflict, LedgerUnavailable
+from application.ledger.errors import Conflict, LedgerUnavailable, StreamUnreadable
 from application.ledger.group_commit import GroupCommit
 from application.ledger.grouped_read import GroupedReader
 from application.ledger.link import Link
@@ -38,6 +39,7 @@ each conflict costs a commit, and where requests go to any replica most of it wo
 """
 
 _Shelf = RecentlyUsed[UUID, Recorded]
+_log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -92,7 +94,7 @@ class Ledger:
     async def load(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream as of now, None where there is none.
 
-        Raises LedgerUnavailable.
+        Raises LedgerUnavailable, of which StreamUnreadable is a kind.
         """
         kept = self._kept(stream_id)
         aggregate: Any = kept.copied() if kept is not None else None
@@ -103,13 +105,22 @@ class Ledger:
             if not newer:
                 continue
             version = newer[-1].originator_version
-            aggregate = fold(
-                [self.mapper.to_domain_event(stored) for stored in newer], since=aggregate
-            )
+            aggregate = self._folded(stream_id, newer, since=aggregate)
             if isinstance(aggregate, Recorded):
                 # Each part: who gives up on a long stream has not read for nothing.
                 self._keep(aggregate.copied())
         return aggregate
+
+    def _folded(self, stream_id: UUID, newer: Sequence[StoredEvent], *, since: Any) -> Any:
+        try:
+            return fold([self.mapper.to_domain_event(stored) for stored in newer], since=since)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Without the event that is lost the aggregate would be another: perhaps one that was
+            # revoked, as if it never had been.
+            _log.exception("the stream %s cannot be read", stream_id)
+            raise StreamUnreadable(f"the stream {stream_id} cannot be read") from error
 
     async def settled(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream once no save that was given up can still arrive.
@@ -148,11 +159,14 @@ class Ledger:
 
     async def events(self, stream_id: UUID) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the events of a stream, oldest first. Raises LedgerUnavailable."""
-        return [
-            self.mapper.to_domain_event(stored)
-            async for part in self.reader.parts(stream_id)
-            for stored in part
-        ]
+        try:
+            return [
+                self.mapper.to_domain_event(stored)
+                async for part in self.reader.parts(stream_id)
+                for stored in part
+            ]
+        except MapperDeserialisationError as error:
+            raise StreamUnreadable(f"the stream {stream_id} cannot be read") from error
 
     async def stored(self, stream_id: UUID) -> Sequence[StoredEvent]:
         """Return the stored events of a stream, oldest first. Raises LedgerUnavailable."""
