@@ -229,21 +229,21 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
         recorded_at,
         topic,
         OUTCOMES[topic],
-        indexed(get("client_id")),
-        indexed(get("subject")),
+        indexed(get("client_id")) or None,
+        indexed(get("subject")) or None,
         stream_id if topic.startswith("token.") else get("jti"),
-        indexed(get("session_id")),
+        indexed(get("session_id")) or None,
         get("grant_type") or None,
         get("error") or None,
         get("reason") or get("why") or None,
-        indexed(get("by")),
+        indexed(get("by")) or None,
         get("kid") or None,
         get("address") or None,
         get("request_id") or None,
         get("traceparent") or None,
         _array(get("scope")),
         _array(get("audience")),
-        indexed(get("family_id")),
+        indexed(get("family_id")) or None,
         _array(_acting(facts)),
         checked_moment(ends) if (ends := get("expires_at")) else None,
         _encode(
@@ -260,7 +260,7 @@ def _acting(facts: Mapping[str, Any]) -> list[str] | None:
     descent = facts.get("descent")
     if not descent or not descent["actors"]:
         return None
-    return [indexed(shown_actor(actor)) or "" for actor in descent["actors"]]
+    return [indexed(shown_actor(actor)) for actor in descent["actors"]]
 
 
 def _array(names: list[str] | None) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from psycopg import Cursor
 from psycopg.rows import TupleRow
@@ -92,11 +92,12 @@ def checked_moment(value: str) -> str:
     return value
 
 
+Name = TypeVar("Name", str, str | None)
 INDEXED_BYTES = 2_600
 """What fits into an entry of an index beside a position: PostgreSQL takes 2,704 bytes in all."""
 
 
-def indexed(name: str | None) -> str | None:
+def indexed(name: Name) -> Name:
     """Return a name that an index leads to. Raises ValueError where it is too long for an entry.
 
     Asked of PostgreSQL itself, the answer would depend on whether the index is there yet: a rebuild
@@ -104,7 +105,7 @@ def indexed(name: str | None) -> str | None:
     """
     if name and 4 * len(name) > INDEXED_BYTES and len(name.encode()) > INDEXED_BYTES:
         raise ValueError(f"more than {INDEXED_BYTES} bytes in an index")
-    return name or None
+    return name
 
 
 def shown_actor(actor: dict[str, Any]) -> str:

@@ -195,7 +195,7 @@ def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     data_dir = tmp_path_factory.mktemp("any-text")
     types = data_dir / "types.json"
     types.write_text(json.dumps(DETAILS))
-    settings = {
+    settings: dict[str, Any] = {
         "GRANTLEDGER_REGISTRATION": "open",
         "GRANTLEDGER_REGISTRATION_SCOPES": "openid,mcp",
         "GRANTLEDGER_REGISTRATION_GRANT_TYPES": "authorization_code,client_credentials",
@@ -333,7 +333,11 @@ def test_any_bytes_in_a_header(service: Live, name: str, value: bytes) -> None:
 )
 def test_any_text_in_a_path_or_query(service: Live, method: str, path: str, segment: str) -> None:
     """What nobody is called is not found or refused; that it was read is recorded all the same."""
-    body = {"json": {}} if method == "POST" else {}
-    answer = service.http.request(method, path.format(segment), headers=service.bearer(), **body)
+    answer = service.http.request(
+        method,
+        path.format(segment),
+        headers=service.bearer(),
+        json={} if method == "POST" else None,
+    )
 
     assert answer.status_code < 500, answer.text
