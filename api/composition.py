@@ -60,6 +60,7 @@ from application.usage import UsageRecorder
 from application.used_names import UsedNames
 from application.windows_in_memory import MemoryWindows
 from application.windows_in_postgresql import PostgresWindows, postgres_windows
+from domain.recorded import escaped
 from domain.signing_key import KeyState, SigningKey
 from projections.alarms import Alarm, unreadable_streams
 from projections.session import open_session
@@ -161,7 +162,7 @@ class Service:
             load_authorities(settings.client_ca_file),
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
-        process = f"{socket.gethostname()}:{os.getpid()}"
+        process = escaped(f"{socket.gethostname()}:{os.getpid()}")
         self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.audit_reading = AuditReadingRecorder(

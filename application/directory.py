@@ -22,7 +22,7 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from application.ledger.errors import LedgerUnavailable
+from application.ledger.errors import LedgerUnavailable, StreamUnreadable
 from application.ledger.grouped_read import stored_event
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
@@ -126,7 +126,12 @@ class LogDirectory:
         return list(self._initial_accesses.values())
 
     def key(self, kid: str) -> SigningKey | None:
-        """Return the signing key, retired and revoked ones too, or None."""
+        """Return the signing key, retired and revoked ones too, or None.
+
+        Raises StreamUnreadable where it cannot be told whether the key was revoked.
+        """
+        if self._unreadable and SigningKey.stream(kid) in self._unreadable:
+            raise StreamUnreadable(f"the signing key {kid} cannot be read")
         return self._keys.get(kid)
 
     def keys(self) -> Iterable[SigningKey]:

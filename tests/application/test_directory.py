@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from application.directory import STALE_SECONDS, LogDirectory
-from application.ledger.errors import LedgerUnavailable
+from application.ledger.errors import LedgerUnavailable, StreamUnreadable
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
@@ -307,6 +307,9 @@ async def test_says_that_a_key_went_with_its_stream(
 
     assert told == [1, 1]
     assert list(directory.keys()) == []
+    with pytest.raises(StreamUnreadable):  # it may have been revoked, and what it signed with it
+        directory.key("key-1")
+    assert directory.key("another") is None
 
 
 async def test_says_that_a_key_changed_though_the_next_page_is_lost(
