@@ -71,8 +71,9 @@ class Projector:
     ) -> None:
         self._database_url = database_url
         self._projections = projections
+        self._mapper = mapper or LedgerMapper()
         self._reader = LogReader(
-            mapper or LedgerMapper(), topics=handled_topics(projections), limit=batch_events
+            self._mapper, topics=handled_topics(projections), limit=batch_events
         )
         self._months = months or MonthsAhead()
         self._led: dict[str, _Led] = {}
@@ -137,7 +138,7 @@ class Projector:
 
     def _take_later(self, connection: Connection[TupleRow], projection: Projection) -> None:
         try:
-            take_later(connection, projection, self._reader)
+            take_later(connection, projection, self._mapper)
         except Exception:
             if connection.closed:
                 raise

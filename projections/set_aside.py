@@ -11,7 +11,7 @@
 4. Where the read model shows every event (the audit trail), a row stands in for it, which names its
    topic and stream, so that no reader takes the gap for nothing.
 5. What a new program can take after all is written late where the order does not matter, as soon as
-   it leads (`taken_after_all`); elsewhere by a rebuild.
+   it leads (projections.taken_later); elsewhere by a rebuild.
 """
 
 import logging

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL
 
+from application.ledger.mapper import LedgerMapper
 from projections.builds import fill, lock_tracked, tracked_position
 from projections.log_reader import LogReader
 from projections.projection import Projection
@@ -22,14 +23,16 @@ _log = logging.getLogger(__name__)
 
 
 def take_later(
-    connection: Connection[TupleRow], projection: Projection, reader: LogReader
+    connection: Connection[TupleRow], projection: Projection, mapper: LedgerMapper
 ) -> list[int]:
     """Write what the live build lacks and this program can take; return the positions of it.
 
-    Raises psycopg.Error for what is not about an event.
+    At most MOST_AT_ONCE are tried, the oldest: who begins to lead must not be long about it. Raises
+    psycopg.Error for what is not about an event.
     """
     if not projection.in_any_order:
         return []
+    reader = LogReader(mapper, topics=projection.topics, limit=1)
     build = tracked_position(connection, projection).build
     lacking = marked(connection, projection, build, limit=MOST_AT_ONCE)
     taken = [one for one in lacking if _taken(connection, projection, build, one, reader)]
