@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from application.errors import Unrecordable
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 16_000_000
 LONGEST_NAME = 1_000
 DEEPEST = 64
 
