@@ -61,7 +61,9 @@ from application.usage import UsageRecorder
 from application.used_names import UsedNames
 from application.windows_in_memory import MemoryWindows
 from application.windows_in_postgresql import PostgresWindows, postgres_windows
+from domain.recorded import escaped
 from domain.signing_key import KeyState, SigningKey
+from projections.alarms import Alarm, unreadable_streams
 from projections.session import open_session
 
 _log = logging.getLogger(__name__)
@@ -153,7 +155,7 @@ class Service:
             load_authorities(settings.client_ca_file),
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
-        process = f"{socket.gethostname()}:{os.getpid()}"
+        process = escaped(f"{socket.gethostname()}:{os.getpid()}")
         self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.audit_reading = AuditReadingRecorder(
@@ -236,6 +238,14 @@ class Service:
 
     async def _is_live(self, verified: VerifiedClaims) -> bool:
         return await is_live(verified, self)
+
+    async def alarms(self) -> Sequence[Alarm]:
+        """Return the alarms that stand: what the log shows, and what cannot be read of it here.
+
+        Raises LedgerUnavailable.
+        """
+        found = await self.read_models.alarms()
+        return [*found, *unreadable_streams(self.directory.unreadable())]
 
     async def load_keys(self) -> None:
         """Unwrap the private keys that are new and sign and verify with what is current.

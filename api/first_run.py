@@ -4,6 +4,7 @@ At each later start as well: what the settings say of trusted issuers, and the c
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from application.administration.bootstrap import (
 )
 from application.administration.clients import BY_SECRET
 from application.errors import ConflictingState
+from application.ledger.errors import StreamUnreadable
 from application.secrets_file import write_private
 from application.settings import Settings, SettingsError
 from domain.provenance import Provenance
 
 BOOTSTRAP_FILE = "bootstrap.json"
+_log = logging.getLogger(__name__)
 
 
 async def prepare(service: Service, *, by: str) -> bool:
@@ -58,12 +61,15 @@ async def prepare_console(service: Service, *, by: str) -> None:
     provenance = Provenance(
         service.clock.now(), service.ids.request_id(), by=by, why="the console of this service"
     )
-    await console_client.ensure(
-        issuer=service.settings.issuer_url,
-        audience=service.settings.management_audience,
-        service=service,
-        provenance=provenance,
-    )
+    try:
+        await console_client.ensure(
+            issuer=service.settings.issuer_url,
+            audience=service.settings.management_audience,
+            service=service,
+            provenance=provenance,
+        )
+    except StreamUnreadable as error:  # there is no console, but all else
+        _log.error("the console's client cannot be read: %s", error)
 
 
 async def _first_clients(service: Service, provenance: Provenance) -> bool:

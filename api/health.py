@@ -11,6 +11,7 @@ from api import metrics
 from api.composition import Service
 from application.directory import STALE_SECONDS
 from application.ledger.errors import LedgerUnavailable
+from projections.alarms import UNREADABLE_STREAMS
 
 # The text format of Prometheus; the framework appends the charset.
 _METRICS = "text/plain; version=0.0.4"
@@ -65,9 +66,11 @@ async def _observe(service: Service) -> None:
             metrics.LOG_POSITION.set(status.head)
             metrics.PROJECTION_LAG_SECONDS.labels(name).set(status.lag_seconds)
             metrics.PROJECTION_LAG_EVENTS.labels(name).set(status.lag_events)
-        standing = Counter(alarm.name for alarm in await service.read_models.alarms())
-        for source in service.read_models.alarm_sources:
-            metrics.ALARMS.labels(source.name).set(standing[source.name])
+            metrics.SET_ASIDE_EVENTS.labels(name).set(status.set_aside)
+        standing = Counter(alarm.name for alarm in await service.alarms())
+        sources = [source.name for source in service.read_models.alarm_sources]
+        for name in (*sources, UNREADABLE_STREAMS):
+            metrics.ALARMS.labels(name).set(standing[name])
 
 
 async def _projections(service: Service) -> dict[str, Any] | None:
@@ -81,6 +84,7 @@ async def _projections(service: Service) -> dict[str, Any] | None:
             "head": status.head,
             "lag_events": status.lag_events,
             "lag_seconds": round(status.lag_seconds, 3),
+            "set_aside": status.set_aside,
         }
         for status in found
     }
@@ -89,7 +93,7 @@ async def _projections(service: Service) -> dict[str, Any] | None:
 async def _alarms(service: Service) -> list[dict[str, str]] | None:
     """Return the names of the alarms that stand: strangers may ask, so not what was found."""
     try:
-        standing = await service.read_models.alarms()
+        standing = await service.alarms()
     except LedgerUnavailable:
         return None
     return [{"name": alarm.name, "since": alarm.since.isoformat()} for alarm in standing]

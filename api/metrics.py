@@ -62,6 +62,12 @@ PROJECTION_LAG_EVENTS = Gauge(
     ["projection"],
     multiprocess_mode="livemostrecent",
 )
+SET_ASIDE_EVENTS = Gauge(
+    "grantledger_projection_set_aside_events",
+    "Events that a read model cannot take and has set aside",
+    ["projection"],
+    multiprocess_mode="livemostrecent",
+)
 ALARMS = Gauge(
     "grantledger_alarms",
     "Conditions that must not be overlooked and that stand now, by name",

@@ -58,13 +58,15 @@ class ReadModels:
         self._long = asyncio.Semaphore(_LONG_AT_ONCE)
 
     async def fetch(self, query: Query[T]) -> list[T]:
-        """Return the answers to `query`. Raises InvalidRequest for one that takes too long,
-        LedgerUnavailable.
+        """Return the answers to `query`. Raises InvalidRequest for one that takes too long or has a
+        parameter that PostgreSQL cannot hold, LedgerUnavailable.
         """
         try:
             return await _fetched(self._pool, query)
         except QueryCanceled:
             raise InvalidRequest("the question takes too long: narrow it") from None
+        except (psycopg.DataError, UnicodeEncodeError):
+            raise InvalidRequest("the question holds what no record can hold") from None
         except (psycopg.Error, PoolTimeout, OSError) as error:
             raise LedgerUnavailable("the read models cannot be read") from error
 

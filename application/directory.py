@@ -3,19 +3,26 @@
 All of them live in the directory partition, so that the tail reads a small index and none of the
 tokens. A change made on one replica binds every replica within a refresh; a replica that could not
 read the log for STALE_SECONDS refuses to decide.
+
+A stream with an event that cannot be decoded is left out from then on, whoever it is about: without
+that event a client that was disabled would be enabled. To all who ask it is unknown, and so it is
+refused, while the other streams are followed as ever. Its names stay taken: its stream is there.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from application.ledger.errors import LedgerUnavailable
+from application.ledger.errors import LedgerUnavailable, StreamUnreadable
 from application.ledger.grouped_read import stored_event
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
@@ -48,6 +55,16 @@ _TAIL = Statement(
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableStream:
+    """A stream that is left out: its first event that could not be read, and since when (UTC)."""
+
+    stream_id: UUID
+    position: int
+    topic: str
+    since: datetime
+
+
 class LogDirectory:
     """The directory of one process. `on_keys` is called after a refresh that changed a key."""
 
@@ -60,6 +77,7 @@ class LogDirectory:
         self._issuers: dict[str, TrustedIssuer] = {}
         self._keys: dict[str, SigningKey] = {}
         self._initial_accesses: dict[str, InitialAccess] = {}
+        self._unreadable: dict[UUID, UnreadableStream] = {}
         self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._read_at = float("-inf")
@@ -108,12 +126,21 @@ class LogDirectory:
         return list(self._initial_accesses.values())
 
     def key(self, kid: str) -> SigningKey | None:
-        """Return the signing key, retired and revoked ones too, or None."""
+        """Return the signing key, retired and revoked ones too, or None.
+
+        Raises StreamUnreadable where it cannot be told whether the key was revoked.
+        """
+        if self._unreadable and SigningKey.stream(kid) in self._unreadable:
+            raise StreamUnreadable(f"the signing key {kid} cannot be read")
         return self._keys.get(kid)
 
     def keys(self) -> Iterable[SigningKey]:
         """Return every signing key that is known, retired and revoked ones too, oldest first."""
         return list(self._keys.values())
+
+    def unreadable(self) -> Sequence[UnreadableStream]:
+        """Return the streams that are left out because an event of theirs cannot be decoded."""
+        return list(self._unreadable.values())
 
     @property
     def age(self) -> float:
@@ -148,8 +175,9 @@ class LogDirectory:
             found = [row for row in rows if row[0] is not None]
             head = next(row[4] for row in rows if row[0] is None)
             for row in found:
-                self._apply(stored_event(row))
-                self.position = read_int(row[4])
+                position = read_int(row[4])
+                self._follow(stored_event(row), position)
+                self.position = position
             if len(found) < _PAGE:
                 if head is not None:
                     self.position = max(self.position, read_int(head))
@@ -157,6 +185,39 @@ class LogDirectory:
 
     def _state_of_keys(self) -> tuple[int, int]:
         return len(self._keys), sum(key.version for key in self._keys.values())
+
+    def _follow(self, stored: StoredEvent, position: int) -> None:
+        stream_id = UUID(str(stored.originator_id))
+        if stream_id in self._unreadable:
+            return
+        try:
+            self._apply(stored)
+        except MemoryError:  # says nothing about the event
+            raise
+        except Exception:
+            _log.exception(
+                "the stream %s is left out: its event at position %d (%s) cannot be read",
+                stream_id,
+                position,
+                stored.topic,
+            )
+            self._unreadable[stream_id] = UnreadableStream(
+                stream_id, position, stored.topic, datetime.now(UTC)
+            )
+            self._leave_out(stream_id)
+
+    def _leave_out(self, stream_id: UUID) -> None:
+        entry = self._entries.pop(stream_id, None)
+        by_name: tuple[dict[str, Any], ...] = (
+            self._clients,
+            self._principals,
+            self._issuers,
+            self._keys,
+            self._initial_accesses,
+        )
+        for names in by_name:
+            for name in [one for one, known in names.items() if known is entry]:
+                del names[name]
 
     def _apply(self, stored: StoredEvent) -> None:
         event = self._mapper.to_domain_event(stored)
@@ -190,5 +251,6 @@ class LogDirectory:
                 _log.warning("the directory cannot be read; it is %.1f s old", self.age)
             except Exception:
                 # Whatever it is, it must not end the tailing. Deciding on a directory that cannot
-                # follow the log would be a wrong yes: it grows old, and then refuses.
+                # follow the log would be a wrong yes: it grows old, and then refuses. No event
+                # does this: the stream of one that cannot be read is left out alone.
                 _log.exception("the directory cannot follow the log")

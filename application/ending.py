@@ -7,14 +7,18 @@
    (domain.refresh_token_family). The families of a session may be more than one unit; its own end
    is in the last, so that nothing is alive of a session that says it ended. Who breaks off before
    that has ended nothing by halves, and is to try again.
+3. What hangs on it and cannot be read is left: it is refused wherever it is presented, and must not
+   keep all the rest alive.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 from uuid import UUID
 
 from application.insisting import insist
+from application.ledger.errors import StreamUnreadable
 from application.ports import EventLog
 from application.turns import Turns
 from domain.access_token import AccessToken
@@ -23,6 +27,8 @@ from domain.provenance import Provenance
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
 from domain.session import Authorized, Session
+
+_log = logging.getLogger(__name__)
 
 UNIT_STREAMS = 1_024
 """At least a family with all the tokens that it can have alive."""
@@ -58,12 +64,20 @@ async def ended_tokens(
 
     Raises LedgerUnavailable.
     """
-    found = await asyncio.gather(*(service.log.load(UUID(jti)) for jti in jtis))
+    found = await asyncio.gather(*(_readable(UUID(jti), service) for jti in jtis))
     tokens = [token for token in found if isinstance(token, AccessToken)]
     descendants = service.policy.end_descendants
     for token in tokens:
         token.revoke(by=by, reason=reason, provenance=provenance, descendants=descendants)
     return tokens
+
+
+async def _readable(stream_id: UUID, service: EndingService) -> Any:
+    try:
+        return await service.log.load(stream_id)
+    except StreamUnreadable:  # 3
+        _log.error("the stream %s cannot be read, and so not be ended", stream_id)
+        return None
 
 
 async def ended_family(
@@ -198,5 +212,5 @@ class _Ending:
         how: _How = {"by": self._by, "reason": self._reason, "provenance": self._provenance}
         if one.family_id is None:
             return await ended_tokens([one.jti], self._service, **how)
-        family = await self._service.log.load(UUID(one.family_id))
-        return await ended_family(family, self._service, **how)
+        family = await _readable(UUID(one.family_id), self._service)
+        return [] if family is None else await ended_family(family, self._service, **how)

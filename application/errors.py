@@ -3,6 +3,7 @@
 OAuthError
 ├── InvalidRequest            400  a parameter is missing, repeated, empty or malformed
 │   ├── PayloadTooLarge       413  the body is over 64 KiB
+│   ├── Unrecordable          400  the log or its read models cannot hold what would be recorded
 │   └── UnusableToken         400  a subject or actor token; one text for every cause
 ├── InvalidClient             401  client authentication failed; one text for every cause
 ├── InvalidGrant              400  the presented grant or token is not the caller's to use
@@ -79,6 +80,18 @@ class PayloadTooLarge(InvalidRequest):
     """The body is larger than any honest request."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Unrecordable(InvalidRequest):
+    """An event would hold what the log or its read models cannot hold (application.ledger).
+
+    `what` cannot be recorded; `where` is the name of the fact that holds it, where that is known.
+    """
+
+    def __init__(self, what: str, *, where: str = "") -> None:
+        super().__init__(
+            f"{where}: {what} cannot be recorded" if where else f"{what} cannot be recorded"
+        )
 
 
 class InvalidClient(OAuthError):

@@ -11,7 +11,7 @@ from application.derived_tokens import TokenKind, UnreadableToken
 from application.ending import end_session
 from application.errors import AccessDenied
 from application.issuing_service import IssuingService
-from application.ledger.errors import Conflict
+from application.ledger.errors import Conflict, StreamUnreadable
 from application.request_context import RequestContext
 from application.turns import Turns
 from domain.session import Session
@@ -118,7 +118,10 @@ async def session_of(cookie: str | None, *, now: datetime, service: LoginService
         shown = service.derived.read(TokenKind.SESSION, cookie or "")
     except UnreadableToken:
         return None
-    session = await service.log.load(shown.stream_id)
+    try:
+        session = await service.log.load(shown.stream_id)
+    except StreamUnreadable:  # else its browser could not even log in anew
+        return None
     if not isinstance(session, Session) or shown.generation != session.logins:
         return None
     if session.pepper_id not in ("", shown.pepper_id):

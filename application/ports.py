@@ -41,7 +41,9 @@ class EventLog(Protocol):
     """Where decisions become facts."""
 
     async def save(self, *aggregates: Recorded) -> int:
-        """Record all undecided facts as one unit. Raises a LedgerError."""
+        """Record all undecided facts as one unit. Raises a LedgerError, and Unrecordable for a fact
+        that the log or its read models cannot hold.
+        """
 
     async def announce(self, holder: UUID, streams: Iterable[UUID]) -> None:
         """Refuse every `save` on `streams`, with EndAnnounced, until the end `holder` is saved or

@@ -10,10 +10,12 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import TupleRow
 from psycopg_pool import PoolTimeout
 
 from application.connection_pool import connection_pool
+from application.errors import Unrecordable
 from application.ledger.errors import LedgerUnavailable
 
 _CONNECTIONS = 4
@@ -43,8 +45,8 @@ class SideTables:
     async def ask(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[TupleRow]:
         """Run one statement in its own transaction and return its rows (none without RETURNING).
 
-        `statement` is a literal string or composed SQL. Raises LedgerUnavailable; integrity errors
-        of psycopg pass through.
+        `statement` is a literal string or composed SQL. Raises LedgerUnavailable, and Unrecordable
+        for a parameter that PostgreSQL cannot hold; integrity errors of psycopg pass through.
         """
         async with self.connection() as connection:
             cursor = await connection.execute(statement, parameters)
@@ -59,6 +61,8 @@ class SideTables:
                 yield connection
         except psycopg.IntegrityError:
             raise
+        except (psycopg.DataError, ProgramLimitExceeded, UnicodeEncodeError):
+            raise Unrecordable("the text of the request") from None
         except (psycopg.Error, PoolTimeout, OSError) as error:
             raise LedgerUnavailable("the side tables cannot be reached") from error
 

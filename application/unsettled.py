@@ -7,6 +7,7 @@ would lose what was not.
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from application.ledger.errors import StreamUnreadable
 from application.ports import EventLog
 from domain.recorded import Recorded
 
@@ -27,7 +28,12 @@ class Unsettled(Generic[T]):
         """Return what certainly was not recorded, and forget what was. Raises LedgerUnavailable."""
         lost = []
         for stream_id, version, carried in self._entries:
-            recorded = await log.settled(stream_id)
+            try:
+                recorded = await log.settled(stream_id)
+            except StreamUnreadable:
+                # Nobody can tell any more: counted twice is better than not at all, and better than
+                # that nothing of this kind is recorded again.
+                recorded = None
             if recorded is None or recorded.version < version:
                 lost.append(carried)
         # Only now: a look that fails half-way must forget nothing of what came before it.

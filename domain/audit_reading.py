@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.provenance import Provenance
-from domain.recorded import Recorded
+from domain.recorded import Recorded, escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,15 @@ class AuditReading(Recorded):
         last_at: datetime,
         provenance: Provenance,
     ) -> None:
-        """Record `count` reads of the same kind; `parameters` are whole."""
+        """Record `count` reads of the same kind; `parameters` are whole, and the names of who read
+        what are recorded escaped.
+        """
         self._record(
             self.AuditRead,
             provenance,
-            by=reading.by,
+            by=escaped(reading.by),
             via=reading.via,
-            what=reading.what,
+            what=escaped(reading.what),
             parameters=list(parameters),
             whole=True,
             count=count,

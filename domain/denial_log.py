@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.provenance import Provenance
-from domain.recorded import Recorded
+from domain.recorded import Recorded, escaped
 
 MANY = "*"
 """Stands for a client, a reason or an address when a flood had too many to be told apart."""
@@ -98,16 +98,16 @@ class DenialLog(Recorded):
         last_at: datetime,
         provenance: Provenance,
     ) -> None:
-        """Record `count` refusals of the same cause."""
+        """Record `count` refusals of the same cause; what a stranger sent is recorded escaped."""
         self._record(
             self.GrantDenied,
             provenance,
-            client_id=denial.client_id,
-            endpoint=denial.endpoint,
-            grant_type=denial.grant_type,
-            error=denial.error,
-            reason=denial.reason,
-            address=denial.address,
+            client_id=escaped(denial.client_id),
+            endpoint=escaped(denial.endpoint),
+            grant_type=escaped(denial.grant_type),
+            error=escaped(denial.error),
+            reason=escaped(denial.reason),
+            address=escaped(denial.address),
             count=count,
             first_at=first_at,
             last_at=last_at,

@@ -138,6 +138,27 @@ def fold(events: Sequence[CanMutateAggregate[UUID]], *, since: Any = None) -> An
     return aggregate
 
 
+MOST_ESCAPED = 1_000
+
+
+def escaped(text: str) -> str:
+    """Return a stranger's text as it is recorded: what is not printable as an escape ("\\u0000").
+
+    Refusals must be recorded whatever was sent; the store holds neither U+0000 nor half of a
+    character. Past MOST_ESCAPED characters "..." stands for the rest.
+    """
+    if len(text) > MOST_ESCAPED:
+        text = f"{text[:MOST_ESCAPED]}..."
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
 def moment(value: datetime) -> str:
     """Return `value` as people read it in messages: UTC, to the second."""
     return value.strftime("%Y-%m-%d %H:%M:%SZ")

@@ -6,8 +6,11 @@ metrics, `grantledger doctor` and the console's overview show every alarm that s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
+from psycopg.sql import SQL
+
+from application.directory import UnreadableStream
 from projections.query import Query
 
 
@@ -36,4 +39,60 @@ class AlarmSource:
     query: Query[Alarm]
 
 
-ALARM_SOURCES: Sequence[AlarmSource] = ()
+def _set_aside(
+    *, projection: str, events: int, position: int, topic: str, reason: str, since: datetime
+) -> Alarm:
+    number = "1 event" if events == 1 else f"{events:,} events"
+    return Alarm(
+        "set_aside_events",
+        found=f"{projection} lacks {number} that it cannot take; the first is at position"
+        f" {position} ({topic}: {reason})",
+        fix="find out who recorded it; once a version that can take it is installed, run"
+        f" `grantledger projections rebuild {projection}`",
+        since=since.astimezone(UTC),
+    )
+
+
+SET_ASIDE_EVENTS = AlarmSource(
+    "set_aside_events",
+    Query(
+        SQL(
+            "SELECT DISTINCT ON (projection) projection, set_aside_events.position, topic, reason,"
+            " count(*) OVER (PARTITION BY projection)::bigint AS events,"
+            " min(set_aside_at) OVER (PARTITION BY projection) AS since"
+            " FROM grantledger.set_aside_events"
+            # Of the builds that are shown: a rebuild that goes on has marks of its own.
+            " JOIN grantledger.projections ON name = projection"
+            " AND projections.build = set_aside_events.build"
+            " ORDER BY projection, set_aside_events.position"
+        ),
+        {},
+        _set_aside,
+    ),
+)
+
+UNREADABLE_STREAMS = "unreadable_streams"
+
+
+def unreadable_streams(streams: Sequence[UnreadableStream]) -> list[Alarm]:
+    """Return an alarm for the streams that a process leaves out of its directory, if there are any.
+
+    Of no source: which streams it left out is known to each process itself.
+    """
+    if not streams:
+        return []
+    first = min(streams, key=lambda one: one.position)
+    number = "1 stream" if len(streams) == 1 else f"{len(streams):,} streams"
+    return [
+        Alarm(
+            UNREADABLE_STREAMS,
+            found=f"{number} of clients, principals, issuers or keys cannot be read, and all that"
+            f" stands on them is refused; the first is {first.stream_id}, for the event at position"
+            f" {first.position} ({first.topic})",
+            fix="find out who recorded it; a version that can read it takes the stream in again",
+            since=min(one.since for one in streams),
+        )
+    ]
+
+
+ALARM_SOURCES: Sequence[AlarmSource] = (SET_ASIDE_EVENTS,)

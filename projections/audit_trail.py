@@ -9,6 +9,9 @@ What auditors ask by has a column of its own; every other fact stays in `detail`
 | `why`          | reason   |
 | stream id      | jti, of topics `token.*` |
 | `descent`      | actors: who acts for the subject, the present one first |
+
+An event that cannot be taken (projections.set_aside) has a row of the topic SET_ASIDE in its place:
+its `detail` names the topic and the stream of the event, and why.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +27,14 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed
 
 from projections.event_filter import EventFilter
-from projections.projection import LoggedEvent, Projection, shown_actor
+from projections.projection import (
+    LoggedEvent,
+    Projection,
+    SetAside,
+    checked_moment,
+    indexed,
+    shown_actor,
+)
 from projections.query import Query
 
 COLUMNS = """(
@@ -68,6 +78,8 @@ INDEXES = (
 )
 
 SUCCESS, FAILURE = "success", "failure"
+SET_ASIDE = "event.set_aside"
+"""Stands in for an event that the audit trail cannot take; no event itself has this topic."""
 OUTCOMES: Mapping[str, str] = {
     "token.issued": SUCCESS,
     "token.revoked": SUCCESS,
@@ -173,6 +185,10 @@ _COPY = SQL(
     " session_id, grant_type, error, reason, actor, kid, address, request_id, traceparent,"
     " scope, audience, family_id, actors, expires_at, detail) FROM STDIN"
 )
+_STAND_IN = SQL(
+    "INSERT INTO {} (position, occurred_at, recorded_at, topic, outcome, detail)"
+    " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -184,32 +200,52 @@ def write(cursor: Cursor[TupleRow], table: Composed, events: Sequence[LoggedEven
             write_row(_values(event))
 
 
+def stand_in(cursor: Cursor[TupleRow], table: Composed, found: Sequence[SetAside]) -> None:
+    """Write a row for each event that cannot be taken, so that its position is no silent gap."""
+    cursor.executemany(
+        _STAND_IN.format(table),
+        [
+            (
+                one.position,
+                one.recorded_at,
+                one.recorded_at,
+                SET_ASIDE,
+                FAILURE,
+                _encode(
+                    {"topic": one.topic, "stream_id": one.stream_id, "cause": one.reason}
+                ).decode(),
+            )
+            for one in found
+        ],
+    )
+
+
 def _values(event: LoggedEvent) -> tuple[Any, ...]:
     position, recorded_at, topic, stream_id, facts = event
     get = facts.get
     return (
         position,
-        facts["occurred_at"],
+        checked_moment(facts["occurred_at"]),
         recorded_at,
         topic,
         OUTCOMES[topic],
-        get("client_id") or None,
-        get("subject") or None,
+        indexed(get("client_id")) or None,
+        indexed(get("subject")) or None,
         stream_id if topic.startswith("token.") else get("jti"),
-        get("session_id") or None,
+        indexed(get("session_id")) or None,
         get("grant_type") or None,
         get("error") or None,
         get("reason") or get("why") or None,
-        get("by") or None,
+        indexed(get("by")) or None,
         get("kid") or None,
         get("address") or None,
         get("request_id") or None,
         get("traceparent") or None,
         _array(get("scope")),
         _array(get("audience")),
-        get("family_id") or None,
+        indexed(get("family_id")) or None,
         _array(_acting(facts)),
-        get("expires_at"),
+        checked_moment(ends) if (ends := get("expires_at")) else None,
         _encode(
             {
                 name: fact
@@ -224,7 +260,7 @@ def _acting(facts: Mapping[str, Any]) -> list[str] | None:
     descent = facts.get("descent")
     if not descent or not descent["actors"]:
         return None
-    return [shown_actor(actor) for actor in descent["actors"]]
+    return [indexed(shown_actor(actor)) for actor in descent["actors"]]
 
 
 def _array(names: list[str] | None) -> str | None:
@@ -247,6 +283,7 @@ AUDIT_TRAIL = Projection(
     indexes=INDEXES,
     version=2,
     in_any_order=True,
+    stand_in=stand_in,
 )
 
 

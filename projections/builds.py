@@ -17,7 +17,8 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from application.ledger.schema import MIGRATION_LOCK
 from projections.log_reader import Batch
-from projections.projection import READ_SCHEMA, Projection
+from projections.projection import READ_SCHEMA, Projection, SetAside
+from projections.set_aside import forget_build, isolated, mark, stand_in
 
 TABLES_LOCK = MIGRATION_LOCK + 1
 
@@ -157,8 +158,9 @@ def show_build(connection: Connection[TupleRow], projection: Projection, build: 
 
 
 def drop_build(connection: Connection[TupleRow], projection: Projection, build: int) -> None:
-    """Drop the table of `build`, if it is there."""
+    """Drop the table of `build`, if it is there, and the marks of what it lacked."""
     connection.execute(SQL("DROP TABLE IF EXISTS {}").format(projection.table(build)))
+    forget_build(connection, projection, build)
 
 
 def other_builds(connection: Connection[TupleRow], projection: Projection) -> list[int]:
@@ -192,13 +194,18 @@ def track(connection: Connection[TupleRow], projection: Projection, tracked: Tra
 
 
 def project(
-    connection: Connection[TupleRow], projections: Sequence[Projection], batch: Batch
+    connection: Connection[TupleRow],
+    projections: Sequence[Projection],
+    batch: Batch,
+    *,
+    isolate: bool = False,
 ) -> list[int]:
     """Write what each live build lacks of `batch` and return the positions they are complete to.
 
     All goes into one transaction: rows and position are never apart, and small batches cost half
     of what a transaction for each projection would. Nothing is written where a build is not inside
-    the batch, because another process moved it: the caller reads on from the answer. Raises
+    the batch, because another process moved it: the caller reads on from the answer. With
+    `isolate`, events that a table cannot take are set aside; without it, they raise. Raises
     NewerProgram where a build is of another version than its projection, LookupError before
     ensure_tables ran, and then nothing of any is written.
     """
@@ -212,7 +219,10 @@ def project(
             if within:
                 behind.append(projection.name)
                 table = projection.table(tracked.build)
-                fill(connection, projection, table, batch, tracked.position)
+                lacking = fill(
+                    connection, projection, table, batch, tracked.position, isolate=isolate
+                )
+                mark(connection, projection, tracked.build, lacking)
         if behind:
             connection.execute(_ADVANCE, (batch.last, behind), prepare=True)
     return positions
@@ -224,14 +234,27 @@ def fill(
     table: Composed,
     batch: Batch,
     position: int,
-) -> None:
-    """Write the rows of the events of `batch` above `position` into `table`."""
+    *,
+    isolate: bool = True,
+) -> list[SetAside]:
+    """Write the rows of the events of `batch` above `position` into `table`, in a transaction.
+
+    Return what cannot be written, for the caller to mark. Without `isolate` only what cannot be
+    decoded is returned, and what the table cannot take raises: that spares two statements.
+    """
     events = batch.since(position)
     if projection.topics is not None:
         events = [event for event in events if event.topic in projection.topics]
-    if events:
+    lacking = [
+        one for one in batch.unreadable if one.position > position and projection.handles(one.topic)
+    ]
+    if isolate:
+        lacking = sorted([*lacking, *isolated(connection, projection, table, events)])
+    elif events:
         with connection.cursor() as cursor:
             projection.write(cursor, table, events)
+    stand_in(connection, projection, table, lacking)
+    return lacking
 
 
 def _locked(connection: Connection[TupleRow], projections: Sequence[Projection]) -> list[TupleRow]:

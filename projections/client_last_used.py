@@ -14,7 +14,7 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed
 
-from projections.projection import LoggedEvent, Projection
+from projections.projection import LoggedEvent, Projection, indexed
 from projections.query import Query
 
 COLUMNS = """(
@@ -58,6 +58,8 @@ def write(cursor: Cursor[TupleRow], table: Composed, events: Sequence[LoggedEven
     """Add the uses that `events` (token.issued only) tell about: one upsert a batch."""
     # In one order everywhere: two processes that fill a build must not wait for each other.
     totals = dict(sorted(_by_key(_by_request(events)).items()))
+    for client_id, kind, name in totals:
+        indexed(f"{client_id}{kind}{name}")
     cursor.execute(
         _UPSERT.format(table),
         (
@@ -78,7 +80,7 @@ def _by_request(events: Iterable[LoggedEvent]) -> dict[_Request, tuple[_Moment, 
         facts = event.facts
         written = facts["occurred_at"]
         key = (facts["client_id"], facts["credential_id"], tuple(facts["scope"]))
-        _add(found, key, (datetime.fromisoformat(written), written), 1)
+        _add(found, key, (datetime.fromisoformat(written).astimezone(UTC), written), 1)
     return found
 
 

@@ -15,7 +15,7 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed
 
-from projections.projection import LoggedEvent, Projection, shown_actor
+from projections.projection import LoggedEvent, Projection, checked_moment, shown_actor
 from projections.query import Query
 
 COLUMNS = """(
@@ -89,8 +89,8 @@ def _values(event: LoggedEvent) -> tuple[Any, ...]:
         facts["grant_type"],
         facts["scope"],
         facts["audience"],
-        facts["occurred_at"],
-        facts["expires_at"],
+        checked_moment(facts["occurred_at"]),
+        checked_moment(facts["expires_at"]),
         False,
     )
 
@@ -99,7 +99,8 @@ def _revocations(events: Iterable[LoggedEvent]) -> dict[str, tuple[str, str, boo
     found: dict[str, tuple[str, str, bool]] = {}
     for event in events:
         facts = event.facts
-        at, by, cut = found.get(event.stream_id, (facts["occurred_at"], facts["by"], False))
+        first = (checked_moment(facts["occurred_at"]), facts["by"], False)
+        at, by, cut = found.get(event.stream_id, first)
         found[event.stream_id] = (at, by, cut or facts["descendants"])
     return found
 

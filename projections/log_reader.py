@@ -8,13 +8,16 @@ writer share the session that holds the leader's lock.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from application.ledger.mapper import LedgerMapper
-from projections.projection import LoggedEvent
+from projections.projection import LoggedEvent, SetAside
 
 BATCH_EVENTS = 4000
+UNREADABLE = "unreadable"
+"""Why an event is set aside whose topic is not known, or whose state cannot be decoded."""
 
 _READ = (
     "SELECT notification_id, recorded_at::text, topic, originator_id::text, state"
@@ -29,12 +32,14 @@ class Batch:
     """The events from `after`, exclusive, up to and with position `last`.
 
     `full` says that the log probably holds more. Topics nobody asked for are left out of `events`.
+    `unreadable` are the events whose state cannot be decoded.
     """
 
     after: int
     last: int
     full: bool
     events: Sequence[LoggedEvent]
+    unreadable: Sequence[SetAside] = ()
 
     def since(self, position: int) -> Sequence[LoggedEvent]:
         """Return the events above `position`."""
@@ -56,10 +61,7 @@ class LogReader:
     def read(
         self, connection: Connection[TupleRow], *, after: int, up_to: int | None = None
     ) -> Batch:
-        """Return the next batch above `after`, of which none is above `up_to`.
-
-        Raises MapperDeserialisationError for an event that cannot be read: it is never skipped.
-        """
+        """Return the next batch above `after`, of which none is above `up_to`."""
         cursor = connection.execute(_READ, (after, self._limit), prepare=True, binary=True)
         rows = cursor.fetchall()
         full = len(rows) == self._limit
@@ -68,12 +70,17 @@ class LogReader:
         if not rows:
             return Batch(after, after, False, ())
         to_facts, topics = self._mapper.to_facts, self._topics
-        events = [
-            LoggedEvent(position, recorded_at, topic, stream_id, to_facts(topic, state))
-            for position, recorded_at, topic, stream_id, state in rows
-            if topics is None or topic in topics
-        ]
-        return Batch(after, rows[-1][0], full, events)
+        events, unreadable = [], []
+        for position, recorded_at, topic, stream_id, state in rows:
+            if topics is not None and topic not in topics:
+                continue
+            try:
+                facts = to_facts(topic, state)
+            except MapperDeserialisationError:
+                unreadable.append(SetAside(position, recorded_at, topic, stream_id, UNREADABLE))
+            else:
+                events.append(LoggedEvent(position, recorded_at, topic, stream_id, facts))
+        return Batch(after, rows[-1][0], full, events, unreadable)
 
 
 def log_head(connection: Connection[TupleRow]) -> int:

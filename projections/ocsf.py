@@ -8,6 +8,7 @@
 | a token or a family was revoked                  | 6003 API Activity         | 4 Delete          |
 | a session ended                                  | 3002 Authentication       | 2 Logoff          |
 | a refresh token or a code was used again         | 2004 Detection Finding    | 1 Create          |
+| an event was set aside                           | 2004 Detection Finding    | 1 Create          |
 | clients, principals, issuers, keys were changed  | 3004 Entity Management    | 1, 3 or 4         |
 | anything else                                    | 6003 API Activity         | 99 Other          |
 """
@@ -17,7 +18,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from domain.client_configuration import CLIENT_CREDENTIALS
-from projections.audit_trail import SUCCESS, AuditEntry
+from projections.audit_trail import SET_ASIDE, SUCCESS, AuditEntry
 from projections.sentences import sentence
 
 VERSION = "1.8.0"
@@ -62,19 +63,25 @@ def ocsf_event(entry: AuditEntry) -> dict[str, Any]:
         "actor": _actor(entry),
         "src_endpoint": {"uid": entry.address or "unknown"},
         **_OF_CLASS[kind.class_uid](entry),
-        "unmapped": {"topic": entry.topic, **entry.detail},
+        "unmapped": {**entry.detail, "topic": entry.topic},
     }
 
 
 _KINDS: Mapping[str, _Kind] = {
     "family.reuse_detected": _Kind(_FINDING, _CREATE, _HIGH),
     "code.replayed": _Kind(_FINDING, _CREATE, _HIGH),
+    SET_ASIDE: _Kind(_FINDING, _CREATE, _HIGH),
     "session.started": _Kind(_AUTHENTICATION, _LOGON),
     "session.authenticated": _Kind(_AUTHENTICATION, _LOGON),
     "session.ended": _Kind(_AUTHENTICATION, _LOGOFF),
     "token.revoked": _Kind(_API, _DELETE),
     "family.revoked": _Kind(_API, _DELETE),
     "client.used": _Kind(_API, _OTHER),
+}
+_TITLES = {
+    "family.reuse_detected": "A refresh token was used again",
+    "code.replayed": "An authorization code was used again",
+    SET_ASIDE: "An event cannot be shown",
 }
 _SEVERITY = {"token.issued": _INFORMATIONAL, "grant.denied": _LOW}
 
@@ -139,9 +146,7 @@ def _of_finding(entry: AuditEntry) -> dict[str, Any]:
     return {
         "finding_info": {
             "uid": entry.family_id or entry.session_id or str(entry.position),
-            "title": "A refresh token was used again"
-            if entry.topic == "family.reuse_detected"
-            else "An authorization code was used again",
+            "title": _TITLES[entry.topic],
             "created_time": _milliseconds(entry.occurred_at),
         }
     }

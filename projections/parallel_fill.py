@@ -19,6 +19,7 @@ from projections.collector import seldom_collecting
 from projections.log_reader import LogReader
 from projections.projection import Projection
 from projections.session import open_session
+from projections.set_aside import mark
 
 RANGE_EVENTS = 100_000
 _MAX_PROCESSES = 8
@@ -38,7 +39,7 @@ def fill_ranges(
     """Fill `build` with whole ranges from the start of the log and return where they end.
 
     None is above `target`, and with one processor, or too little to share, it is none: 0.
-    `progress` is called with the events done. Raises psycopg.Error and MapperDeserialisationError.
+    `progress` is called with the events done. Raises psycopg.Error.
     """
     starts = range(0, target - range_events + 1, range_events)
     processes = min(os.cpu_count() or 1, len(starts), _MAX_PROCESSES)
@@ -84,5 +85,6 @@ def _fill_range(
     ):
         while (batch := reader.read(connection, after=after, up_to=up_to)).last > after:
             with connection.transaction():
-                fill(connection, projection, table, batch, after)
+                lacking = fill(connection, projection, table, batch, after)
+                mark(connection, projection, build, lacking)
             after = batch.last

@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 from psycopg.sql import SQL
 
 from application.introspection import ended_with, key_is_revoked, missing_behind
+from application.ledger.errors import StreamUnreadable
 from application.ledger.mapper import LedgerMapper
 from domain.access_token import AccessToken
 from domain.client import Client
@@ -43,12 +44,16 @@ A = TypeVar("A", bound=Recorded)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """An event with its place in the log; `recorded_at` is UTC."""
+    """An event with its place in the log; `recorded_at` is UTC. `event` is None where it cannot be
+    read.
+    """
 
     position: int
     recorded_at: datetime
     topic: str
     event: Any
+    stream_id: UUID
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ class Past:
             ),
             {
                 "stream": stream_id,
-                "after": page[-1].event.originator_version if page else 0,
+                "after": page[-1].version if page else 0,
                 "position": self.as_of.position,
                 "page": PAGE_EVENTS,
             },
@@ -181,6 +186,7 @@ class Past:
     def _all(self, kind: type[A]) -> Asking[list[A]]:
         """Fold the whole directory partition a page at a time, whose index is a small one."""
         found: dict[UUID, A] = {}
+        unreadable: set[UUID] = set()
         after, topics = 0, _topics(kind)
         while True:
             page: list[Fact] = yield Query(
@@ -198,8 +204,7 @@ class Past:
                 _fact,
             )
             for fact in page:
-                stream = fact.event.originator_id
-                found[stream] = fact.event.mutate(found.get(stream))
+                _follow(found, unreadable, fact)
             if len(page) < PAGE_EVENTS:
                 return list(found.values())
             after = page[-1].position
@@ -247,8 +252,26 @@ class _Parties:
         return self.signing_keys[kid]
 
 
+def _follow(found: dict[UUID, A], unreadable: set[UUID], fact: Fact) -> None:
+    """Fold one fact; leave its stream out where it cannot be read, as the directory does."""
+    stream = fact.stream_id
+    if stream in unreadable:
+        return
+    try:
+        found[stream] = folded([fact], since=found.get(stream))
+    except StreamUnreadable:
+        unreadable.add(stream)
+        found.pop(stream, None)
+
+
 def folded(facts: Sequence[Fact], *, since: Any = None) -> Any:
-    """Return the aggregate that `facts`, oldest first, lead to from `since` on, which changes."""
+    """Return the aggregate that `facts`, oldest first, lead to from `since` on, which changes.
+
+    Raises StreamUnreadable where one of them cannot be read.
+    """
+    for fact in facts:
+        if fact.event is None:
+            raise StreamUnreadable(f"the stream {fact.stream_id} cannot be read")
     return fold([fact.event for fact in facts], since=since)
 
 
@@ -282,11 +305,17 @@ def _fact(**row: Any) -> Fact:
     stored = StoredEvent(
         row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
     )
+    try:
+        event: Any = _MAPPER.to_domain_event(stored)
+    except MapperDeserialisationError:
+        event = None
     return Fact(
         row["notification_id"],
         row["recorded_at"].astimezone(UTC),
         row["topic"],
-        _MAPPER.to_domain_event(stored),
+        event,
+        row["originator_id"],
+        row["originator_version"],
     )
 
 

@@ -92,7 +92,7 @@ def _compared(
             aggregate = folded(known, since=aggregate)
             began = before = dict(_fields(render(aggregate)))
         for fact in page[len(known) :]:
-            aggregate = fact.event.mutate(aggregate)
+            aggregate = folded([fact], since=aggregate)
             after = dict(_fields(render(aggregate)))
             acts.append(_act(fact, _differing(before, after)))
             before = after

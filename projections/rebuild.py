@@ -9,6 +9,9 @@
    build from the position it finds.
 4. The old build is dropped once its last readers are gone.
 
+An event that the new build cannot take is set aside in it (projections.set_aside); one that only
+the old build could not take is there again, and its mark goes with the old build.
+
 Where months of the log are detached the new build would lack what the live one may hold of them:
 that is refused unless it is asked for.
 """
@@ -42,6 +45,7 @@ from projections.parallel_fill import RANGE_EVENTS, create_indexes_at_once, fill
 from projections.projection import Projection
 from projections.retention.months import require_whole_log
 from projections.session import maintenance, open_session
+from projections.set_aside import mark
 
 SWITCH_ATTEMPTS = 30
 """How often the view's readers are waited for, LOCK_SECONDS each time."""
@@ -171,7 +175,10 @@ class _Build:
             if batch.last == self._position:  # the log ends before what the live build claims
                 return
             with self._connection.transaction():
-                fill(self._connection, self._projection, self._table, batch, self._position)
+                lacking = fill(
+                    self._connection, self._projection, self._table, batch, self._position
+                )
+                mark(self._connection, self._projection, self._build, lacking)
             self._position = batch.last
             self._progress(self._position, max(target, self._position))
 

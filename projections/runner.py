@@ -7,8 +7,8 @@
    transaction. One thread, because decoding is what costs, and sharing it saves more than threads
    under one interpreter lock could give.
 4. One projection that fails is tried again each second and does not stop the others: what failed
-   for all is tried for each alone. An event that cannot be read stops all: none may be skipped,
-   and the lag shows it.
+   for all is tried for each alone. An event whose data it cannot take is set aside, marked, and
+   does not stop it (projections.set_aside); what fails for any other reason is never skipped.
 5. At the head of the log it is asked again after POLL_SECONDS, and while many events come after
    SHORT_POLL_SECONDS: a batch takes a processor for its time, and whoever is issuing waits for
    it. Batches of some hundred events wait in no one's way; smaller ones would cost too much each.
@@ -23,7 +23,6 @@ from threading import Event
 from time import monotonic
 
 import psycopg
-from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -35,6 +34,8 @@ from projections.months_ahead import MonthsAhead
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
 from projections.session import open_session, take_leadership
+from projections.set_aside import is_of_data
+from projections.taken_later import take_later
 
 POLL_SECONDS = 0.1
 SHORT_POLL_SECONDS = 0.025
@@ -70,8 +71,9 @@ class Projector:
     ) -> None:
         self._database_url = database_url
         self._projections = projections
+        self._mapper = mapper or LedgerMapper()
         self._reader = LogReader(
-            mapper or LedgerMapper(), topics=handled_topics(projections), limit=batch_events
+            self._mapper, topics=handled_topics(projections), limit=batch_events
         )
         self._months = months or MonthsAhead()
         self._led: dict[str, _Led] = {}
@@ -103,7 +105,7 @@ class Projector:
     def catch_up(self, *, seconds: float) -> None:
         """Write what no other process leads up to the head of the log, for at most so long.
 
-        Raises psycopg.Error, MapperDeserialisationError.
+        Raises psycopg.Error.
         """
         deadline = monotonic() + seconds
         with closing(open_session(self._database_url, name="projector")) as connection:
@@ -118,12 +120,7 @@ class Projector:
         while not stop.is_set():
             self._ask_leadership(connection)
             self._months.ensure(connection)
-            try:
-                pause = self._advance_all(connection)
-            except MapperDeserialisationError:
-                _log.exception("the projections cannot go on")
-                stop.wait(RETRY_SECONDS)
-                continue
+            pause = self._advance_all(connection)
             if pause:
                 stop.wait(pause)
 
@@ -137,6 +134,15 @@ class Projector:
                 position = tracked_position(connection, projection).position
                 self._led[name] = _Led(projection, position)
                 _log.info("leading %s from position %d", name, position)
+                self._take_later(connection, projection)
+
+    def _take_later(self, connection: Connection[TupleRow], projection: Projection) -> None:
+        try:
+            take_later(connection, projection, self._mapper)
+        except Exception:
+            if connection.closed:
+                raise
+            _log.exception("what %s set aside could not be tried again", projection.name)
 
     def _advance_all(self, connection: Connection[TupleRow]) -> float:
         """Give each projection one batch. Return the seconds to wait before the next."""
@@ -163,19 +169,32 @@ class Projector:
             return
         try:
             positions = project(connection, [led.projection for led in behind], batch)
-        except Exception:
+        except Exception as error:
             if connection.closed:
                 raise
             if len(behind) > 1:  # who of them cannot?
                 for led in behind:
                     self._advance(connection, [led], batch)
                 return
-            led = behind[0]
-            _log.exception("%s cannot go on from %d", led.projection.name, led.position)
-            led.retry_at = monotonic() + RETRY_SECONDS
+            self._advance_alone(connection, behind[0], batch, error)
         else:
             for led, position in zip(behind, positions, strict=True):
                 led.position = position
+
+    def _advance_alone(
+        self, connection: Connection[TupleRow], led: _Led, batch: Batch, error: Exception
+    ) -> None:
+        """Go past the events that the projection cannot take, or try all again in a while."""
+        if is_of_data(error):
+            try:
+                (led.position,) = project(connection, [led.projection], batch, isolate=True)
+                return
+            except Exception as again:
+                if connection.closed:
+                    raise
+                error = again
+        _log.error("%s cannot go on from %d", led.projection.name, led.position, exc_info=error)
+        led.retry_at = monotonic() + RETRY_SECONDS
 
 
 def run(database_url: str, stop: Event) -> None:

@@ -112,3 +112,9 @@ TEMPLATES: Mapping[str, str] = {
     "audit_reading.started": "Process {process} began to count who reads the audit trail on {day}.",
     "audit.read": "{actor} read {what}[ {times}][ over {via}][, asking for {parameters}].",
 }
+
+STOOD_IN = (
+    "An event {set_aside_topic} of the stream {stream_id} cannot be shown and was set aside"
+    "[: {cause}]."
+)
+"""Of the row that stands in for an event that the audit trail cannot take."""

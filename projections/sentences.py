@@ -12,8 +12,8 @@ from typing import Any
 
 from domain.recorded import moment
 from domain.visible_text import is_hidden, isolated
-from projections.audit_trail import AuditEntry
-from projections.sentence_templates import TEMPLATES
+from projections.audit_trail import SET_ASIDE, AuditEntry
+from projections.sentence_templates import STOOD_IN, TEMPLATES
 
 _LONGEST = 200
 _PART = re.compile(r"\[([^\]]*)\]")
@@ -29,7 +29,7 @@ _ISO_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 def sentence(entry: AuditEntry) -> str:
     """Return what happened, in one sentence without control characters."""
-    template = TEMPLATES[entry.topic]
+    template = STOOD_IN if entry.topic == SET_ASIDE else TEMPLATES[entry.topic]
     return _FACT.sub(
         lambda found: _word(entry, found[1]) or "(unknown)",
         _PART.sub(lambda part: _optional(entry, part[1]), template),
@@ -85,6 +85,7 @@ def _acting(entry: AuditEntry) -> str:
 _MADE: Mapping[str, Callable[[AuditEntry], Any]] = {
     "a_token": lambda entry: _FORMS.get(str(entry.detail.get("form")), "an access token"),
     "actors": _acting,
+    "set_aside_topic": lambda entry: entry.detail.get("topic"),
     "caller": _caller,
     "grant_types_or_none": lambda entry: entry.detail.get("grant_types") or "none",
     "owner_or_none": lambda entry: entry.detail.get("owner") or "nobody",

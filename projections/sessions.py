@@ -12,7 +12,7 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed
 
-from projections.projection import LoggedEvent, Projection
+from projections.projection import LoggedEvent, Projection, checked_moment, indexed
 from projections.query import Query
 
 COLUMNS = """(
@@ -51,26 +51,26 @@ def write(cursor: Cursor[TupleRow], table: Composed, events: Sequence[LoggedEven
                 _STARTED.format(table),
                 (
                     kind,
-                    facts["session_id"] if kind == "session" else facts["family_id"],
-                    facts["subject"],
+                    indexed(facts["session_id"] if kind == "session" else facts["family_id"]),
+                    indexed(facts["subject"]),
                     facts.get("client_id"),
-                    facts["session_id"],
+                    indexed(facts["session_id"]),
                     facts.get("methods"),
-                    facts["occurred_at"],
-                    facts["expires_at"],
+                    checked_moment(facts["occurred_at"]),
+                    checked_moment(facts["expires_at"]),
                 ),
             )
         elif topic == "session.authenticated":
             cursor.execute(
                 _RENEWED.format(table),
-                (facts["expires_at"], facts["methods"], facts["session_id"]),
+                (checked_moment(facts["expires_at"]), facts["methods"], facts["session_id"]),
             )
         else:
             session = topic == "session.ended"
             cursor.execute(
                 _ENDED.format(table),
                 (
-                    facts["occurred_at"],
+                    checked_moment(facts["occurred_at"]),
                     facts.get("by") or "reuse",
                     "session" if session else "family",
                     facts["session_id"] if session else facts["family_id"],

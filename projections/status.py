@@ -14,7 +14,9 @@ _STATUS = SQL(
     " coalesce(tracked.position, 0) AS position, log.head,"
     # Both moments are of the database's clock.
     " greatest(extract(epoch FROM clock_timestamp() - oldest.recorded_at), 0)::float8"
-    " AS lag_seconds"
+    " AS lag_seconds,"
+    " (SELECT count(*) FROM grantledger.set_aside_events AS aside"
+    " WHERE aside.projection = wanted.name AND aside.build = tracked.build) AS set_aside"
     " FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, place)"
     " CROSS JOIN (SELECT coalesce(max(notification_id), 0) AS head"
     " FROM grantledger.ledger_events) AS log"
@@ -31,7 +33,7 @@ class ProjectionStatus:
     """Where a projection stands.
 
     `build` is 0 before its first table was made. `lag_seconds` is the age of the oldest event it
-    lacks, 0 when it lacks none.
+    lacks, 0 when it lacks none. `set_aside` events are behind it that it cannot take.
     """
 
     projection: str
@@ -39,6 +41,7 @@ class ProjectionStatus:
     position: int
     head: int
     lag_seconds: float
+    set_aside: int = 0
 
     @property
     def lag_events(self) -> int:
@@ -55,6 +58,12 @@ def projection_status(
 
 
 def _status(
-    *, projection: str, build: int, position: int, head: int, lag_seconds: float | None
+    *,
+    projection: str,
+    build: int,
+    position: int,
+    head: int,
+    lag_seconds: float | None,
+    set_aside: int,
 ) -> ProjectionStatus:
-    return ProjectionStatus(projection, build, position, head, lag_seconds or 0.0)
+    return ProjectionStatus(projection, build, position, head, lag_seconds or 0.0, set_aside)

@@ -4,6 +4,9 @@ One snapshot (REPEATABLE READ) sees the live build at exactly the position its t
 and the log up to there. The log is replayed into a temporary table, and both are compared row by
 row; the leader is not held up. Nothing remains afterwards.
 
+An event that the replay cannot take is set aside there as it is in the read model: both lack it, or
+both have the row that stands in for it. Where only one of them could take it, that is drift.
+
 Where months of the log are detached, what the read model holds of them would show as unexpected:
 that is refused unless it is asked for.
 """

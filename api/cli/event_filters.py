@@ -8,13 +8,14 @@ import rich_click as click
 
 from api.cli.boundary import BOUNDARY, Boundary
 from application.audit_reading import as_query
-from projections.audit_trail import FAILURE, OUTCOMES, SUCCESS
+from projections.audit_trail import FAILURE, OUTCOMES, SET_ASIDE, SUCCESS
 from projections.event_filter import EventFilter
 
 Command = TypeVar("Command")
 
+_TOPICS = sorted({*OUTCOMES, SET_ASIDE})
 _OPTIONS = (
-    click.option("--type", "topic", type=click.Choice(sorted(OUTCOMES)), metavar="TOPIC",
+    click.option("--type", "topic", type=click.Choice(_TOPICS), metavar="TOPIC",
                  help="Only this kind of event, such as token.issued"),
     click.option("--client", "client_id", metavar="ID", help="Only what is about this client"),
     click.option("--subject", metavar="SUB", help="Only what is about this person or machine"),

@@ -44,7 +44,7 @@ _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     # Before OAuthError, which the first of these is too.
     ((TemporarilyUnavailable, LedgerUnavailable, ServiceAway, psycopg.OperationalError), AWAY),
     ((OAuthError, Refused, MaintenanceRunning, MonthsDetached, UnitRejected), REFUSED),
-    ((SettingsError, MasterKeyMismatch, ValidationError), USAGE),
+    ((SettingsError, MasterKeyMismatch, ValidationError, UnicodeEncodeError), USAGE),
 )
 
 
@@ -53,6 +53,8 @@ def _line(error: Exception) -> str:
         return _first_problem(error)
     if isinstance(error, MasterKeyMismatch):
         return f"GRANTLEDGER_MASTER_KEYS: {error}"
+    if isinstance(error, UnicodeEncodeError):  # bytes of the shell, on their way to PostgreSQL
+        return "an argument is no text in UTF-8"
     first = str(error).strip().split("\n")[0]
     return f"the database is away: {first}" if isinstance(error, psycopg.Error) else first
 

@@ -34,6 +34,7 @@ _STATUS: Mapping[str, Callable[[ProjectionStatus], object]] = {
     "of": lambda status: status.head,
     "lag, events": lambda status: status.lag_events,
     "lag, seconds": lambda status: f"{status.lag_seconds:.3f}",
+    "set aside": lambda status: status.set_aside,
 }
 _REBUILT: Mapping[str, Callable[[Rebuilt], object]] = {
     "projection": lambda rebuilt: rebuilt.projection,

@@ -23,6 +23,7 @@ from application.ledger.ledger import Ledger
 from application.settings import Settings
 from domain.audit_reading import Reading
 from domain.provenance import Provenance
+from domain.recorded import escaped
 from projections.builds import ensure_tables
 from projections.projection import Projection
 from projections.runner import Projector
@@ -177,6 +178,6 @@ def by_operator(service: Service, reason: str) -> Provenance:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return escaped(getpass.getuser())  # LOGNAME may hold any bytes
     except (KeyError, OSError):  # a container may run as a user id without a name
         return str(os.getuid())

@@ -25,7 +25,7 @@ async def page(sight: Sight) -> AnyResponse:
         models.fetch(over_time(since=since, until=now, step=DAY.step)),
         models.fetch(audit_trail.search(newest_first=True, limit=TAIL_ENTRIES)),
         models.projection_status(),
-        models.alarms(),
+        sight.service.alarms(),
     )
     columns = series(DAY, buckets, now)
     return sight.render(

@@ -13,7 +13,7 @@ from api.visit import AnyResponse, path_with, redirect
 from application.errors import InvalidRequest
 from domain.client_configuration import GRANT_TYPES
 from projections import audit_trail
-from projections.audit_trail import OUTCOMES, AuditEntry
+from projections.audit_trail import OUTCOMES, SET_ASIDE, AuditEntry
 from projections.event_filter import EventFilter
 
 SEARCH_PATH = "/console/search"
@@ -56,7 +56,7 @@ async def page(sight: Sight) -> AnyResponse:
         sentence=sentence,
         older=_beside(given, entries, "before") if more or forward else None,
         newer=_beside(given, entries, "after") if _newer(which, more) else None,
-        topics=sorted(OUTCOMES),
+        topics=sorted({*OUTCOMES, SET_ASIDE}),
         grant_types=GRANT_TYPES,
     )
 

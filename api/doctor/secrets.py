@@ -13,6 +13,7 @@ from application.secret_keys import MasterKeyMismatch, MasterKeys, Peppers, Wrap
 from application.settings import Settings
 from application.side_tables import SideTables
 from domain.signing_key import KeyState, SigningKey
+from projections.alarms import UNREADABLE_STREAMS, unreadable_streams
 
 _PASSWORDS = "SELECT pepper_id, count(*) FROM grantledger.passwords GROUP BY 1"
 _SIGNING = (KeyState.GENERATED, KeyState.ACTIVE)
@@ -36,6 +37,7 @@ async def examine_secrets(
     clients = [client for client in directory.clients() if client.enabled]
     secrets = Counter(kept.pepper_id for one in clients for kept in one.usable_secrets(now))
     return [
+        *_directory(directory),
         *_signing(keys, settings.signing_algorithms, now),
         *_openable(keys, wrapped, master),
         *_peppers(secrets, await _passwords(url), peppers.ids),
@@ -70,6 +72,14 @@ def _signing(
             yield warning(check, found, f"run `grantledger keys rotate --algorithm {algorithm}`")
         else:
             yield fine(check, found)
+
+
+def _directory(directory: LogDirectory) -> Iterator[Finding]:
+    check = UNREADABLE_STREAMS.replace("_", " ")
+    standing = unreadable_streams(directory.unreadable())
+    yield from (problem(check, alarm.found, alarm.fix) for alarm in standing)
+    if not standing:
+        yield fine(check, "none")
 
 
 def _openable(

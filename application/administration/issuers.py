@@ -1,11 +1,13 @@
 """Trust issuers, change on which terms, trust them no more; try whether their keys can be had."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from application.administration.deciding import DecidingService, begin, decide
 from application.errors import ConflictingState, InvalidRequest, NotFound, from_domain
+from application.ledger.errors import StreamUnreadable
 from application.outbound import OutboundError
 from application.ports import Clock
 from application.trusted_issuers import TrustedIssuers
@@ -14,6 +16,8 @@ from domain.issuance import DeploymentPolicy
 from domain.permissions import Catalogue
 from domain.provenance import Provenance
 from domain.trusted_issuer import IssuerTerms, TrustedIssuer
+
+_log = logging.getLogger(__name__)
 
 
 class _Service(DecidingService, Protocol):
@@ -77,9 +81,15 @@ async def trust(terms: IssuerTerms, *, service: _Service, provenance: Provenance
 async def trust_configured(
     wanted: Iterable[IssuerTerms], *, service: _Service, provenance: Provenance
 ) -> None:
-    """Put the issuers of the settings into force. Raises as `trust`."""
+    """Put the issuers of the settings into force. Raises as `trust`.
+
+    One whose stream cannot be read stays refused; the service starts without it.
+    """
     for terms in wanted:
-        await trust(terms, service=service, provenance=provenance)
+        try:
+            await trust(terms, service=service, provenance=provenance)
+        except StreamUnreadable as error:
+            _log.error("the issuer %s cannot be put into force: %s", terms.issuer, error)
 
 
 async def remove(issuer: str, *, service: _Service, provenance: Provenance) -> TrustedIssuer:

@@ -5,6 +5,7 @@ LedgerError
 │   └── EndAnnounced   an end of that stream comes first: wait a moment, then do the same
 ├── UnitRejected       the store refuses this unit itself: retrying it will not help
 └── LedgerUnavailable  no answer from PostgreSQL: nothing may be handed out
+    └── StreamUnreadable  one stream cannot be decoded: nothing may be decided upon it
 """
 
 
@@ -26,3 +27,7 @@ class UnitRejected(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """PostgreSQL did not answer in time; the caller must answer 503 and hand out nothing."""
+
+
+class StreamUnreadable(LedgerUnavailable):
+    """An event of this stream cannot be decoded: what it decides is refused, all else goes on."""

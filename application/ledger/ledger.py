@@ -4,6 +4,7 @@ What was loaded is kept as of the version that was read, and the next load asks 
 Events never change, so that what is kept is never wrong, only old.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from time import monotonic
@@ -11,10 +12,10 @@ from typing import Any
 from uuid import UUID
 
 from eventsourcing.domain import CanMutateAggregate
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
 from application.ledger.announced_ends import AnnouncedEnds
-from application.ledger.errors import Conflict, LedgerUnavailable
+from application.ledger.errors import Conflict, LedgerUnavailable, StreamUnreadable
 from application.ledger.group_commit import GroupCommit
 from application.ledger.grouped_read import GroupedReader
 from application.ledger.link import Link
@@ -40,6 +41,7 @@ each conflict costs a commit, and where requests go to any replica most of it wo
 """
 
 _Shelf = RecentlyUsed[UUID, Recorded]
+_log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -73,7 +75,8 @@ class Ledger:
     async def save(self, *aggregates: Recorded) -> int:
         """Record the undecided facts of `aggregates` as one unit; return the first position.
 
-        Raises Conflict, UnitRejected or LedgerUnavailable. Saves nothing and returns 0 where
+        Raises Conflict, UnitRejected, LedgerUnavailable, and Unrecordable (of application.errors)
+        for a fact that the log or its read models cannot hold. Saves nothing and returns 0 where
         nothing was decided.
         """
         return await self._save(aggregates, self.writer.append)
@@ -112,7 +115,7 @@ class Ledger:
     async def load(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream as of now, None where there is none.
 
-        Raises LedgerUnavailable.
+        Raises LedgerUnavailable, of which StreamUnreadable is a kind.
         """
         kept = self._kept(stream_id)
         aggregate: Any = kept.copied() if kept is not None else None
@@ -123,13 +126,22 @@ class Ledger:
             if not newer:
                 continue
             version = newer[-1].originator_version
-            aggregate = fold(
-                [self.mapper.to_domain_event(stored) for stored in newer], since=aggregate
-            )
+            aggregate = self._folded(stream_id, newer, since=aggregate)
             if isinstance(aggregate, Recorded):
                 # Each part: who gives up on a long stream has not read for nothing.
                 self._keep(aggregate.copied())
         return aggregate
+
+    def _folded(self, stream_id: UUID, newer: Sequence[StoredEvent], *, since: Any) -> Any:
+        try:
+            return fold([self.mapper.to_domain_event(stored) for stored in newer], since=since)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Without the event that is lost the aggregate would be another: perhaps one that was
+            # revoked, as if it never had been.
+            _log.exception("the stream %s cannot be read", stream_id)
+            raise StreamUnreadable(f"the stream {stream_id} cannot be read") from error
 
     async def settled(self, stream_id: UUID) -> Any:
         """Return the aggregate of a stream once no save that was given up can still arrive.
@@ -168,11 +180,14 @@ class Ledger:
 
     async def events(self, stream_id: UUID) -> Sequence[CanMutateAggregate[UUID]]:
         """Return the events of a stream, oldest first. Raises LedgerUnavailable."""
-        return [
-            self.mapper.to_domain_event(stored)
-            async for part in self.reader.parts(stream_id)
-            for stored in part
-        ]
+        try:
+            return [
+                self.mapper.to_domain_event(stored)
+                async for part in self.reader.parts(stream_id)
+                for stored in part
+            ]
+        except MapperDeserialisationError as error:
+            raise StreamUnreadable(f"the stream {stream_id} cannot be read") from error
 
     async def stored(self, stream_id: UUID) -> Sequence[StoredEvent]:
         """Return the stored events of a stream, oldest first. Raises LedgerUnavailable."""

@@ -14,6 +14,8 @@ from eventsourcing.utils import get_topic, resolve_topic
 from pydantic import BaseModel
 
 import application.ledger.topics  # noqa: F401  # registers every topic before the first look-up
+from application.errors import Unrecordable
+from application.ledger.recordable import require_recordable
 
 
 def _encode_unknown(value: object) -> Any:
@@ -51,7 +53,10 @@ class LedgerMapper(Mapper[UUID]):
         super().__init__(JsonTranscoder())
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """Return the event as it is stored."""
+        """Return the event as it is stored.
+
+        Raises Unrecordable for what the log or its read models cannot hold.
+        """
         event_class = type(domain_event)
         state = {"occurred_at": domain_event.timestamp, **vars(domain_event)}  # type: ignore[attr-defined]
         del state["originator_id"], state["originator_version"], state["timestamp"]
@@ -62,8 +67,18 @@ class LedgerMapper(Mapper[UUID]):
             domain_event.originator_id,
             domain_event.originator_version,
             get_topic(event_class),
-            self.transcoder.encode(state),
+            self._recordable(event_class, state),
         )
+
+    def _recordable(self, event_class: type, state: dict[str, Any]) -> bytes:
+        try:
+            encoded = self.transcoder.encode(state)
+            require_recordable(event_class, state, encoded)
+            return encoded
+        except UnicodeEncodeError:
+            raise Unrecordable("half of a character (a lone surrogate)") from None
+        except (ValueError, OverflowError, RecursionError):
+            raise Unrecordable("a number or a nesting that is too large") from None
 
     def to_facts(self, topic: str, state: bytes) -> dict[str, Any]:
         """Return the stored facts, upcast to the present version, without building the event.
@@ -73,12 +88,14 @@ class LedgerMapper(Mapper[UUID]):
         try:
             event_class = resolve_topic(topic)
             facts: dict[str, Any] = self.transcoder.decode(state)
+            version = facts.pop("class_version", 1)
+            while version < getattr(event_class, "class_version", 1):
+                getattr(event_class, f"upcast_v{version}_v{version + 1}")(facts)
+                version += 1
+        except MemoryError:  # says nothing about the event
+            raise
         except Exception as error:
             raise MapperDeserialisationError(f"unreadable event of topic {topic}") from error
-        version = facts.pop("class_version", 1)
-        while version < getattr(event_class, "class_version", 1):
-            getattr(event_class, f"upcast_v{version}_v{version + 1}")(facts)
-            version += 1
         return facts
 
     def to_domain_event(self, stored_event: StoredEvent) -> CanMutateAggregate[UUID]:
@@ -87,14 +104,14 @@ class LedgerMapper(Mapper[UUID]):
         Raises MapperDeserialisationError for a topic or a state that cannot be read.
         """
         facts = self.to_facts(stored_event.topic, stored_event.state)
-        facts["timestamp"] = facts.pop("occurred_at")
-        facts["originator_id"] = stored_event.originator_id
-        facts["originator_version"] = stored_event.originator_version
         try:
+            facts["timestamp"] = facts.pop("occurred_at")
+            facts["originator_id"] = stored_event.originator_id
+            facts["originator_version"] = stored_event.originator_version
             event = msgspec.convert(
                 facts, resolve_topic(stored_event.topic), dec_hook=_decode_unknown
             )
-        except (msgspec.ValidationError, TypeError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise MapperDeserialisationError(
                 f"event {stored_event.originator_id} version {stored_event.originator_version} "
                 f"of topic {stored_event.topic} does not fit its class: {error}"

@@ -276,6 +276,37 @@ $$;
 COMMENT ON FUNCTION grantledger.withdraw_end IS 'Takes back what the holder announced.';
 """,
     ),
+    (
+        "events set aside",
+        """
+CREATE TABLE grantledger.set_aside_events (
+    projection text NOT NULL,
+    build integer NOT NULL,
+    position bigint NOT NULL,
+    topic text NOT NULL,
+    stream_id uuid NOT NULL,
+    reason text NOT NULL,
+    set_aside_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (projection, build, position)
+);
+COMMENT ON TABLE grantledger.set_aside_events IS
+    'Events of the log that a build of a read model cannot take, and why. Empty where all is well.';
+
+CREATE FUNCTION grantledger.readable_state(state bytea) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN convert_from(state, 'UTF8')::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION grantledger.readable_state IS
+    'The state of an event, NULL where PostgreSQL cannot read it: one event must not fail a query.';
+CREATE OR REPLACE VIEW grantledger.events AS
+SELECT notification_id AS position, recorded_at, topic, originator_id, originator_version,
+    grantledger.readable_state(state) AS state
+FROM grantledger.ledger_events;
+""",
+    ),
 )
 
 

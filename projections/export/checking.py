@@ -6,6 +6,7 @@
 3. Each holds the columns of an export, and the rows and positions that the manifest says.
 4. There is no other file of an export in the directory.
 5. All files together hold each position of the range exactly once, but for the gaps it names.
+6. The rows that stand in for events set aside are those that the manifest names.
 """
 
 import re
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from projections.audit_trail import SET_ASIDE
 from projections.export.columns import SCHEMA
 from projections.export.exporting import files_below, is_whole
 from projections.export.manifest import NAME, File, Manifest, digest, manifest_of, read_manifest
@@ -47,14 +49,18 @@ def check(
     manifest, hash_ = read_manifest(directory), digest(directory / NAME)
     problems = [*_of_manifest(manifest, hash_, manifest_sha256)]  # 1
     runs: list[PositionRange] = []
+    aside: set[int] = set()
     for done, file in enumerate(manifest.files, start=1):
         try:
-            runs += _checked_file(directory, file)
+            held, stood_in = _checked_file(directory, file)
+            runs += held
+            aside |= stood_in
         except _Problem as problem:
             problems.append(str(problem))
         progress(done, len(manifest.files))
     problems += _unlisted(directory, manifest)  # 4
     problems += _holes(manifest, runs)  # 5
+    problems += _unnamed(manifest, aside)  # 6
     return Checked(
         files=len(manifest.files),
         rows=manifest.rows,
@@ -81,6 +87,7 @@ def _of_manifest(manifest: Manifest, hash_: str, wanted: str | None) -> Iterator
         issuer=manifest.issuer,
         gaps=[PositionRange(*gap) for gap in manifest.gaps],
         complete=manifest.complete,
+        set_aside=manifest.set_aside,
     )
     if again != manifest:
         yield f"{NAME}: its totals are not those of its files"
@@ -89,7 +96,7 @@ def _of_manifest(manifest: Manifest, hash_: str, wanted: str | None) -> Iterator
         yield f"{path}: listed more than once"
 
 
-def _checked_file(directory: Path, file: File) -> list[PositionRange]:
+def _checked_file(directory: Path, file: File) -> tuple[list[PositionRange], set[int]]:
     named = _PATH.fullmatch(file.path)
     if named is None or named[1] != file.date.isoformat():  # 2
         raise _Problem(f"{file.path!r}: no name that a file of an export has")
@@ -102,12 +109,19 @@ def _checked_file(directory: Path, file: File) -> list[PositionRange]:
         if not parquet.schema_arrow.equals(SCHEMA):  # 3
             raise _Problem(f"{file.path}: its columns are not those of an export")
         runs, rows = _runs(parquet), parquet.metadata.num_rows
+        stood_in = _stood_in(parquet)
     except (pa.ArrowException, OSError) as error:
         raise _Problem(f"{file.path}: no readable Parquet file: {error}") from None
     held = (rows, runs[0].first, runs[-1].last) if runs else (0, 0, 0)
     if held != (file.rows, file.first_position, file.last_position):
         raise _Problem(f"{file.path}: its rows or positions are not those of the manifest")
-    return runs
+    return runs, stood_in
+
+
+def _stood_in(parquet: pq.ParquetFile) -> set[int]:
+    """Return the positions of the rows that stand in for events set aside."""
+    found = parquet.read(columns=["position", "topic"])
+    return {*found.filter(pc.equal(found["topic"], SET_ASIDE))["position"].to_pylist()}
 
 
 def _runs(parquet: pq.ParquetFile) -> list[PositionRange]:
@@ -130,6 +144,11 @@ def _unlisted(directory: Path, manifest: Manifest) -> Iterator[str]:
         name = path.relative_to(directory).as_posix()
         if name not in known:
             yield f"{name}: not in the manifest"
+
+
+def _unnamed(manifest: Manifest, stood_in: set[int]) -> Iterator[str]:
+    if stood_in != {position for position, _ in manifest.set_aside}:
+        yield f"{NAME}: the events set aside are not those of its files"
 
 
 def _holes(manifest: Manifest, runs: Sequence[PositionRange]) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 1. One process writes into a directory. An export of another service, schema or range that does not
    adjoin is left alone: the manifest decides.
-2. The range is what is asked together with what is there. Rows of the audit trail never change:
-   files that are there with the hash of the manifest are kept.
+2. The range is what is asked together with what is there. Rows of the audit trail never change,
+   but where an event that was set aside can be taken now: all other files that are there with the
+   hash of the manifest are kept.
 3. Before the first file is written the export is announced, which records it: no data leaves
    without an event that tells of it.
 4. Each file is written beside its place and renamed. The manifest says from the first on that the
@@ -33,7 +34,14 @@ from projections.export.manifest import (
     write_manifest,
 )
 from projections.export.parquet import Copiers
-from projections.export.parts import RANGE_EVENTS, Part, PositionRange, gaps, parts
+from projections.export.parts import (
+    RANGE_EVENTS,
+    Part,
+    PositionRange,
+    gaps,
+    parts,
+    set_aside,
+)
 from projections.export.published import UNFINISHED, only_writer, published
 from projections.rebuild import Progress, no_progress
 from projections.session import open_session
@@ -41,6 +49,7 @@ from projections.session import open_session
 AT_ONCE = 2
 SAVE_SECONDS = 1.0
 
+_Aside = Sequence[tuple[int, str]]
 Announce = Callable[[PositionRange, int], None]
 """Called with the range and the number of events that are about to be written."""
 
@@ -77,12 +86,12 @@ def export(
     with only_writer(directory):  # 1
         before = _before(directory, issuer)
         range_ = _whole(directory, before, asked)  # 2
-        planned, missing = _planned(database_url, range_, range_events)
+        planned, missing, aside = _planned(database_url, range_, range_events)
         if not planned:
             raise ExportRefused("nothing is recorded, or projected yet, in that range")
-        kept = _kept(directory, before, planned)
+        kept = _kept(directory, before, planned, aside)
         lacking = [part for part in planned if part.path not in kept]
-        unsaved = _Unsaved(directory, range_, issuer, missing, list(kept.values()))
+        unsaved = _Unsaved(directory, range_, issuer, missing, aside, list(kept.values()))
         if lacking:
             announce(range_, sum(part.rows for part in lacking))  # 3
             unsaved.save()
@@ -116,17 +125,26 @@ def _whole(directory: Path, before: Manifest | None, asked: PositionRange) -> Po
 
 def _planned(
     database_url: str, range_: PositionRange, range_events: int
-) -> tuple[list[Part], list[PositionRange]]:
+) -> tuple[list[Part], list[PositionRange], _Aside]:
     with closing(open_session(database_url, name="export")) as connection:
         planned = parts(range_, range_events=range_events).fetch(connection)
         missing = gaps(range_, planned)
-        return planned, missing.fetch(connection) if missing else []
+        aside = set_aside(range_).fetch(connection)
+        return planned, missing.fetch(connection) if missing else [], aside
 
 
-def _kept(directory: Path, before: Manifest | None, planned: Sequence[Part]) -> dict[str, File]:
+def _kept(
+    directory: Path, before: Manifest | None, planned: Sequence[Part], aside: _Aside
+) -> dict[str, File]:
+    if before is None:
+        return {}
     wanted = {part.path: part.rows for part in planned}
+    changed = [position for position, _ in {*before.set_aside} ^ {*aside}]
     candidates = [
-        file for file in (before.files if before else ()) if wanted.get(file.path) == file.rows
+        file
+        for file in before.files
+        if wanted.get(file.path) == file.rows
+        and not any(file.first_position <= one <= file.last_position for one in changed)
     ]
     with ThreadPoolExecutor(AT_ONCE) as threads:
         whole = threads.map(lambda file: is_whole(directory, file), candidates)
@@ -186,12 +204,14 @@ class _Unsaved:
         range_: PositionRange,
         issuer: str,
         gaps: list[PositionRange],
+        aside: _Aside,
         files: list[File],
     ) -> None:
         self._directory = directory
         self._range = range_
         self._issuer = issuer
         self._gaps = gaps
+        self._aside = aside
         self._files = files
         self._saved_at = 0.0
 
@@ -217,6 +237,7 @@ class _Unsaved:
             issuer=self._issuer,
             gaps=self._gaps,
             complete=complete,
+            set_aside=self._aside,
         )
 
 

@@ -4,6 +4,7 @@ It says nothing of when or by whom the export was made (the log does): the same 
 gives the same bytes.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -36,11 +37,12 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An export of the positions from `first_position` to `last_position`.
 
-    `gaps` are positions (first, last) that the audit trail did not hold. An export that is not
-    `complete` was broken off, or is being written.
+    `gaps` are positions (first, last) that the audit trail did not hold. `set_aside` are the events
+    (position, topic) that it could not take: a row of the files stands in for each. It is left out
+    where there are none. An export that is not `complete` was broken off, or is being written.
     """
 
     format: str
@@ -55,6 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     last_recorded_at: datetime | None
     gaps: tuple[tuple[int, int], ...]
     files: tuple[File, ...]
+    set_aside: tuple[tuple[int, str], ...] = ()
 
     @property
     def range(self) -> PositionRange:
@@ -69,6 +72,7 @@ def manifest_of(
     issuer: str,
     gaps: list[PositionRange],
     complete: bool,
+    set_aside: Sequence[tuple[int, str]] = (),
 ) -> Manifest:
     """Return the manifest of `files`, its totals added up."""
     ordered = tuple(sorted(files, key=lambda file: (file.first_position, file.path)))
@@ -85,6 +89,7 @@ def manifest_of(
         last_recorded_at=max((file.last_recorded_at for file in ordered), default=None),
         gaps=tuple((gap.first, gap.last) for gap in gaps),
         files=ordered,
+        set_aside=tuple(set_aside),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import date, datetime
 
 from psycopg.sql import SQL, Composed, Literal
 
+from projections.audit_trail import SET_ASIDE
 from projections.export.columns import SELECTED
 from projections.query import Query
 
@@ -79,6 +80,19 @@ def parts(of: PositionRange, *, range_events: int = RANGE_EVENTS) -> Query[Part]
         ),
         {"first": of.first, "last": of.last, "range_events": range_events},
         Part,
+    )
+
+
+def set_aside(of: PositionRange) -> Query[tuple[int, str]]:
+    """Ask for the events of `of` that a row of the audit trail stands in for: position, topic."""
+    return Query(
+        SQL(
+            "SELECT position, detail ->> 'topic' AS topic FROM read.audit_trail"
+            " WHERE topic = %(topic)s AND topic <> 'token.issued'"  # as the index has it
+            " AND position BETWEEN %(first)s AND %(last)s ORDER BY position"
+        ),
+        {"topic": SET_ASIDE, "first": of.first, "last": of.last},
+        lambda *, position, topic: (int(position), str(topic)),
     )
 
 

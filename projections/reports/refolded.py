@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 from eventsourcing.domain import CanMutateAggregate
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 from eventsourcing.utils import resolve_topic
 
 from application.ledger.mapper import LedgerMapper
@@ -56,6 +56,15 @@ class Directory:
         elif isinstance(entry, TrustedIssuer):
             self.issuers[entry.issuer] = entry
 
+    def _forget(self, row: Told) -> None:
+        kind, name = _named(row)
+        by_kind: Mapping[str, dict[str, Any]] = {
+            "client": self.clients,
+            "principal": self.principals,
+            "issuer": self.issuers,
+        }
+        by_kind[kind].pop(name, None)
+
 
 def refolded(rows: Sequence[Told]) -> Directory:
     """Return whom `rows`, oldest first, tell of: events of client.*, principal.* and issuer.*.
@@ -66,7 +75,13 @@ def refolded(rows: Sequence[Told]) -> Directory:
     entries: dict[UUID, Administered] = {}
     directory = Directory()
     for row in rows:
-        event = _event(row, entries, mapper)
+        stream = _stream(row)
+        try:
+            event = _event(row, stream, entries, mapper)
+        except MapperDeserialisationError:  # left out, as the directory of the service does
+            entries.pop(stream, None)
+            directory._forget(row)  # noqa: SLF001  # ours
+            continue
         if event.originator_id not in entries and row.topic not in _FIRST:
             continue
         entry = event.mutate(entries.get(event.originator_id))
@@ -76,10 +91,21 @@ def refolded(rows: Sequence[Told]) -> Directory:
     return directory
 
 
-def _event(
-    row: Told, entries: Mapping[UUID, Administered], mapper: LedgerMapper
-) -> CanMutateAggregate[UUID]:
+def _named(row: Told) -> tuple[str, str]:
+    """Return the kind and the name of whom a row tells of."""
     kind = row.topic.partition(".")[0]
+    known = {"client": row.client_id, "principal": row.subject}
+    return kind, str(known.get(kind) or row.detail.get(_NAMED_BY[kind]))
+
+
+def _stream(row: Told) -> UUID:
+    kind, name = _named(row)
+    return _STREAMS[kind](name)
+
+
+def _event(
+    row: Told, stream: UUID, entries: Mapping[UUID, Administered], mapper: LedgerMapper
+) -> CanMutateAggregate[UUID]:
     facts = {
         **_NOT_KEPT,
         "occurred_at": row.occurred_at.astimezone(UTC),
@@ -89,7 +115,6 @@ def _event(
         "why": row.reason or "",
         **row.detail,
     }
-    stream = _STREAMS[kind](facts[_NAMED_BY[kind]])
     known = entries.get(stream)
     return mapper.to_domain_event(
         StoredEvent(stream, known.version + 1 if known else 1, row.topic, _state(row.topic, facts))

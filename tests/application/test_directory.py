@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from application.directory import STALE_SECONDS, LogDirectory
-from application.ledger.errors import LedgerUnavailable
+from application.ledger.errors import LedgerUnavailable, StreamUnreadable
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
 from application.ledger.mapper import LedgerMapper
@@ -230,24 +231,85 @@ async def test_comes_back_after_its_connection_was_killed(
     assert killed == [(True,)]
 
 
-async def test_does_not_decide_on_what_it_cannot_follow(
-    other: Ledger, directory: LogDirectory, database_url: str
-) -> None:
-    """An event that this version cannot read stops the directory: it grows old instead of deciding
-    without it.
-    """
-    await directory.start()
-    stream = SigningKey.stream("key-1")
+def _append(database_url: str, stream: UUID, *, version: int, topic: str, state: bytes) -> None:
+    """Write an event as whoever holds the database could, past all checks."""
     with psycopg.connect(database_url, autocommit=True) as session:
         session.execute(
-            "SELECT grantledger.append_events(%s::uuid[], '{1}', '{key.forgotten}', %s::bytea[])",
-            ([stream], [b"{}"]),
+            "SELECT grantledger.append_events(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[])",
+            ([stream], [version], [topic], [state]),
         )
 
-    await eventually_async(lambda: directory.age > 3 * REFRESH_SECONDS)
 
-    assert directory.position == 0
+UNREADABLE = {
+    "a topic of no version": ("client.forgotten", b"{}"),
+    "no JSON": ("client.disabled", b"not json"),
+    "no object": ("client.disabled", b"[]"),
+    "facts that are missing": ("client.disabled", b"{}"),
+    "facts of another kind": ("client.disabled", b'{"occurred_at": 7, "by": [], "why": {}}'),
+}
+
+
+@pytest.mark.parametrize(("topic", "state"), UNREADABLE.values(), ids=list(UNREADABLE))
+async def test_leaves_out_the_stream_that_it_cannot_read_and_no_other(
+    other: Ledger, directory: LogDirectory, database_url: str, topic: str, state: bytes
+) -> None:
+    """A client with an event that cannot be read is unknown; all others are followed as ever, and
+    the directory stays fresh.
+    """
+    client = a_client()
+    await other.save(client, a_principal())
+    await directory.start()
+    assert directory.client("reporter") is not None
+    _append(database_url, client.id, version=client.version + 1, topic=topic, state=state)
+    await other.save(a_client(client_id="next"), a_key())
+    await eventually_async(lambda: directory.client("next") is not None)
+
+    directory.require_fresh()
+    assert directory.client("reporter") is None
+    assert [one.client_id for one in directory.clients()] == ["next"]
+    assert [one.kid for one in directory.keys()] == ["key-1"]
+    assert directory.principal("owner-1") is not None
+    (left_out,) = directory.unreadable()
+    assert (left_out.stream_id, left_out.position, left_out.topic) == (client.id, 3, topic)
+
+
+async def test_believes_nothing_that_follows_an_unreadable_event(
+    other: Ledger, directory: LogDirectory, database_url: str
+) -> None:
+    """A stream stays out whatever is recorded on it later, from its first event on or the second,
+    so that its name is nobody's.
+    """
+    known, unknown = a_key("known"), a_key("unknown")
+    await other.save(known)
+    first, *_ = (LedgerMapper().to_stored_event(fact) for fact in unknown.facts())
+    _append(database_url, unknown.id, version=1, topic="key.generated", state=b"{}")
+    _append(database_url, known.id, version=2, topic="key.retired", state=b"{}")
+    for stream in (unknown.id, known.id):
+        _append(database_url, stream, version=3, topic=first.topic, state=first.state)
+    await directory.refresh()
+
     assert list(directory.keys()) == []
+    assert {one.stream_id for one in directory.unreadable()} == {known.id, unknown.id}
+    assert directory.position == 5
+
+
+async def test_says_that_a_key_went_with_its_stream(
+    other: Ledger, directory: LogDirectory, database_url: str
+) -> None:
+    """A key whose retirement cannot be read signs and verifies nothing any more."""
+    told: list[int] = []
+    directory.on_keys = lambda: told.append(1)
+    await other.save(a_key())
+    await directory.refresh()
+    stream = SigningKey.stream("key-1")
+    _append(database_url, stream, version=2, topic="key.retired", state=b"{}")
+    await directory.refresh()
+
+    assert told == [1, 1]
+    assert list(directory.keys()) == []
+    with pytest.raises(StreamUnreadable):  # it may have been revoked, and what it signed with it
+        directory.key("key-1")
+    assert directory.key("another") is None
 
 
 async def test_says_that_a_key_changed_though_the_next_page_is_lost(

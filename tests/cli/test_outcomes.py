@@ -15,6 +15,11 @@ from application.settings import SettingsError
         (NotFound("no such client: x"), REFUSED, "no such client: x"),
         (UnitRejected("the store refuses the unit"), REFUSED, "the store refuses the unit"),
         (SettingsError("GRANTLEDGER_PORT: wrong"), USAGE, "GRANTLEDGER_PORT: wrong"),
+        (
+            UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates not allowed"),
+            USAGE,
+            "an argument is no text in UTF-8",
+        ),
         (LedgerUnavailable("no connection"), AWAY, "no connection"),
         (psycopg.OperationalError("gone\nfar away"), AWAY, "the database is away: gone"),
         (

@@ -59,7 +59,13 @@ def problems(database_url: str, held: Iterable[Held], followed: Sequence[int]) -
     for projection in PROJECTIONS:
         if not verify(database_url, projection).clean:
             found.append(f"{projection.name} is not what a replay makes of the log")
-    return found
+    return [*found, *_set_aside(database_url)]
+
+
+def _set_aside(database_url: str) -> list[str]:
+    with psycopg.connect(database_url) as connection:
+        status = projection_status().fetch(connection)
+    return [f"{one.projection} set {one.set_aside} events aside" for one in status if one.set_aside]
 
 
 def _projected(database_url: str) -> bool:

@@ -212,3 +212,18 @@ def test_events_read_as_json(database_url: str) -> None:
         ).fetchall()
 
     assert found == [(1, "test.happened", ["mcp"])]
+
+
+@pytest.mark.parametrize(
+    "state", [b"not json", b"\xff", rb'{"a": "\u0000"}', rb'{"a": "\ud800"}', b"[" * 9_000]
+)
+def test_an_unreadable_event_fails_no_query(database_url: str, state: bytes) -> None:
+    """The view shows every other event, and no state for one that PostgreSQL cannot read."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for one in (b'{"a": 1}', state, b'{"a": 3}'):
+            connection.execute(APPEND, append_parameters(records(state=one)))
+        found = connection.execute(
+            "SELECT position, state FROM grantledger.events ORDER BY position"
+        ).fetchall()
+
+    assert found == [(1, {"a": 1}), (2, None), (3, {"a": 3})]

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 from pydantic_core import to_json
 
-from projections.audit_trail import OUTCOMES, AuditEntry, search
+from projections.audit_trail import OUTCOMES, SET_ASIDE, AuditEntry, search
 from projections.cloud_events import cloud_event
 from projections.event_filter import EventFilter
 from projections.ocsf import ocsf_event
@@ -61,6 +61,7 @@ def test_a_whole_history(recording: Recording, session: Connection[Any]) -> None
         ({"topic": "client.disabled"}, 3004, 4),
         ({"topic": "client.used"}, 6003, 99),
         ({"topic": "audit.read"}, 6003, 99),
+        ({"topic": "event.set_aside"}, 2004, 1),
     ],
 )
 def test_ocsf_classes(facts: dict[str, Any], class_uid: int, activity_id: int) -> None:
@@ -73,6 +74,21 @@ def test_ocsf_classes(facts: dict[str, Any], class_uid: int, activity_id: int) -
 def test_reuse_is_severe() -> None:
     """A finding is what somebody should look at."""
     assert ocsf_event(_entry(topic="family.reuse_detected"))["severity_id"] == 4
+
+
+def test_an_event_set_aside_is_severe_and_named() -> None:
+    """Which event cannot be shown is in the finding, under the topic of the row itself."""
+    detail = {"topic": "client.disabled", "stream_id": "s", "cause": "unreadable"}
+    event = ocsf_event(_entry(topic=SET_ASIDE, outcome="failure", detail=detail))
+
+    assert (event["severity_id"], event["status_id"]) == (4, 2)
+    assert event["finding_info"]["title"] == "An event cannot be shown"
+    assert event["message"] == (
+        "An event client.disabled of the stream s cannot be shown and was set aside: unreadable."
+    )
+    assert event["unmapped"] == {**detail, "topic": SET_ASIDE}
+    carried = cloud_event(_entry(topic=SET_ASIDE, detail=detail), source="https://as.example")
+    assert carried["type"] == SET_ASIDE
 
 
 def test_every_topic_maps() -> None:

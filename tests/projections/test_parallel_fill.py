@@ -3,13 +3,15 @@
 import os
 from typing import Any
 
+import psycopg
 import pytest
-from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 
-from projections.audit_trail import AUDIT_TRAIL
+from projections import parallel_fill
+from projections.audit_trail import AUDIT_TRAIL, SET_ASIDE, search
 from projections.builds import other_builds
 from projections.client_last_used import CLIENT_LAST_USED
+from projections.event_filter import EventFilter
 from projections.projection import Projection
 from projections.rebuild import rebuild
 from projections.verify import verify
@@ -43,16 +45,37 @@ def test_several_processes_write_what_one_would(
     assert verify(recording.database_url, projection).clean
 
 
-def test_what_one_process_cannot_read_stops_all(
+def test_what_one_process_cannot_read_is_set_aside(
     recording: Recording, session: Connection[Any]
 ) -> None:
-    """The failure of a range is the failure of the rebuild; the live build is as it was."""
+    """An unreadable event in one range is marked in the new build; all others are in it."""
     recording.issue(250)
     catch_up(recording.database_url)
     session.execute("ALTER TABLE grantledger.ledger_events DISABLE TRIGGER append_only")
     session.execute("UPDATE grantledger.ledger_events SET state = '{' WHERE notification_id = 150")
+    rebuild(recording.database_url, AUDIT_TRAIL, range_events=100)
 
-    with pytest.raises(MapperDeserialisationError):
+    assert other_builds(session, AUDIT_TRAIL) == []
+    assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (250,)
+    assert [entry.position for entry in search(EventFilter(topic=SET_ASIDE)).fetch(session)] == [
+        150
+    ]
+
+
+def test_what_stops_one_process_stops_all(
+    recording: Recording, session: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure of a range is the failure of the rebuild; the live build is as it was."""
+    recording.issue(250)
+    catch_up(recording.database_url)
+    monkeypatch.setattr(parallel_fill, "_fill_range", failing_range)
+
+    with pytest.raises(psycopg.errors.DiskFull):
         rebuild(recording.database_url, AUDIT_TRAIL, range_events=100)
     assert other_builds(session, AUDIT_TRAIL) == []
     assert session.execute("SELECT count(*) FROM read.audit_trail").fetchone() == (250,)
+
+
+def failing_range(*_: object) -> None:
+    """Fail as a process whose disk is full."""
+    raise psycopg.errors.DiskFull("no space left")

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from api.past_views import client_fields
+from application.ledger.errors import StreamUnreadable
 from domain.client import Client
 from domain.client_configuration import TokenPolicy
 from domain.provenance import Provenance
@@ -118,3 +120,24 @@ def test_a_long_difference_is_read_page_by_page(
     assert [act.position for act in found.acts] == [*range(first + 1, last + 1)]
     lifetime = [change for change in found.fields if change.field.endswith("lifetime")]
     assert [change.after for change in lifetime] == ([66] if known < 8 else [])
+
+
+def test_an_unreadable_stream_of_the_past_hides_no_other(
+    recording: Recording, session: Connection[Any]
+) -> None:
+    """Who there was is told without the one whose event cannot be read; asked for itself, it is
+    refused, and so is what changed about it.
+    """
+    broken, whole = a_client(client_id="broken"), a_client(client_id="whole")
+    recording.record(broken, whole)
+    recording._recorder.insert_events(
+        [StoredEvent(broken.id, broken.version + 1, "client.disabled", b"{}")]
+    )
+    then = Past(AsOf(3, NOW))
+
+    assert [one.client_id for one in _read(then.clients(), session)[0]] == ["whole"]
+    assert _read(then.client("whole"), session)[0] == whole
+    with pytest.raises(StreamUnreadable, match=str(broken.id)):
+        _read(then.client("broken"), session)
+    with pytest.raises(StreamUnreadable, match=str(broken.id)):
+        _read(difference(broken.id, client_fields, since=1, until=None, now=NOW), session)

@@ -102,6 +102,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: _rewrite(d, lambda m: m.update(gaps=[[4, 5]])),
         "there more than once",
     ),
+    "an event set aside that is none": (
+        lambda d: _rewrite(d, lambda m: m.update(set_aside=[[4, "client.registered"]])),
+        "the events set aside are not those of its files",
+    ),
     "never completed": (
         lambda d: _rewrite(d, lambda m: m.update(complete=False)),
         "the export was broken off",

@@ -11,11 +11,12 @@ from typing import Any
 
 import duckdb
 import psycopg
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from psycopg import Connection
 
-from projections.audit_trail import AuditEntry, search
+from projections.audit_trail import SET_ASIDE, AuditEntry, search
 from projections.export.asked_range import EmptyRange, asked_range
 from projections.export.checking import check
 from projections.export.columns import SCHEMA
@@ -23,8 +24,11 @@ from projections.export.exporting import ExportRefused
 from projections.export.manifest import UnusableManifest, read_manifest
 from projections.export.parts import PositionRange
 from projections.export.published import DirectoryInUse
+from tests.builders import records
 from tests.projections.export.conftest import FIRST_DAY, HOURLY, add_events
 from tests.projections.export.exports import content, export_now
+from tests.projections.projecting import catch_up
+from tests.projections.recording import Recording
 
 LAYOUT = [
     "events/date=2026-03-01/events-000000000001-000000000002.parquet",
@@ -285,3 +289,42 @@ def test_asked_ranges(trail: str, session: Connection[Any]) -> None:
     )
     with pytest.raises(EmptyRange, match="nothing to export"):
         asked_range(session, 20, 7, now=now)
+
+
+def test_events_set_aside_are_in_the_manifest(
+    session: Connection[Any], database_url: str, tmp_path: Path
+) -> None:
+    """The export goes on past them, names each, and is renewed once they can be taken; without any
+    the manifest says nothing of it.
+    """
+    with Recording(database_url) as recording:
+        recording.issue(12)
+        recording._recorder.insert_events(records(state=b"not json"))
+        recording.issue(12)
+    catch_up(database_url)
+    export_now(database_url, tmp_path, 25)
+    told = read_manifest(tmp_path).set_aside
+    problems = check(tmp_path).problems
+    (row,) = (
+        pq.ParquetFile(_holding(tmp_path, 13)).read().filter(pc.field("position") == 13).to_pylist()
+    )
+    # As if the event could be taken now.
+    session.execute("UPDATE read.audit_trail SET topic = 'token.issued' WHERE position = 13")
+    again = export_now(database_url, tmp_path, 25)
+
+    assert told == ((13, "test.happened"),)
+    assert problems == ()
+    assert (row["topic"], row["outcome"]) == (SET_ASIDE, "failure")
+    assert "unreadable" in row["detail"]
+    assert (again.written, again.manifest.set_aside) == (1, ())
+    assert check(tmp_path).problems == ()
+    assert b"set_aside" not in (tmp_path / "manifest.json").read_bytes()
+
+
+def _holding(directory: Path, position: int) -> Path:
+    (file,) = (
+        file
+        for file in read_manifest(directory).files
+        if file.first_position <= position <= file.last_position
+    )
+    return directory / file.path
