@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.redirect_uri import match, problem_with
+from domain.redirect_uri import match, problem_with, target_of
 
 REGISTERED = (
     "https://client.example/callback",
@@ -85,3 +85,20 @@ def test_what_matches(uri: str) -> None:
 def test_what_does_not(uri: str) -> None:
     """Whatever merely looks like it gets no code."""
     assert not match(uri, REGISTERED)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://127.0.0.1:1024/cb", "http://127.0.0.1:65000/cb", True),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:65000/cb", True),
+        ("http://[::1]:1/cb", "http://[::1]:2/cb", True),
+        ("http://127.0.0.1:1/cb", "http://127.0.0.1:1/other", False),
+        ("http://127.0.0.1:1/cb", "http://[::1]:1/cb", False),
+        ("http://localhost:1/cb", "http://localhost:2/cb", False),
+        ("https://shop.example:1/cb", "https://shop.example:2/cb", False),
+    ],
+)
+def test_where_a_uri_leads(one: str, other: str, same: bool) -> None:
+    """The port of a loopback address is another at each start, and no other place."""
+    assert (target_of(one) == target_of(other)) is same
