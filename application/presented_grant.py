@@ -74,10 +74,10 @@ async def use_presented(  # noqa: PLR0913  # what the grants differ in, each by 
     derived = _read(presented, service.derived)  # 1
     await context.once.use()
     turn = service.turns.of(derived.stream_id)
-    async with turn.queue:
-        for attempt in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        async with turn.queue:
             try:
-                async with turn.stream:  # anew for each attempt: an end goes first
+                async with turn.stream:
                     grant = None if attempt else service.log.recent(derived.stream_id)
                     if not isinstance(grant, of) or not saves(grant, derived):
                         grant = await service.log.load(derived.stream_id)

@@ -5,7 +5,8 @@ meet sixty conflicts, and each conflict costs a commit.
 
 Ends go first. Uses wait in a queue of their own, and one of them at a time waits for the stream
 itself: an end has at most one use before it, however many clients repeat themselves in a loop. A
-use that starts again after a conflict takes the stream anew, behind an end that waits.
+use that starts again after a conflict takes its place in both anew: behind an end that waits, and
+behind every other use, because one of those may turn out to be a reuse that ends the stream.
 """
 
 from asyncio import Lock
@@ -17,8 +18,9 @@ from weakref import WeakValueDictionary
 class Turn:
     """The turn of one stream.
 
-    `async with turn` is for a use that is tried once. A use that tries again holds `queue` all the
-    time, and `stream` for each attempt. An end takes `stream` alone.
+    `async with turn` is for a use that is tried once. A use that tries again holds `queue` for each
+    attempt and for the moment that it stands back, and `stream` for the attempt. An end takes
+    `stream` alone.
     """
 
     def __init__(self) -> None:

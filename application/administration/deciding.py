@@ -70,8 +70,8 @@ async def decide_as_holder(
     Raises as `decide` does, but ConflictingState after too many lost races.
     """
     turn = service.turns.of(stream_id)
-    async with turn.queue:
-        for _ in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
+        async with turn.queue:
             try:
                 async with turn.stream:
                     decided = await _decided(service, stream_id, kind, decision, name)

@@ -32,8 +32,8 @@ async def give_consent(
     Raises ConflictingState after lost races, LedgerUnavailable.
     """
     turn = service.turns.of(Consents.stream(session.subject))
-    async with turn.queue:
-        for _ in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
+        async with turn.queue:
             try:
                 async with turn.stream:
                     consents = await consents_of(session.subject, service.log, provenance)

@@ -77,8 +77,8 @@ async def register(
     configuration = await _vetted(document, leave, now, service)  # 3
     stream_id = Client.stream(configuration.client_id) if leave is None else leave.id
     turn = service.turns.of(stream_id)
-    async with turn.queue:
-        for _ in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
+        async with turn.queue:
             try:
                 async with turn.stream:
                     leave = await _leave(token, now, service)  # 2, as of now
