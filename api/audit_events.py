@@ -29,6 +29,7 @@ from litestar.response import Response, Stream
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admin_requests import AnyRequest
+from api.audit_reads import ALSO_ASKED
 from api.audit_routes import NAME, moment_or_position
 from api.composition import Service
 from api.resource_server import caller_of
@@ -121,6 +122,7 @@ def event_handlers(service: Service) -> list[HTTPRouteHandler]:
             )
         },
         dependencies={"which": filtered},
+        opt={ALSO_ASKED: _asked_by_accept},
     )
     async def events(
         request: AnyRequest,
@@ -204,6 +206,13 @@ class Follower:
 
 def _accepted(request: AnyRequest) -> PageFormat:
     return PageFormat.NDJSON if NDJSON in request.headers.get("accept", "") else PageFormat.JSON
+
+
+def _asked_by_accept(request: AnyRequest) -> list[tuple[str, str]]:
+    """Return the format for the record: lines go to the end of the log, and a page ends."""
+    if "format" in request.query_params or _accepted(request) is PageFormat.JSON:
+        return []
+    return [("format", PageFormat.NDJSON.value)]
 
 
 def _moment(name: str, text: str | None, now: datetime) -> datetime | None:

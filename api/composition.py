@@ -201,7 +201,7 @@ class Service:
                 await task
         await self.denials.flush(everything=True)
         await self.usage.flush()
-        await self.audit_reading.flush()
+        await self.audit_reading.close()
         await self._close()
 
     async def _close(self) -> None:
@@ -254,11 +254,15 @@ class Service:
         revoked must verify nothing, whatever else is wrong. Raises LedgerUnavailable, and
         ValueError where the master key does not open a key.
         """
-        known = list(self.directory.keys())
+        self._use_keys()  # before anything is waited for
         try:
-            await self._unwrap_new(known)
+            await self._unwrap_new(list(self.directory.keys()))
         finally:
-            self.keys.update(known, self._private, now=self.clock.now())
+            self._use_keys()
+
+    def _use_keys(self) -> None:
+        # By the directory of this moment, whatever was recorded while a private key was fetched.
+        self.keys.update(self.directory.keys(), self._private, now=self.clock.now())
 
     async def _unwrap_new(self, known: Sequence[SigningKey]) -> None:
         missing = {

@@ -8,7 +8,7 @@ once") but `resource` and `audience` (RFC 8707, Section 2; RFC 8693, Section 2.1
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 
 from litestar.types import Receive
@@ -49,6 +49,10 @@ class Form:
     def all(self, *names: str) -> tuple[str, ...]:
         """Return all values of the repeatable parameters `names`."""
         return tuple(value for name in names for value in self._values.get(name, ()))
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Return each parameter with its value; of a repeatable one each value."""
+        return ((name, value) for name, values in self._values.items() for value in values)
 
     def single(self) -> Mapping[str, str]:
         """Return the parameters that are not repeatable, by name."""

@@ -8,10 +8,14 @@ recorded; a command of an operator is recorded at once, before its answer is sho
 2. Parameters are kept as a query string: with names and values as free text a value could look like
    another parameter.
 3. An event has as many parameters as fit it; more of them are another event.
-4. Memory is bounded: where reads cannot be recorded, no more of them are answered.
+4. Where the log did not take what was read, no more is answered until it does, and it is asked
+   again at once; where it is only slow, no more than fits into a bounded memory.
+5. What cannot be recorded at the end of the process goes into the log of the process. A process
+   that is killed loses what it counted since it recorded last.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +26,8 @@ from application.errors import TemporarilyUnavailable
 from application.ports import Clock, EventLog, Ids
 from domain.audit_reading import AuditReading, Reading
 from domain.provenance import Provenance
+
+_log = logging.getLogger(__name__)
 
 EVENT_CHARACTERS = 16_384
 """Parameters in one event, together; a single read may bring more, and has an event of its own."""
@@ -77,8 +83,11 @@ class AuditReadingRecorder(CoalescingRecorder[_Kind, _Reads, AuditReading]):
         """Count one read of `what` by `reader` over `via` ("http", "cli" or "console").
 
         `parameters` is the query string of what was asked with (see `as_query`). Raises
-        TemporarilyUnavailable where too much waits to be recorded: then nothing may be shown.
+        TemporarilyUnavailable where the read might leave no trace: then nothing may be shown.
         """
+        if self._unsettled:  # 4
+            self.much.set()
+            raise TemporarilyUnavailable(reason="reads could not be recorded")
         waiting = self._characters()
         if waiting + len(parameters) > MOST_CHARACTERS:  # 4
             raise TemporarilyUnavailable(reason="reads cannot be recorded at the moment")
@@ -88,9 +97,8 @@ class AuditReadingRecorder(CoalescingRecorder[_Kind, _Reads, AuditReading]):
         if known is not None and known.is_full_for(parameters):  # 3
             kind = _Kind(reading, kind.part + 1)
             self._parts[reading] = kind.part
-        given = {parameters: None} if parameters else {}
         at = provenance.occurred_at
-        self._add(kind, _Reads(1, given, len(parameters), at, at))
+        self._add(kind, _Reads(1, {parameters: None}, len(parameters), at, at))
         if waiting + len(parameters) > SOON_CHARACTERS:
             self.much.set()
 
@@ -99,6 +107,20 @@ class AuditReadingRecorder(CoalescingRecorder[_Kind, _Reads, AuditReading]):
         self.much.clear()
         self._parts.clear()
         await super().flush()
+
+    async def close(self) -> None:
+        """Record what waits, for the last time."""
+        await self.flush()
+        for kind, reads in (*self._unsettled, *self._waiting.items()):  # 5
+            _log.error(
+                "reads may be unrecorded: %s read %s over %s, %d times until %s, asking for %s",
+                kind.reading.by,
+                kind.reading.what,
+                kind.reading.via,
+                reads.count,
+                reads.last_at,
+                tuple(reads.parameters),
+            )
 
     def _characters(self) -> int:
         return sum(reads.characters for reads in self._waiting.values())
@@ -129,7 +151,8 @@ class AuditReadingRecorder(CoalescingRecorder[_Kind, _Reads, AuditReading]):
     ) -> None:
         stream.read(
             kind.reading,
-            parameters=tuple(count.parameters),
+            # What nothing narrowed is "" beside others: it must not look narrowed.
+            parameters=tuple(count.parameters) if any(count.parameters) else (),
             count=count.count,
             first_at=count.first_at,
             last_at=count.last_at,

@@ -234,9 +234,12 @@ class TokenKeys:
     ) -> str:
         """Return `claims` as a compact JWS (RFC 7515, Section 7.1), signed with what `choose` gave.
 
-        Raises KeyError for a key that does not sign (any more).
+        Raises TemporarilyUnavailable for a key that does not sign (any more).
         """
-        signer = self._signers[choice.kid]
+        try:
+            signer = self._signers[choice.kid]
+        except KeyError:  # rotated or revoked since it was chosen
+            raise TemporarilyUnavailable(reason=f"key {choice.kid} signs no more") from None
         # PyJWT's encode() checks and encodes the same header for every token: 40 us of 85.
         signing_input = signer.headers[token_type] + b"." + base64url_encode(self._encode(claims))
         return (signing_input + b"." + base64url_encode(signer.sign(signing_input))).decode()

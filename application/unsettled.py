@@ -4,6 +4,7 @@ Counts must add up: writing them again would double what was recorded after all,
 would lose what was not.
 """
 
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -23,6 +24,12 @@ class Unsettled(Generic[T]):
     def add(self, stream: Recorded, carried: T) -> None:
         """Remember that the present version of `stream` is in doubt."""
         self._entries.append((stream.id, stream.version, carried))
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def __iter__(self) -> Iterator[T]:
+        return (carried for _, _, carried in self._entries)
 
     async def settle(self, log: EventLog) -> list[T]:
         """Return what certainly was not recorded, and forget what was. Raises LedgerUnavailable."""

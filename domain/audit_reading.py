@@ -48,7 +48,8 @@ class AuditReading(Recorded):
     class AuditRead(Event):
         """`by` read `what` `count` times over `via`, from `first_at` to `last_at`.
 
-        `parameters` are the query strings that were asked with, each once and whole. Where `whole`
+        `parameters` are the query strings that were asked with, each once and whole; "" beside
+        others is a read that nothing narrowed. Where `whole`
         is False, version 1 recorded it: at most ten, and 500 characters of each.
         """
 

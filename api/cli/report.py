@@ -1,5 +1,7 @@
 """`grantledger report ...`: the questions of auditors, each a command of its own."""
 
+import os
+import stat
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -193,9 +195,18 @@ def _write(content: bytes, out: Path | None) -> None:
         sys.stdout.buffer.flush()
         return
     try:
-        out.write_bytes(content)
+        _write_private(out, content)
     except OSError as error:
         raise Refused(f"{out}: {error.strerror}") from None
+
+
+def _write_private(out: Path, content: bytes) -> None:
+    # As private as an export: a report tells as much of people and tokens.
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # and no pipe, nor /dev/stdout
+            os.fchmod(descriptor, 0o600)
+        file.write(content)
 
 
 for _report in REPORTS:

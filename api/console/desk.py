@@ -4,13 +4,13 @@ A fragment that htmx asks for makes the whole page load again where the login ha
 sends the person on, and comes back to itself.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from litestar import Response
 
+from api.audit_reads import named_by_path, unknown
 from api.composition import Service
 from api.console.cookies import Cookies
 from api.console.gate import Auditor, Gate, NoAuditor, NotLoggedIn
@@ -19,23 +19,16 @@ from api.console.rendering import console_pages
 from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, path_with, redirect
 from application.administration.console_client import CONSOLE_CLIENT
 from application.audit_reading import as_query
-from projections.event_filter import EventFilter
-from projections.reports.registry import REPORTS
-
-RECORDED = sorted(
-    {field.name for field in fields(EventFilter)}
-    | {one.name for report in REPORTS for one in report.parameters}
-    | {"as_of", "format", "q", "run", "version", "window"}
-)
-"""What pages are asked about, by the names that a query of theirs may have."""
+from application.errors import InvalidRequest
 
 
 class Sight:
-    """What a page of the console works with: the visit, and who looks."""
+    """What a page of the console works with: the visit, who looks, and what they ask."""
 
-    def __init__(self, visit: Visit, auditor: Auditor) -> None:
+    def __init__(self, visit: Visit, auditor: Auditor, asked: Mapping[str, str]) -> None:
         self.visit = visit
         self.auditor = auditor
+        self.asked = asked
         self.service: Service = visit.service
         self.form = visit.form
 
@@ -73,10 +66,13 @@ class Desk:
         self.gate = Gate(service, self.cookies)
         self.entrance = Entrance(self.cookies, self.gate)
 
-    async def show(self, request: AnyRequest, page: Page, *, noted: bool = True) -> AnyResponse:
+    async def show(
+        self, request: AnyRequest, page: Page, *, takes: Collection[str], noted: bool = True
+    ) -> AnyResponse:
         """Answer a GET of somebody who may look; everybody else is refused or sent to log in.
 
-        Unless `noted` is False, it is recorded that the page was read, and about what.
+        The page `takes` these parameters, each once, and no others. Unless `noted` is False, it is
+        recorded that the page was read, and about what.
         """
 
         async def work(visit: Visit) -> AnyResponse:
@@ -87,9 +83,10 @@ class Desk:
                 return self._to_login(visit, request, refused)
             except NoAuditor as refused:
                 return no_access(visit, refused)
-            sight = Sight(visit, auditor)
+            sight = Sight(visit, auditor, _understood(visit, takes))
             if noted:
-                sight.note(request.scope["path_template"], **_about(request, visit))
+                about = {**dict(named_by_path(request)), **sight.asked}
+                sight.note(request.scope["path_template"], **about)
             return await page(sight)
 
         return await self.frame.show("console", request, work)
@@ -111,10 +108,15 @@ class Desk:
         return response
 
 
-def _about(request: AnyRequest, visit: Visit) -> dict[str, str]:
-    # A name that nobody declared may come with anything, an access token for one: it is not kept.
-    asked = {name: visit.form.get(name) for name in RECORDED}
-    return {
-        **{name: str(value) for name, value in request.path_params.items()},
-        **{name: text for name, text in asked.items() if text is not None},
-    }
+def _understood(visit: Visit, takes: Collection[str]) -> Mapping[str, str]:
+    """Return the parameters by name, sorted. Raises InvalidRequest for what the page has not, and
+    for what comes twice: `audience` may at the OAuth endpoints, whose forms are read likewise.
+    """
+    asked: dict[str, str] = {}
+    for name, value in sorted(visit.form.items()):
+        if name not in takes:
+            raise InvalidRequest(unknown(name, takes), reason="unknown parameter")
+        if name in asked:
+            raise InvalidRequest(f"{name} is given more than once", reason="repeated parameter")
+        asked[name] = value
+    return asked

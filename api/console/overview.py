@@ -11,9 +11,11 @@ from api.visit import AnyResponse
 from application.errors import InvalidRequest
 from projections import audit_trail
 from projections.activity import over_time
+from projections.audit_trail import AuditEntry
 from projections.event_filter import EventFilter
 
 TAIL_ENTRIES = 25
+TAIL_PATH = "/console/tail"
 _MAX_POSITION = 2**62
 
 
@@ -44,15 +46,20 @@ async def page(sight: Sight) -> AnyResponse:
 async def tail(sight: Sight) -> AnyResponse:
     """Answer htmx with what was recorded since the position `after`: 204 where nothing was."""
     after = position_of(sight.form.get("after"), "after") or 0
-    entries = await sight.service.read_models.fetch(
+    found = await sight.service.read_models.fetch(
         audit_trail.search(EventFilter(after=after), newest_first=True, limit=TAIL_ENTRIES)
     )
+    # Else open pages would read of their own and each other's reading, and that would be recorded,
+    # for ever. All that is shown is recorded, other reads included.
+    entries = [entry for entry in found if not _is_of_a_tail(entry)]
     if not entries:
         return Response(None, status_code=204, headers={"Cache-Control": "no-store"})
-    if any(entry.topic != "audit.read" for entry in entries):
-        # Else an open page would read of its own reading, and that would be recorded, for ever.
-        sight.note("/console/tail", after=sight.form.get("after") or "0")
-    return sight.render("tail.html", entries=entries, sentence=sentence, newest=entries[0].position)
+    sight.note(TAIL_PATH, after=str(after))
+    return sight.render("tail.html", entries=entries, sentence=sentence, newest=found[0].position)
+
+
+def _is_of_a_tail(entry: AuditEntry) -> bool:
+    return entry.topic == "audit.read" and entry.detail.get("what") == TAIL_PATH
 
 
 def position_of(text: str | None, name: str) -> int | None:

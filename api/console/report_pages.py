@@ -14,7 +14,7 @@ from projections.reports.registry import REPORTS, report_named
 from projections.reports.report import Answer, Report
 
 ROWS_SHOWN = 500
-_OWN = ("run", "as_of", "format")
+OWN = ("run", "as_of", "format")
 
 
 async def gallery(sight: Sight) -> AnyResponse:
@@ -43,7 +43,7 @@ def page(name: str) -> Page:
 
 
 def _given(sight: Sight) -> dict[str, str]:
-    return {key: text for key, text in sight.form.single().items() if key not in _OWN}
+    return {name: text for name, text in sight.asked.items() if name not in OWN}
 
 
 def _format(text: str | None) -> Format | None:

@@ -83,6 +83,7 @@ async def test_an_outage_loses_and_doubles_nothing(reads: Reads, fault: Fault) -
     reads.log.save_faults.append(fault)
     await reads.recorder.flush()
     reads.clock.advance(minutes=1)
+    await reads.recorder.flush()  # until then no more is answered
     reads.read()
 
     await reads.recorder.flush()
@@ -187,3 +188,46 @@ async def test_a_command_records_at_once() -> None:
     (event,) = log.of(AuditReading.AuditRead)
 
     assert (event.by, event.count, event.parameters) == ("cli:op", 1, ["topic=token.issued"])
+
+
+async def test_a_read_of_everything_does_not_look_narrowed(reads: Reads) -> None:
+    """A read without a filter is told apart from one with a filter in the same minute."""
+    reads.read(parameters="subject=bob")
+    reads.read()
+    reads.read(what="token")
+
+    await reads.recorder.flush()
+
+    assert [event.parameters for event in reads.recorded] == [["subject=bob", ""], []]
+
+
+async def test_no_read_is_answered_that_might_leave_no_trace(reads: Reads) -> None:
+    """Where the log did not take what was read, the next read is refused, and the log is asked
+    again at once; what was answered before is recorded then, once.
+    """
+    reads.read(parameters="subject=alice")
+    reads.log.save_faults.append(Fault.LOST)
+    await reads.recorder.flush()
+    with pytest.raises(TemporarilyUnavailable):
+        reads.read(parameters="subject=bob")
+
+    assert reads.recorder.much.is_set()
+
+    await reads.recorder.flush()
+    reads.read(parameters="subject=carol")
+    await reads.recorder.flush()
+
+    assert [event.parameters for event in reads.recorded] == [["subject=alice"], ["subject=carol"]]
+
+
+async def test_what_cannot_be_recorded_at_the_end_is_logged(
+    reads: Reads, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that ends while the log is away leaves the reads in its own log."""
+    reads.read(parameters="subject=alice")
+    reads.log.save_faults.append(Fault.LOST)
+
+    await reads.recorder.close()
+
+    assert "auditor read events over http, 1 times" in caplog.text
+    assert "subject=alice" in caplog.text

@@ -147,7 +147,7 @@ def test_a_retired_key_verifies_until_its_end(private_keys: PrivateKeys) -> None
     keys.update([key], {key.kid: private}, now=end - timedelta(microseconds=1))
 
     assert keys.verify(token).claims == CLAIMS
-    with pytest.raises(KeyError):
+    with pytest.raises(TemporarilyUnavailable):
         keys.sign(CLAIMS, choice)
 
     keys.update([key], {key.kid: private}, now=end)

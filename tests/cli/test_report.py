@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import stat
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -114,3 +116,21 @@ def test_out_that_cannot_be_written(projected: CommandLine, tmp_path: Path) -> N
 
     assert result.exit_code == 1
     assert f"{out}: No such file or directory" in result.stderr
+
+
+def test_an_answer_in_a_file_is_private(unchanged: CommandLine, tmp_path: Path) -> None:
+    """An answer tells as much of people as an export: its file is for its owner alone, whatever the
+    umask, and whatever file was there before.
+    """
+    files = [tmp_path / "new.json", tmp_path / "old.json"]
+    before = os.umask(0)
+    try:
+        files[1].write_text("older and longer than nothing" * 10_000)
+        for file in files:
+            asked = ("report", "client-inventory", "--format", "json", "--out", str(file))
+            unchanged.succeed(*asked)
+    finally:
+        os.umask(before)
+
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert {json.loads(file.read_text())["report"] for file in files} == {"client-inventory"}

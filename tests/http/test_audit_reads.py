@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from litestar import Litestar, Response, Router, get, patch
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, FromQuery
 from litestar.routes import HTTPRoute
@@ -15,11 +16,11 @@ from api.admin import admin_router
 from api.app import create_app
 from api.audit import audit_router
 from api.audit_past import audit_past_router
-from api.audit_reads import TAKES_PARAMETERS_OF_ITS_OWN, noting_reads
+from api.audit_reads import TAKES_PARAMETERS_OF_ITS_OWN, asked_by_headers, noting_reads
 from api.composition import Service
 from api.reports import reports_router
 from api.resource_server import guard
-from application.errors import InsufficientScope, OAuthError
+from application.errors import InsufficientScope, InvalidRequest, OAuthError
 from application.settings import Settings
 from tests.application.fakes import FakeClock, SequentialIds
 
@@ -189,3 +190,14 @@ def test_no_route_below_these_paths_is_without_the_hook() -> None:
 
     assert len(of_data) >= 40
     assert [path for path, handler in of_data if handler.resolve_before_request() is None] == []
+
+
+def test_a_header_that_narrows_comes_once() -> None:
+    """Of two headers that say where to begin, one could be recorded and the other be used."""
+    headers = Headers([(b"last-event-id", b"9"), (b"last-event-id", b"1")])
+
+    assert asked_by_headers(Headers({"last-event-id": "7"}), ["last-event-id"]) == [
+        ("last-event-id", "7")
+    ]
+    with pytest.raises(InvalidRequest, match="more than one last-event-id header"):
+        asked_by_headers(headers, ["last-event-id"])

@@ -2,10 +2,16 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from api import console
-from api.console.desk import RECORDED
-from api.console.routes import PAGES, PAGES_OF
+from api.console import routes
+from api.console.login import LOGIN_PATH
+from api.console.routes import PAGES, PAGES_OF, TAKES
+from application.administration.console_client import CALLBACK_PATH, LOGGED_OUT_PATH
 from tests.http.test_console import PAGES as TESTED
 
 
@@ -17,8 +23,10 @@ def test_every_page_is_refused_without_login() -> None:
     assert all(any(path.startswith(begin) for path in TESTED) for begin in begins)
 
 
-def test_every_parameter_that_a_page_reads_is_recorded() -> None:
-    """What a page of the console can be asked with is in the record of the reading."""
+def test_every_page_says_what_it_takes() -> None:
+    """No page is shown without a list of its parameters, and none reads one that is on no list:
+    what is not on it is refused, what is on it is recorded.
+    """
     read: set[str] = set()
     for path in Path(console.__file__).parent.glob("*.py"):
         if path.name not in ("login.py", "cookies.py"):  # which show no data
@@ -26,4 +34,19 @@ def test_every_parameter_that_a_page_reads_is_recorded() -> None:
     read -= {"csrf"}
 
     assert {"q", "window", "version"} <= read
-    assert read <= set(RECORDED)
+    assert read <= frozenset().union(*TAKES.values())
+    assert set(TAKES) == {*PAGES, *PAGES_OF}
+
+
+def test_every_page_goes_through_the_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each GET below /console but those of the login and its end is a page with such a list."""
+
+    class Desk:
+        def __init__(self, _: Any) -> None:
+            self.frame = self.entrance = None
+
+    monkeypatch.setattr(routes, "Desk", Desk)
+    entrance = {LOGIN_PATH, CALLBACK_PATH, LOGGED_OUT_PATH, routes.LOGOUT_PATH}
+    found = {path for one in routes.console_routes(SimpleNamespace()) for path in one.paths}  # type: ignore[arg-type]
+
+    assert found - entrance == set(TAKES)

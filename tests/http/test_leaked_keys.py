@@ -3,12 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
+from api.composition import Service
+from application.key_material import generate_private_key
+from application.token_keys import TokenKeys
+from domain.provenance import Provenance
+from tests.application.service import a_signing_key
+from tests.builders import NOON
 from tests.cli.running_service import run_command, running_service
 from tests.http.live import Live
 from tests.http.person import a_person, a_web_client
@@ -151,3 +158,34 @@ def test_the_service_starts_again_with_a_revoked_key(
 
             assert _kid(token) not in _published(live)
             assert live.introspect(live.token())["active"] is True
+
+
+async def test_no_revocation_waits_for_the_key_store() -> None:
+    """A key that was revoked verifies nothing while the process still fetches the private half of
+    the key that comes after it, which may take seconds.
+    """
+    private = generate_private_key("ES256")
+    key = a_signing_key(private, "ES256")
+    following = a_signing_key(generate_private_key("ES256"), "ES256", activated_at=None)
+    keys = TokenKeys(issuer="https://auth.example", algorithms=("ES256",))
+    verified: list[bool] = []
+
+    class Store:
+        async def get(self, _: Any) -> list[Any]:
+            verified.append(key.kid in keys._verifiers)
+            return []
+
+    process: Any = SimpleNamespace(
+        directory=SimpleNamespace(keys=lambda: [key, following]),
+        keys=keys,
+        key_store=Store(),
+        _private={key.kid: private},
+        clock=SimpleNamespace(now=lambda: NOON),
+    )
+    process._use_keys = lambda: Service._use_keys(process)
+    process._unwrap_new = lambda known: Service._unwrap_new(process, known)
+    await Service.load_keys(process)
+    key.revoke(Provenance(NOON, "req_1"))
+    await Service.load_keys(process)
+
+    assert verified[1:] == [False]
