@@ -81,7 +81,9 @@ def isolated(text: str) -> str:
     """Return `text` so that its direction does not reach what stands beside it, for places that
     know no markup (Unicode Standard Annex #9, Section 2.4).
     """
-    if not any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text):
+    if text.isascii() or not any(
+        unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text
+    ):
         return text
     return f"\u2068{text}\u2069"
 
