@@ -108,7 +108,7 @@ def device_authorization_endpoint(service: Service) -> OAuthEndpoint:
     return OAuthEndpoint("device_authorization", service, begin, limit=limit)
 
 
-async def _tells_of_a_login(token: VerifiedClaims) -> None:
+def _tells_of_a_login(token: VerifiedClaims) -> None:
     if OPENID not in token.scope or "auth_time" not in token.claims:
         raise InsufficientScope(f"the token lacks the scope {OPENID}")
 

@@ -10,9 +10,9 @@ is required, and where the resource can know, the person that it was granted for
 people hold by roles, now, 7 the person behind it logged in recently enough, where that is asked for
 (RFC 9470).
 
-4 comes before 5, so that a stolen token makes nobody look anything up. 6 and 7 are judged before
-the name of a proof is used, and that before 5 (application.single_use): what is refused by the
-token's own words leaves nothing behind.
+4 comes before 5, so that a stolen token makes nobody look anything up. What the token's own words
+tell of 6 and 7 is judged before the name of a proof is used (application.single_use), so that it
+leaves nothing behind; that comes before 5, and what the record tells of 6 and 7 after it.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +64,7 @@ class Authority(Protocol):
         """Return those of `scopes` that the person behind a token does not hold now."""
 
 
-async def _nothing_more(_: VerifiedClaims) -> None:
+def _nothing_more(_: VerifiedClaims) -> None:
     """Require nothing of the claims but what every token has to have."""
 
 
@@ -117,12 +117,14 @@ class ResourceServer:
         """
 
         async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-            await self.verified(connection, require=suffices)
+            verified = await self.verified(connection, require=suffices)
+            own = await self._acts_as_itself(verified, scopes, owner_of)  # 6, by the record
+            if max_age is not None and machines and not own:  # 7
+                require_recent_login(verified, max_age, self._now())
 
-        async def suffices(verified: VerifiedClaims) -> None:
-            require_scopes(verified, scopes)  # 6
-            own = await self._acts_as_itself(verified, scopes, owner_of)
-            if max_age is not None and not (machines and own):  # 7
+        def suffices(verified: VerifiedClaims) -> None:
+            require_scopes(verified, scopes)  # 6, by the token's own words
+            if max_age is not None and not machines:  # 7
                 require_recent_login(verified, max_age, self._now())
 
         return guard
@@ -146,7 +148,7 @@ class ResourceServer:
         self,
         connection: Connection,
         *,
-        require: Callable[[VerifiedClaims], Awaitable[None]] = _nothing_more,
+        require: Callable[[VerifiedClaims], None] = _nothing_more,
     ) -> VerifiedClaims:
         """Return the claims of the token that came with a request, once 1 to 5 hold.
 
@@ -164,7 +166,7 @@ class ResourceServer:
         *,
         scheme: str,
         token: str,
-        require: Callable[[VerifiedClaims], Awaitable[None]] = _nothing_more,
+        require: Callable[[VerifiedClaims], None] = _nothing_more,
     ) -> VerifiedClaims:
         """Return the claims of a token that came in whichever way, once 2 to 5 hold.
 
@@ -181,7 +183,7 @@ class ResourceServer:
         if self._audience is not None and self._audience not in verified.audience:  # 3
             raise InvalidToken(_INVALID, reason="not meant for this service")
         await self._require_key(connection, scheme, token, _confirmation(verified), once)  # 4
-        await require(verified)  # 6, 7
+        require(verified)  # 6, 7
         await self._use(once)
         if self._is_live is not None and not await self._is_live(verified):  # 5
             raise InvalidToken(_INVALID, reason="revoked, or its client or owner is not active")

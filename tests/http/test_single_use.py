@@ -158,7 +158,8 @@ def test_a_token_without_the_scope_leaves_no_row(live: Live) -> None:
     """At a protected endpoint, what the token says of itself is judged before its proof is used."""
     key = DpopKey()
     proof = {"DPoP": key.proof(f"{live.service.url}{TOKEN}", datetime.now(UTC))}
-    answered = live.http.post(TOKEN, auth=live.demo, data=FORM, headers=proof).json()
+    form = {**FORM, "scope": "audit:read"}
+    answered = live.http.post(TOKEN, auth=live.administration, data=form, headers=proof).json()
     token, before = answered["access_token"], used_names(live)
     path = "/admin/keys"
     bound = {
