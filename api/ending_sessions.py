@@ -7,6 +7,7 @@ than it was let in with, and ends by itself (api.login_pages).
 """
 
 import asyncio
+from datetime import timedelta
 
 from api.composition import Service
 from api.ends_of_people import caught_up
@@ -16,6 +17,9 @@ from application.errors import TemporarilyUnavailable
 from domain.provenance import Provenance
 from projections import sessions as read_sessions
 
+_LONGEST_TOKEN = timedelta(days=1)
+"""No access token lives longer."""
+
 
 async def end_sessions_of(
     subject: str, service: Service, *, reason: str, provenance: Provenance, but: str | None = None
@@ -23,13 +27,18 @@ async def end_sessions_of(
     """End the sessions of `subject` except `but`, and return how many there were.
 
     All that can be, and only then raises TemporarilyUnavailable, where the read model is behind,
-    ConflictingState or LedgerUnavailable: a second try ends what is left.
+    or LedgerUnavailable: a second try ends what is left.
     """
     complete = await caught_up(service)
-    found = await service.read_models.fetch(
-        read_sessions.to_end(subject, now=provenance.occurred_at)
-    )
-    others = [session_id for session_id in found if session_id != but]
+    now = provenance.occurred_at
+    # A session that expired may have left a family, or an access token alone.
+    found = {
+        *await service.read_models.fetch(read_sessions.to_end(subject, now=now)),
+        *await service.read_models.fetch(
+            read_sessions.authorizing(subject, since=now - _LONGEST_TOKEN)
+        ),
+    }
+    others = found - {but}
     room = asyncio.Semaphore(ENDED_AT_ONCE)
 
     async def end(session_id: str) -> None:
