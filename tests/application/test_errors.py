@@ -34,6 +34,7 @@ from domain.errors import (
 DOCUMENTED: dict[type[OAuthError], tuple[str, int]] = {
     errors.InvalidRequest: ("invalid_request", 400),
     errors.PayloadTooLarge: ("invalid_request", 413),
+    errors.Unrecordable: ("invalid_request", 400),
     errors.UnusableToken: ("invalid_request", 400),
     errors.InvalidClient: ("invalid_client", 401),
     errors.InvalidGrant: ("invalid_grant", 400),
