@@ -40,7 +40,8 @@ TAKES_PARAMETERS_OF_ITS_OWN = "takes_parameters_of_its_own"
 ALSO_ASKED = "also_asked"
 """In the `opt` of a handler: a function of the request to what it asks for by other means."""
 _MOST_SHOWN = 200
-# The last segment of these paths may be a URL, which comes encoded twice (client_named).
+_OF_ANY_SPELLING = ("/console/tokens/", "/console/families/")
+# A name in these paths may be a URL, which comes encoded twice (client_named).
 _ENCODED_TWICE = ("/admin/clients/", "/audit/clients/", "/audit/principals/", "/console/clients/")
 
 
@@ -71,13 +72,18 @@ def noting_reads(service: Service) -> Callable[[AnyRequest], Awaitable[None]]:
 
 def named_by_path(request: AnyRequest) -> Sequence[tuple[str, str]]:
     """Return what the path names, as the route understands it, however it is spelled."""
-    twice = request.scope["path_template"].startswith(_ENCODED_TWICE)
-    meant = unquote if twice else _canonical
+    template = request.scope["path_template"]
+    meant: Callable[[str], str] = str
+    if template.startswith(_ENCODED_TWICE):
+        meant = unquote
+    elif template.startswith(_OF_ANY_SPELLING):
+        meant = canonical
     return [(name, meant(str(value))) for name, value in request.path_params.items()]
 
 
-def _canonical(value: str) -> str:
-    with suppress(ValueError):  # an id of any spelling: one that is searched for is found
+def canonical(value: str) -> str:
+    """Return an id, a UUID in any spelling, in the one that it is searched for by."""
+    with suppress(ValueError):
         return str(UUID(value))
     return value
 

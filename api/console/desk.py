@@ -10,7 +10,7 @@ from typing import Any
 
 from litestar import Response
 
-from api.audit_reads import named_by_path, unknown
+from api.audit_reads import canonical, named_by_path, unknown
 from api.composition import Service
 from api.console.cookies import Cookies
 from api.console.gate import Auditor, Gate, NoAuditor, NotLoggedIn
@@ -118,5 +118,5 @@ def _understood(visit: Visit, takes: Collection[str]) -> Mapping[str, str]:
             raise InvalidRequest(unknown(name, takes), reason="unknown parameter")
         if name in asked:
             raise InvalidRequest(f"{name} is given more than once", reason="repeated parameter")
-        asked[name] = value
+        asked[name] = canonical(value.strip()) if name == "jti" else value
     return asked

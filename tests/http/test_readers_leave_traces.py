@@ -199,6 +199,7 @@ def test_pages_of_the_console_leave_traces(live: Live, auditor: Auditor) -> None
             "/console/tokens/{name}",
             f"name={NOBODY}",
         ),
+        f"/console/search?jti={NOBODY.upper()}": ("/console/search", f"jti={NOBODY}"),
         "/console/tail?after=0": ("/console/tail", "after=0"),
         "/console/reports/live-tokens?run=1&audience=a": (
             "/console/reports/{name}",
