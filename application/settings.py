@@ -504,11 +504,25 @@ def load_settings(**given: Any) -> Settings:
     if settings.management_audience in settings.default_audience:
         # Every client's tokens would be good for it.
         raise SettingsError("GRANTLEDGER_DEFAULT_AUDIENCE: must not be the audience of management")
+    if settings.registration == "open" or settings.client_id_metadata_documents:
+        _require_nothing_for_strangers(settings)
     forbidden = departure(settings)
     if forbidden is not None:
         shown = f"GRANTLEDGER_{forbidden.upper()}"
         raise SettingsError(f"{shown}: the profile {settings.profile} forbids this value")
     return settings
+
+
+def _require_nothing_for_strangers(settings: Settings) -> None:
+    """Raise SettingsError where a client that nobody admitted could get a management scope: with
+    client_credentials it would administer everything.
+    """
+    management = set(settings.registration_scopes) & settings.catalogue().management
+    if management:
+        raise SettingsError(
+            f"GRANTLEDGER_REGISTRATION_SCOPES: {', '.join(sorted(management))} cannot be for"
+            " clients that register themselves without an initial access token"
+        )
 
 
 def _first_problem(error: ValidationError) -> str:

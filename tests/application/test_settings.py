@@ -422,3 +422,17 @@ def test_the_mcp_profile_lets_clients_in() -> None:
     assert load_settings(profile="mcp", registration="closed").registration == "closed"
     with pytest.raises(SettingsError, match="CLIENT_ID_METADATA_DOCUMENTS"):
         load_settings(profile="mcp", client_id_metadata_documents=False)
+
+
+@pytest.mark.parametrize(
+    "open_to_all", [{"registration": "open"}, {"client_id_metadata_documents": True}]
+)
+def test_strangers_administer_nothing(open_to_all: dict[str, Any]) -> None:
+    """A client that nobody admitted may not be allowed a management scope; one by token may."""
+    scopes = ("openid", "clients:manage", "audit:read")
+    with pytest.raises(SettingsError, match=r"^GRANTLEDGER_REGISTRATION_SCOPES: audit:read, clien"):
+        load_settings(registration_scopes=scopes, **open_to_all)
+
+    invited = load_settings(registration_scopes=scopes, registration="initial_access_token")
+
+    assert invited.registration_scopes == scopes
