@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -38,6 +38,7 @@ from application.key_material import load_private_key
 from application.ledger.key_store import WrappedKeys
 from application.ledger.ledger import Ledger
 from application.ledger.link import Link
+from application.ledger.log_loss import LossRecorder
 from application.ledger.schema import migrate
 from application.one_time_values import OneTimeValues
 from application.outbound import Outbound
@@ -46,6 +47,7 @@ from application.people.passkeys import Passkeys
 from application.people.passwords import Passwords
 from application.people.throttle import LoginThrottle
 from application.people.upstream import UpstreamProvider, upstream_of
+from application.ports import Ids
 from application.present_authority import PresentAuthority
 from application.profiles import FAPI2
 from application.rate_limits import Counter, RateLimits
@@ -97,15 +99,16 @@ class Service:
         self.clock = SystemClock()
         self.ids = RandomIds()
         self.log = ledger(database_url)
-        self.directory = LogDirectory(Link(database_url, name="directory"), self.log.mapper)
-        self.key_store = WrappedKeys(Link(database_url, name="keys"))
+        process = escaped(f"{socket.gethostname()}:{os.getpid()}")
+        self.directory = _directory(self.log, database_url, ids=self.ids, process=process)
+        self.key_store = WrappedKeys(Link(database_url, name="keys", epoch=self.log.epoch))
         self.read_models = ReadModels(database_url)
         self.keys = TokenKeys(issuer=settings.issuer_url, algorithms=settings.signing_algorithms)
         self.minter = self.verifier = self.keys
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
         self.session_lifetime = timedelta(seconds=settings.session_lifetime)
-        self.side_tables = SideTables(database_url)
+        self.side_tables = SideTables(database_url, epoch=self.log.epoch)
         self.one_time = OneTimeValues(self.side_tables)
         self.used = UsedNames(self.side_tables)
         self.nonces = DpopNonces(self.peppers, seconds=settings.dpop_nonce_seconds)
@@ -155,7 +158,6 @@ class Service:
             load_authorities(settings.client_ca_file),
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
-        process = escaped(f"{socket.gethostname()}:{os.getpid()}")
         self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.audit_reading = AuditReadingRecorder(
@@ -168,6 +170,7 @@ class Service:
     async def __aenter__(self) -> "Service":
         await self.log.__aenter__()
         self.directory.on_keys = self._keys_changed.set
+        self.directory.on_read_anew = self._read_anew
         try:
             await self.directory.start()
             self._keys_changed.clear()
@@ -179,17 +182,20 @@ class Service:
         self._tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("denials", _every(DENIAL_SECONDS, self.denials.flush)),
-                ("usage", _every(counting, self.usage.flush)),
+                ("denials", self._every(DENIAL_SECONDS, self.denials.flush)),
+                ("usage", self._every(counting, self.usage.flush)),
                 (
                     "audit reading",
-                    _every(counting, self.audit_reading.flush, sooner=self.audit_reading.much),
+                    self._every(counting, self.audit_reading.flush, sooner=self.audit_reading.much),
                 ),
                 ("keys", self._follow_keys()),
-                ("metrics", _every(METRICS_SECONDS, self.tell_of_process)),
-                ("sweep", _every(SWEEP_SECONDS, self._sweep)),
-                ("unused clients", _every(UNUSED_SECONDS, lambda: disable_unused_clients(self))),
-                ("partitions", _every(PARTITIONS_SECONDS, self._ensure_partitions)),
+                ("metrics", self._every(METRICS_SECONDS, self.tell_of_process)),
+                ("sweep", self._every(SWEEP_SECONDS, self._sweep)),
+                (
+                    "unused clients",
+                    self._every(UNUSED_SECONDS, lambda: disable_unused_clients(self)),
+                ),
+                ("partitions", self._every(PARTITIONS_SECONDS, self._ensure_partitions)),
             )
         ]
         return self
@@ -199,6 +205,7 @@ class Service:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        self.log.epoch.begin()
         await self.denials.flush(everything=True)
         await self.usage.flush()
         await self.audit_reading.close()
@@ -260,9 +267,10 @@ class Service:
         finally:
             self._use_keys()
 
-    def _use_keys(self) -> None:
+    def _use_keys(self, known: Iterable[SigningKey] | None = None) -> None:
         # By the directory of this moment, whatever was recorded while a private key was fetched.
-        self.keys.update(self.directory.keys(), self._private, now=self.clock.now())
+        present = self.directory.keys() if known is None else known
+        self.keys.update(present, self._private, now=self.clock.now())
 
     async def _unwrap_new(self, known: Sequence[SigningKey]) -> None:
         missing = {
@@ -278,6 +286,21 @@ class Service:
                 self._private[wrapped.kid] = load_private_key(private)
         if mismatch is not None:
             raise mismatch
+
+    async def _read_anew(self, keys: Iterable[SigningKey]) -> None:
+        """Forget what was made from a log that went back, and make it from what is left.
+
+        Raises LedgerUnavailable.
+        """
+        self._private.clear()
+        self.trusted.forget()
+        known = list(keys)
+        try:
+            await self._unwrap_new(known)
+        except MasterKeyMismatch as error:  # whatever else is there signs and verifies
+            _log.error("a signing key could not be loaded: %r", error)
+        finally:
+            self._use_keys(known)
 
     async def _follow_keys(self) -> None:
         while True:
@@ -318,15 +341,26 @@ class Service:
         with suppress(psycopg.OperationalError):
             await asyncio.to_thread(work)
 
+    async def _every(
+        self,
+        seconds: float,
+        work: Callable[[], Awaitable[None]],
+        *,
+        sooner: asyncio.Event | None = None,
+    ) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for((sooner or asyncio.Event()).wait(), seconds)
+            self.log.epoch.begin()
+            try:
+                await work()
+            except Exception:
+                # A background duty must outlive one failure of it.
+                _log.exception("a background duty failed")
 
-async def _every(
-    seconds: float, work: Callable[[], Awaitable[None]], *, sooner: asyncio.Event | None = None
-) -> None:
-    while True:
-        with suppress(TimeoutError):
-            await asyncio.wait_for((sooner or asyncio.Event()).wait(), seconds)
-        try:
-            await work()
-        except Exception:
-            # A background duty must outlive one failure of it.
-            _log.exception("a background duty failed")
+
+def _directory(log: Ledger, database_url: str, *, ids: Ids, process: str) -> LogDirectory:
+    """Return the directory of `log`, whose connection leads all others."""
+    link = Link(database_url, name="directory", epoch=log.epoch, leads=True)
+    losses = LossRecorder(link, log.mapper, log.epoch, ids=ids, process=process)
+    return LogDirectory(link, log.mapper, log.epoch, losses)

@@ -25,6 +25,7 @@ async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     fresh = service.directory.age <= STALE_SECONDS
     parts: dict[str, Any] = {
         "database": fresh,
+        "log": service.log.epoch.doubts or "followed",
         "writer": service.log.writer.available,
         "signing_key": service.keys.ready,
         "directory_age_seconds": round(service.directory.age, 3),

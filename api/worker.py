@@ -32,11 +32,15 @@ def composed(beside: Callable[[Service], Mapping[str, ASGIApp]]) -> ASGIApp:
     traces = traces_wanted(os.environ)
     if traces is None:
         service = service_of_worker(settings)
-        return Direct(create_app(service), {**token_endpoints(service), **beside(service)})
+        plain: Mapping[str, ASGIApp] = {**token_endpoints(service), **beside(service)}
+        return Direct(create_app(service), plain, begin=service.log.epoch.begin)
     service = service_of_worker(settings, traces.ledger)
-    endpoints: Mapping[str, ASGIApp] = token_endpoints(service, traces.endpoint)
-    direct = {**endpoints, **beside(service)}
-    return traces.around(Direct(create_app(service), direct), direct.keys())
+    direct: Mapping[str, ASGIApp] = {
+        **token_endpoints(service, traces.endpoint),
+        **beside(service),
+    }
+    app = Direct(create_app(service), direct, begin=service.log.epoch.begin)
+    return traces.around(app, direct.keys())
 
 
 def service_of_worker(settings: Settings, ledger: type[Ledger] = Ledger) -> Service:

@@ -4,7 +4,8 @@
    first, so that counts add up.
 2. Each kind is taken alone, and its stream put back only once it is recorded: whoever cancels a
    flush, at shutdown, loses none of the others and continues no uncertain stream.
-3. Streams end with the day (UTC), so that none grows for ever.
+3. Streams end with the day (UTC), so that none grows for ever, and where the log went back, which
+   may have lost the last of their events.
 """
 
 from abc import ABC, abstractmethod
@@ -34,6 +35,7 @@ class CoalescingRecorder(ABC, Generic[Kind, Count, Stream]):
         self._unsettled: Unsettled[tuple[Kind, Count]] = Unsettled()
         self._streams: dict[str, Stream] = {}
         self._day = ""
+        self._generation = log.generation
 
     async def flush(self) -> None:
         """Record what was counted since the last flush; what cannot be recorded waits on."""
@@ -45,14 +47,17 @@ class CoalescingRecorder(ABC, Generic[Kind, Count, Stream]):
         now = self._clock.now()
         self._new_day(now)  # 3
         for kind in list(self._waiting):
+            self._forget_lost()  # 3
             count = self._waiting.pop(kind)  # 2
             provenance = Provenance(now, self._ids.request_id())
             name = self._stream_of(kind)
             stream = self._streams.pop(name, None) or self._start(kind, self._day, provenance)
             self._record(stream, kind, count, provenance)
+            generation = self._generation
             try:
                 await self._log.save(stream)
-                self._streams[name] = stream
+                if generation == self._log.generation:
+                    self._streams[name] = stream
             except LedgerError:
                 self._unsettled.add(stream, (kind, count))
 
@@ -60,6 +65,11 @@ class CoalescingRecorder(ABC, Generic[Kind, Count, Stream]):
         """Count in what is noted now, or what turned out not to be recorded."""
         known = self._waiting.get(kind)
         self._waiting[kind] = count if known is None else self._sum(known, count)
+
+    def _forget_lost(self) -> None:
+        if self._generation != self._log.generation:
+            self._generation = self._log.generation
+            self._streams.clear()
 
     def _new_day(self, now: datetime) -> None:
         day = now.strftime("%Y-%m-%d")

@@ -48,6 +48,7 @@ class DenialRecorder:
         self._waiting: dict[Denial, _Waiting] = {}
         self._unsettled: Unsettled[dict[Denial, _Waiting]] = Unsettled()
         self._stream: DenialLog | None = None
+        self._generation = log.generation
         self._hour = ""
         self._budget = float(BURST)
         self._refilled_at = clock.now()
@@ -114,8 +115,9 @@ class DenialRecorder:
 
     def _stream_of(self, now: datetime, provenance: Provenance) -> DenialLog:
         hour = now.strftime("%Y-%m-%dT%HZ")
-        if self._stream is None or hour != self._hour:
-            self._hour = hour
+        generation = self._log.generation  # a log that went back may have lost its last events
+        if self._stream is None or hour != self._hour or generation != self._generation:
+            self._hour, self._generation = hour, generation
             self._stream = DenialLog.start(
                 self._ids.stream_id(now), process=self._process, hour=hour, provenance=provenance
             )

@@ -40,6 +40,12 @@ class Ids(Protocol):
 class EventLog(Protocol):
     """Where decisions become facts."""
 
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever the log turns out to be another, or to have gone back: a
+        stream of before must not be continued.
+        """
+
     async def save(self, *aggregates: Recorded) -> int:
         """Record all undecided facts as one unit. Raises a LedgerError, and Unrecordable for a fact
         that the log or its read models cannot hold.
@@ -88,6 +94,11 @@ class Directory(Protocol):
 
     def key(self, kid: str) -> SigningKey | None:
         """Return the signing key, retired and revoked ones too, or None."""
+
+    def lost_with_the_log(self, iat: datetime) -> bool:
+        """Tell whether a token of ours that was issued at `iat` (UTC) and is not in the log may be
+        one that the log lost when it went back.
+        """
 
     def keys(self) -> Iterable[SigningKey]:
         """Return every signing key that is known, retired and revoked ones too."""

@@ -17,6 +17,7 @@ from psycopg_pool import PoolTimeout
 from application.connection_pool import connection_pool
 from application.errors import Unrecordable
 from application.ledger.errors import LedgerUnavailable
+from application.ledger.log_epoch import LogEpoch
 
 _CONNECTIONS = 4
 _WAIT_SECONDS = 3.0
@@ -33,6 +34,7 @@ class SideTables:
         name: str = "side tables",
         connections: int = _CONNECTIONS,
         wait_seconds: float = _WAIT_SECONDS,
+        epoch: LogEpoch | None = None,
     ) -> None:
         self._pool = connection_pool(
             database_url,
@@ -40,6 +42,7 @@ class SideTables:
             connections=connections,
             wait_seconds=wait_seconds,
             statement_seconds=_STATEMENT_SECONDS,
+            epoch=epoch,
         )
 
     async def ask(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[TupleRow]:

@@ -75,6 +75,10 @@ class TrustedIssuers:
         self._issuer = issuer
         self._keys: dict[str, tuple[int, PublishedKeys]] = {}
 
+    def forget(self) -> None:
+        """Forget the keys that were fetched: the terms of another log may bear the same version."""
+        self._keys.clear()
+
     def speak_for(self, claims: Mapping[str, Any]) -> bool:
         """Tell whether `iss` of unverified claims names one of them."""
         name = claims.get("iss")

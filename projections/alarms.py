@@ -1,6 +1,7 @@
 """What no operator may overlook: conditions that the log or its read models show to be wrong.
 
-An alarm stands for as long as its source finds it; nothing is switched off by hand. Readiness, the
+An alarm stands for as long as its source finds it; nothing is switched off by hand. That of a log
+that went back stands for LOG_WENT_BACK_DAYS; the record of it stays for good. Readiness, the
 metrics, `grantledger doctor` and the console's overview show every alarm that stands.
 """
 
@@ -95,4 +96,25 @@ def unreadable_streams(streams: Sequence[UnreadableStream]) -> list[Alarm]:
     ]
 
 
-ALARM_SOURCES: Sequence[AlarmSource] = (SET_ASIDE_EVENTS,)
+LOG_WENT_BACK_DAYS = 7
+"""How long it stands: no token that was lost lives longer than a day, and a week of work has a
+morning on which somebody looks.
+"""
+_LOG_WENT_BACK = SQL(
+    "SELECT 'log_went_back' AS name, format('what was recorded after position %%s until %%s is"
+    " lost; position %%s was known before', facts ->> 'resumed_after',"
+    " facts ->> 'lost_until', facts ->> 'known_position') AS found,"
+    " 'revoke and disable again what was since then, rotate the keys if you cannot tell, and read"
+    ' docs/operations.md, "When the log went back"\' AS fix, recorded_at AS since'
+    " FROM (SELECT recorded_at, convert_from(state, 'UTF8')::jsonb AS facts"
+    # As its partial index has it.
+    " FROM grantledger.ledger_events_directory WHERE topic = 'log.went_back'"
+    " AND recorded_at > clock_timestamp() - make_interval(days => %(days)s)) AS losses"
+    " ORDER BY recorded_at"
+)
+
+LOG_WENT_BACK = AlarmSource(
+    "log_went_back", Query(_LOG_WENT_BACK, {"days": LOG_WENT_BACK_DAYS}, Alarm)
+)
+
+ALARM_SOURCES: Sequence[AlarmSource] = (SET_ASIDE_EVENTS, LOG_WENT_BACK)

@@ -149,6 +149,7 @@ OUTCOMES: Mapping[str, str] = {
     "retention.opened": SUCCESS,
     "retention.detached": SUCCESS,
     "retention.restored": SUCCESS,
+    "log.went_back": FAILURE,
     "audit_reading.started": SUCCESS,
     "audit.read": SUCCESS,
 }

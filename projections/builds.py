@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
 from application.ledger.schema import MIGRATION_LOCK
+from projections.continuity import EVENT_MARK, require_of_this_log
 from projections.log_reader import Batch
 from projections.projection import READ_SCHEMA, Projection, SetAside
 from projections.set_aside import forget_build, isolated, mark, stand_in
@@ -28,12 +29,14 @@ _LOCK_TRACKED = (
     " ORDER BY name FOR UPDATE"
 )
 _TRACK = (
-    "UPDATE grantledger.projections"
-    " SET build = %s, position = %s, updated_at = clock_timestamp() WHERE name = %s"
+    "UPDATE grantledger.projections AS p"  # noqa: S608  # constants
+    " SET build = %(build)s, position = %(position)s, updated_at = clock_timestamp(), last_event ="
+    f" (SELECT {EVENT_MARK} FROM grantledger.ledger_events AS e"
+    " WHERE e.notification_id = %(position)s) WHERE p.name = %(name)s"
 )
 _ADVANCE = (
     "UPDATE grantledger.projections"
-    " SET position = %s, updated_at = clock_timestamp() WHERE name = ANY(%s)"
+    " SET position = %s, last_event = %s, updated_at = clock_timestamp() WHERE name = ANY(%s)"
 )
 
 
@@ -66,7 +69,7 @@ def ensure_tables(connection: Connection[TupleRow], projections: Iterable[Projec
             )
             tracked = tracked_position(connection, projection)
             if _version(connection, projection) < projection.version:
-                _begin_anew(connection, projection)
+                begin_anew(connection, projection)
                 continue
             # A look before CREATE: even IF NOT EXISTS takes locks that wait for readers.
             known = connection.execute(
@@ -85,7 +88,8 @@ def _version(connection: Connection[TupleRow], projection: Projection) -> int:
     return int(rows[0][0])
 
 
-def _begin_anew(connection: Connection[TupleRow], projection: Projection) -> None:
+def begin_anew(connection: Connection[TupleRow], projection: Projection) -> None:
+    """Show an empty build instead of the live one, in the transaction of the caller."""
     old = lock_tracked(connection, projection).build  # the leader of the old version stops here
     others = other_builds(connection, projection)
     new = max(old, *others, 0) + 1
@@ -190,7 +194,8 @@ def lock_tracked(connection: Connection[TupleRow], projection: Projection) -> Tr
 
 def track(connection: Connection[TupleRow], projection: Projection, tracked: Tracked) -> None:
     """Write the tracking row, in the transaction that writes the rows it tells about."""
-    connection.execute(_TRACK, (tracked.build, tracked.position, projection.name), prepare=True)
+    given = {"build": tracked.build, "position": tracked.position, "name": projection.name}
+    connection.execute(_TRACK, given, prepare=True)
 
 
 def project(
@@ -207,10 +212,12 @@ def project(
     the batch, because another process moved it: the caller reads on from the answer. With
     `isolate`, events that a table cannot take are set aside; without it, they raise. Raises
     NewerProgram where a build is of another version than its projection, LookupError before
-    ensure_tables ran, and then nothing of any is written.
+    ensure_tables ran, ReadModelsDiffer where a build was made from another log, and then nothing of
+    any is written.
     """
     with connection.transaction():
         rows = {str(row[0]): row for row in _locked(connection, projections)}
+        require_of_this_log(connection, projections)
         positions, behind = [], []
         for projection in projections:
             tracked = _tracked_as(rows.get(projection.name), projection)
@@ -224,7 +231,7 @@ def project(
                 )
                 mark(connection, projection, tracked.build, lacking)
         if behind:
-            connection.execute(_ADVANCE, (batch.last, behind), prepare=True)
+            connection.execute(_ADVANCE, (batch.last, batch.mark, behind), prepare=True)
     return positions
 
 

@@ -7,6 +7,8 @@ writer share the session that holds the leader's lock.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
 
 from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
@@ -20,7 +22,8 @@ UNREADABLE = "unreadable"
 """Why an event is set aside whose topic is not known, or whose state cannot be decoded."""
 
 _READ = (
-    "SELECT notification_id, recorded_at::text, topic, originator_id::text, state"
+    "SELECT notification_id, recorded_at::text, topic, originator_id::text, state,"
+    " originator_version"
     " FROM grantledger.ledger_events WHERE notification_id > %b"
     " ORDER BY notification_id LIMIT %b"
 )
@@ -33,6 +36,7 @@ class Batch:
 
     `full` says that the log probably holds more. Topics nobody asked for are left out of `events`.
     `unreadable` are the events whose state cannot be decoded.
+    `mark` recognises the last event, see projections.continuity.
     """
 
     after: int
@@ -40,6 +44,7 @@ class Batch:
     full: bool
     events: Sequence[LoggedEvent]
     unreadable: Sequence[SetAside] = ()
+    mark: bytes | None = None
 
     def since(self, position: int) -> Sequence[LoggedEvent]:
         """Return the events above `position`."""
@@ -71,7 +76,7 @@ class LogReader:
             return Batch(after, after, False, ())
         to_facts, topics = self._mapper.to_facts, self._topics
         events, unreadable = [], []
-        for position, recorded_at, topic, stream_id, state in rows:
+        for position, recorded_at, topic, stream_id, state, _ in rows:
             if topics is not None and topic not in topics:
                 continue
             try:
@@ -80,7 +85,12 @@ class LogReader:
                 unreadable.append(SetAside(position, recorded_at, topic, stream_id, UNREADABLE))
             else:
                 events.append(LoggedEvent(position, recorded_at, topic, stream_id, facts))
-        return Batch(after, rows[-1][0], full, events, unreadable)
+        return Batch(after, rows[-1][0], full, events, unreadable, _mark(rows[-1]))
+
+
+def _mark(row: TupleRow) -> bytes:
+    _, _, _, stream_id, state, version = row
+    return sha256(UUID(stream_id).bytes + int(version).to_bytes(8, "big") + bytes(state)).digest()
 
 
 def log_head(connection: Connection[TupleRow]) -> int:

@@ -9,6 +9,7 @@
 | a session ended                                  | 3002 Authentication       | 2 Logoff          |
 | a refresh token or a code was used again         | 2004 Detection Finding    | 1 Create          |
 | an event was set aside                           | 2004 Detection Finding    | 1 Create          |
+| the log went back                                | 2004 Detection Finding    | 1 Create          |
 | clients, principals, issuers, keys were changed  | 3004 Entity Management    | 1, 3 or 4         |
 | anything else                                    | 6003 API Activity         | 99 Other          |
 """
@@ -71,6 +72,7 @@ _KINDS: Mapping[str, _Kind] = {
     "family.reuse_detected": _Kind(_FINDING, _CREATE, _HIGH),
     "code.replayed": _Kind(_FINDING, _CREATE, _HIGH),
     SET_ASIDE: _Kind(_FINDING, _CREATE, _HIGH),
+    "log.went_back": _Kind(_FINDING, _CREATE, _HIGH),
     "session.started": _Kind(_AUTHENTICATION, _LOGON),
     "session.authenticated": _Kind(_AUTHENTICATION, _LOGON),
     "session.ended": _Kind(_AUTHENTICATION, _LOGOFF),
@@ -82,6 +84,7 @@ _TITLES = {
     "family.reuse_detected": "A refresh token was used again",
     "code.replayed": "An authorization code was used again",
     SET_ASIDE: "An event cannot be shown",
+    "log.went_back": "The log went back",
 }
 _SEVERITY = {"token.issued": _INFORMATIONAL, "grant.denied": _LOW}
 

@@ -13,6 +13,8 @@
    SHORT_POLL_SECONDS: a batch takes a processor for its time, and whoever is issuing waits for
    it. Batches of some hundred events wait in no one's way; smaller ones would cost too much each.
 6. The months ahead are looked after once a day (projections.months_ahead).
+7. A read model that was made from another log than the one that is there is made anew
+   (projections.continuity); that is looked at with each batch, and each second without one.
 """
 
 import logging
@@ -27,8 +29,9 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from application.ledger.mapper import LedgerMapper
-from projections.builds import ensure_tables, project, tracked_position
+from projections.builds import begin_anew, ensure_tables, project, tracked_position
 from projections.collector import seldom_collecting
+from projections.continuity import ReadModelsDiffer, require_of_this_log
 from projections.log_reader import BATCH_EVENTS, Batch, LogReader
 from projections.months_ahead import MonthsAhead
 from projections.projection import Projection
@@ -41,6 +44,7 @@ POLL_SECONDS = 0.1
 SHORT_POLL_SECONDS = 0.025
 MANY_EVENTS = 100
 LEADERSHIP_SECONDS = 0.5
+CONTINUITY_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 RECONNECT_SECONDS = (0.1, 1.0)
 """The first pause before connecting again, and the longest; each is twice the last."""
@@ -78,6 +82,7 @@ class Projector:
         self._months = months or MonthsAhead()
         self._led: dict[str, _Led] = {}
         self._ask_leadership_at = 0.0
+        self._look_at_log_at = 0.0
 
     @property
     def leading(self) -> frozenset[str]:
@@ -111,6 +116,7 @@ class Projector:
         with closing(open_session(self._database_url, name="projector")) as connection:
             ensure_tables(connection, self._projections)
             self._ask_leadership(connection)
+            self._follow_log(connection)
             more = True
             while self._led and more and monotonic() < deadline:
                 more = self._advance_all(connection) == 0.0
@@ -119,6 +125,7 @@ class Projector:
     def _serve(self, connection: Connection[TupleRow], stop: Event) -> None:
         while not stop.is_set():
             self._ask_leadership(connection)
+            self._look_at_log(connection)  # 7
             self._months.ensure(connection)
             pause = self._advance_all(connection)
             if pause:
@@ -143,6 +150,28 @@ class Projector:
             if connection.closed:
                 raise
             _log.exception("what %s set aside could not be tried again", projection.name)
+
+    def _look_at_log(self, connection: Connection[TupleRow]) -> None:
+        if monotonic() >= self._look_at_log_at:
+            self._look_at_log_at = monotonic() + CONTINUITY_SECONDS
+            self._follow_log(connection)
+
+    def _follow_log(self, connection: Connection[TupleRow]) -> None:
+        """Take the positions from the tracking rows, which go back with a restored database."""
+        led = [one.projection for one in self._led.values()]
+        try:
+            positions = require_of_this_log(connection, led)
+        except ReadModelsDiffer as differ:
+            self._make_anew(connection, differ)
+            positions = require_of_this_log(connection, led)
+        for name, position in positions.items():
+            self._led[name].position = position
+
+    def _make_anew(self, connection: Connection[TupleRow], differ: ReadModelsDiffer) -> None:
+        _log.error("made anew, because the log went back: %s", ", ".join(sorted(differ.names)))
+        with connection.transaction():
+            for name in sorted(differ.names):
+                begin_anew(connection, self._led[name].projection)
 
     def _advance_all(self, connection: Connection[TupleRow]) -> float:
         """Give each projection one batch. Return the seconds to wait before the next."""
@@ -169,6 +198,8 @@ class Projector:
             return
         try:
             positions = project(connection, [led.projection for led in behind], batch)
+        except ReadModelsDiffer:  # 7
+            self._follow_log(connection)
         except Exception as error:
             if connection.closed:
                 raise

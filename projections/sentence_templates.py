@@ -109,6 +109,9 @@ TEMPLATES: Mapping[str, str] = {
     "retention.detached": "The partition {partition} left the log[ with {rows} events]"
     f"[, positions {{first_position}} to {{last_position}}]{_BY_WHY}",
     "retention.restored": f"The partition {{partition}} is back in the log{_BY_WHY}",
+    "log.went_back": "The log went back: what was recorded after position {resumed_after}[, from"
+    " {lost_from}] until {lost_until} is lost"
+    f"[, as {{found_by}} found]{_BY_WHY}",
     "audit_reading.started": "Process {process} began to count who reads the audit trail on {day}.",
     "audit.read": "{actor} read {what}[ {times}][ over {via}][, asking for {parameters}].",
 }

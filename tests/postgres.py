@@ -84,6 +84,11 @@ class Postgres:
         return self._server.pgdata
 
     @property
+    def programs(self) -> Path:
+        """The directory of the server's own programs."""
+        return Path(str(self._server.bin_path))
+
+    @property
     def _pid_file(self) -> Path:
         return self.pgdata / "postmaster.pid"
 

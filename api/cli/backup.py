@@ -9,17 +9,20 @@ import rich_click as click
 from api.backup.errors import BackupRefused
 from api.backup.manifest import SECRETS, Manifest, read_backup
 from api.backup.proving import Proof, prove
+from api.backup.recording import record_restored
 from api.backup.restoring import put_back
 from api.backup.taking import take
 from api.cli.event_filters import told
 from api.cli.options import data_dir_option, examples, json_option, settings_in_force
 from api.cli.outcomes import REFUSED, Refused
 from api.cli.progress import counting, waiting
-from api.cli.running import opened_database, record_reading
+from api.cli.running import opened_database, record_reading, user
 from api.cli.tables import print_fields, print_json
+from application.clock import RandomIds, SystemClock
 from application.secret_keys import MasterKeys, Peppers
 from application.secrets_file import SECRETS_FILE, load_secret_keys, secrets_exist, write_private
 from application.settings import Settings
+from domain.provenance import Provenance
 
 _REFUSALS = (BackupRefused, OSError)
 
@@ -88,7 +91,8 @@ def backup(*, out: Path, with_secrets: bool, as_json: bool) -> None:
 def restore(*, directory: Path, as_json: bool) -> None:
     """Put a backup into an empty database, and prove by replay that it is what it was.
 
-    Hashes are checked before anything is restored. Exit code 1 where the proof fails.
+    Hashes are checked before anything is restored. Exit code 1 where the proof fails. It is
+    recorded that what came after the backup is lost, which is an alarm for a week.
     """
     settings = settings_in_force()
     try:
@@ -107,11 +111,21 @@ def restore(*, directory: Path, as_json: bool) -> None:
                     peppers=peppers.ids if peppers is not None else (),
                     progress=progress,
                 )
+            record_restored(url, found.contents.position, _by_operator(digest))
             about = {"position": found.contents.position, "manifest_sha256": digest}
             record_reading(url, "restore", told(about))
     except _REFUSALS as error:
         raise Refused(str(error)) from None
     _show(found, proof, as_json=as_json)
+
+
+def _by_operator(digest: str) -> Provenance:
+    return Provenance(
+        SystemClock().now(),
+        RandomIds().request_id(),
+        by=f"cli:{user()}",
+        why=f"restored from the backup with the manifest {digest}",
+    )
 
 
 def _install_secrets(settings: Settings, directory: Path, found: Manifest) -> None:

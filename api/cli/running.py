@@ -90,7 +90,7 @@ def record_reading(url: str, what: str, filters: str) -> None:
     async def work() -> None:
         async with Ledger(url) as log:
             await record_at_once(
-                Reading(f"cli:{_user()}", "cli", what),
+                Reading(f"cli:{user()}", "cli", what),
                 parameters=filters,
                 process=f"cli:{os.getpid()}",
                 log=log,
@@ -171,12 +171,13 @@ def by_operator(service: Service, reason: str) -> Provenance:
     return Provenance(
         occurred_at=service.clock.now(),
         request_id=service.ids.request_id(),
-        by=f"cli:{_user()}",
+        by=f"cli:{user()}",
         why=reason,
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs this command: the user of the system."""
     try:
         return escaped(getpass.getuser())  # LOGNAME may hold any bytes
     except (KeyError, OSError):  # a container may run as a user id without a name

@@ -73,6 +73,12 @@ def _read_models(connection: Connection[Any]) -> Iterator[Finding]:
             yield warning(
                 check, "never made", "start the service, or `grantledger projections run`"
             )
+        elif status.position > status.head:
+            yield problem(
+                check,
+                f"{status.position - status.head:,} events ahead of the log: it went back",
+                "start the service, or `grantledger projections run`: it is made anew",
+            )
         elif status.lag_seconds > LAG_SECONDS:
             yield warning(
                 check,

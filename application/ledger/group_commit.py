@@ -13,6 +13,9 @@ Rules of our own:
    sent once more, and all of it for so long only: what breaks each connection must not go on so.
 6. With PostgreSQL away nothing waits for long: what was not sent is refused at once.
 7. The unit of an announced end (application.ledger.announced_ends) goes first and alone.
+8. A unit belongs to the epoch that it was handed in in (application.ledger.log_epoch) and is not
+   recorded in another, and the log itself refuses a batch of a process that knows more of it than
+   there is: neither costs a round trip.
 """
 
 import asyncio
@@ -36,6 +39,7 @@ from application.ledger.errors import (
     UnitRejected,
 )
 from application.ledger.link import Link
+from application.ledger.log_epoch import LogEpoch
 from application.ledger.pg_binary import (
     bytea_array,
     int8_array,
@@ -54,8 +58,17 @@ RECONNECT_SECONDS = 0.1
 DOUBT_SECONDS = 3.0
 """How long a lost answer may stay in doubt before its requests are answered 503."""
 
-_APPEND = Statement("append", "SELECT grantledger.append_events($1, $2, $3, $4)")
-_APPEND_END = Statement("append_end", "SELECT grantledger.append_end($1, $2, $3, $4, $5)")
+APPEND = Statement(
+    "append",
+    "SELECT CASE WHEN grantledger.log_is_followed($5, $6, $7)"
+    " THEN grantledger.append_events($1, $2, $3, $4) END",
+)
+_APPEND_END = Statement(
+    "append_end",
+    "SELECT CASE WHEN grantledger.log_is_followed($6, $7, $8)"
+    " THEN grantledger.append_end($1, $2, $3, $4, $5) END",
+)
+"""Each gives the position of the first event, NULL where the log is not the one followed."""
 _LOCK = Statement("lock", "SELECT grantledger.close_position_hole()")
 _READ_BACK = Statement(
     "read_back",
@@ -65,6 +78,8 @@ _READ_BACK = Statement(
     " ON e.originator_id = wanted.id AND e.originator_version = wanted.version",
 )
 
+_ANOTHER_LOG = "the log is another than the one that this was decided upon"
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +87,7 @@ _log = logging.getLogger(__name__)
 class _Unit:
     events: Sequence[StoredEvent]
     done: asyncio.Future[int]
+    epoch: int
     announced_by: UUID | None = None
 
     def succeed(self, position: int) -> None:
@@ -99,8 +115,10 @@ class CommitCounts:
 class GroupCommit:
     """The writer of one process. Start it with `start` in the running event loop."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, epoch: LogEpoch | None = None) -> None:
         self._link = link
+        self._epoch = epoch or LogEpoch()
+        self._epoch.on_change(self._refuse_waiting)
         self._queue: deque[_Unit] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -114,7 +132,7 @@ class GroupCommit:
     @property
     def available(self) -> bool:
         """Whether a unit handed in now would be tried."""
-        return not self._away and not self._closing
+        return not self._away and not self._closing and self._epoch.open
 
     @property
     def waiting(self) -> int:
@@ -142,8 +160,9 @@ class GroupCommit:
         """
         if self._away or self._closing:
             raise LedgerUnavailable("PostgreSQL is away")
+        epoch = self._epoch.require()  # 8
         done = asyncio.get_running_loop().create_future()
-        self._queue.append(_Unit(events, done))
+        self._queue.append(_Unit(events, done, epoch))
         if self._idle:
             if len(self._queue) >= max(EARLY_UNITS, self._in_flight // 2):
                 self._start_at_once()  # 4
@@ -160,7 +179,8 @@ class GroupCommit:
         """
         if self._away or self._closing:
             raise LedgerUnavailable("PostgreSQL is away")
-        unit = _Unit(events, asyncio.get_running_loop().create_future(), holder)
+        epoch = self._epoch.require()  # 8
+        unit = _Unit(events, asyncio.get_running_loop().create_future(), epoch, holder)
         self._queue.appendleft(unit)  # 7
         self._wake.set()
         return await unit.done
@@ -190,7 +210,7 @@ class GroupCommit:
 
     def _start_at_once(self) -> None:
         batch = self._take_batch()
-        answer = self._link.start(*_statement(batch))
+        answer = self._link.start(*self._statement(batch))
         if answer is None:
             self._queue.extendleft(reversed(batch))
         else:
@@ -231,12 +251,14 @@ class GroupCommit:
         answer: Answer | None = None,
         doubted_until: float | None = None,
     ) -> None:
+        if answer is None and not await self._still_followed(batch):
+            return
         events = _events(batch)
         try:
             rows = await (
                 self._link.finish(answer)
                 if answer is not None
-                else self._link.fetch(*_statement(batch))
+                else self._link.fetch(*self._statement(batch))
             )
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             if doubted_until is not None and await self._recorded_after_all(batch, events):
@@ -255,7 +277,33 @@ class GroupCommit:
                 until = doubted_until or monotonic() + DOUBT_SECONDS
                 await self._resolve_doubt(batch, events, error, until=until)
         else:
+            if rows[0][0] is None:  # 8
+                self._epoch.doubt("the log refuses to go on from what is known of it")
+                _fail(batch, LedgerUnavailable(_ANOTHER_LOG))
+                return
             self._succeed(batch, read_int(rows[0][0]))
+
+    async def _still_followed(self, batch: Sequence[_Unit]) -> bool:
+        """Fail the batch, and return False, where it was decided upon another log.
+
+        Raises LedgerUnavailable where there is no connection to be had.
+        """
+        await self._link.connected()  # this may find another log at the old address
+        if all(unit.epoch == self._epoch.number for unit in batch):  # 8
+            return True
+        _fail(batch, LedgerUnavailable(_ANOTHER_LOG))
+        return False
+
+    def _statement(self, batch: Sequence[_Unit]) -> tuple[Statement, tuple[bytes, ...]]:
+        parameters = (*append_parameters(_events(batch)), *self._epoch.guard())
+        holder = batch[0].announced_by
+        return (
+            (APPEND, parameters) if holder is None else (_APPEND_END, (holder.bytes, *parameters))
+        )
+
+    def _refuse_waiting(self) -> None:
+        _fail(self._queue, LedgerUnavailable(_ANOTHER_LOG))
+        self._queue.clear()
 
     async def _isolate(
         self, batch: Sequence[_Unit], error: psycopg.Error, *, doubted_until: float | None
@@ -313,6 +361,7 @@ class GroupCommit:
         for unit in batch:
             unit.succeed(positions[index])
             index += len(unit.events)
+        self._epoch.appended(positions[-1], events[-1])
         return True
 
     async def _read_back(self, events: Sequence[StoredEvent]) -> list[int] | None:
@@ -332,6 +381,7 @@ class GroupCommit:
         for unit in batch:
             unit.succeed(position)
             position += len(unit.events)
+        self._epoch.appended(position - 1, batch[-1].events[-1])
         self.counts.commits += 1
         self.counts.events += position - first
 
@@ -361,15 +411,13 @@ def _keys(events: Sequence[StoredEvent]) -> tuple[bytes, bytes]:
     )
 
 
-def _statement(batch: Sequence[_Unit]) -> tuple[Statement, tuple[bytes, ...]]:
-    events = _events(batch)
-    parameters = (
+def append_parameters(events: Sequence[StoredEvent]) -> tuple[bytes, ...]:
+    """Return the first parameters of APPEND; those of `LogEpoch.guard` follow."""
+    return (
         *_keys(events),
         text_array([event.topic for event in events]),
         bytea_array([event.state for event in events]),
     )
-    holder = batch[0].announced_by
-    return (_APPEND, parameters) if holder is None else (_APPEND_END, (holder.bytes, *parameters))
 
 
 def _events(batch: Sequence[_Unit]) -> list[StoredEvent]:

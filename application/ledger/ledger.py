@@ -1,7 +1,8 @@
 """The ledger as the use cases see it: load an aggregate, save what was decided as one unit.
 
 What was loaded is kept as of the version that was read, and the next load asks for what is newer.
-Events never change, so that what is kept is never wrong, only old.
+Events never change, so that what is kept is never wrong, only old; where the log itself goes back,
+all of it goes (application.ledger.log_epoch).
 """
 
 import logging
@@ -19,6 +20,7 @@ from application.ledger.errors import Conflict, LedgerUnavailable, StreamUnreada
 from application.ledger.group_commit import GroupCommit
 from application.ledger.grouped_read import GroupedReader
 from application.ledger.link import Link
+from application.ledger.log_epoch import LogEpoch
 from application.ledger.mapper import LedgerMapper
 from application.recently_used import RecentlyUsed
 from domain.recorded import Recorded, fold
@@ -49,17 +51,20 @@ class Ledger:
 
     def __init__(self, database_url: str, *, mapper: LedgerMapper | None = None) -> None:
         self.mapper = mapper or LedgerMapper()
+        self.epoch = LogEpoch()
         self.writer = GroupCommit(
             Link(
                 database_url,
                 name="writer",
                 on_connect=("SELECT grantledger.close_position_hole()",),
-            )
+                epoch=self.epoch,
+            ),
+            self.epoch,
         )
-        self.reader = GroupedReader(Link(database_url, name="reader"))
-        self._ends = AnnouncedEnds(Link(database_url, name="ends"))
-        self._long: _Shelf = RecentlyUsed(KEPT_LONG_BYTES)
-        self._short: _Shelf = RecentlyUsed(KEPT_SHORT)
+        self.reader = GroupedReader(Link(database_url, name="reader", epoch=self.epoch))
+        self._forget()
+        self.epoch.on_change(self._forget)
+        self._ends = AnnouncedEnds(Link(database_url, name="ends", epoch=self.epoch))
         self._shared_until = 0.0
 
     async def __aenter__(self) -> "Ledger":
@@ -71,6 +76,11 @@ class Ledger:
         await self.writer.close()
         await self.reader.close()
         await self._ends.close()
+
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever the log turns out to be another, or to have gone back."""
+        return self.epoch.number
 
     async def save(self, *aggregates: Recorded) -> int:
         """Record the undecided facts of `aggregates` as one unit; return the first position.
@@ -98,6 +108,7 @@ class Ledger:
         aggregates: Sequence[Recorded],
         append: Callable[[Sequence[StoredEvent]], Awaitable[int]],
     ) -> int:
+        epoch = self.epoch.require()
         facts = [fact for aggregate in aggregates for fact in aggregate.facts()]
         if not facts:
             return 0
@@ -108,6 +119,9 @@ class Ledger:
         except Conflict:
             self._shared_until = monotonic() + SHARED_SECONDS
             raise
+        if epoch != self.epoch.number:
+            # It may be recorded in what is lost: nothing is handed out for it.
+            raise LedgerUnavailable("the log turned out to be another while it was written")
         for aggregate in followed:
             self._keep(aggregate)
         return position
@@ -117,12 +131,15 @@ class Ledger:
 
         Raises LedgerUnavailable, of which StreamUnreadable is a kind.
         """
+        epoch = self.epoch.require()
         kept = self._kept(stream_id)
         aggregate: Any = kept.copied() if kept is not None else None
         version = kept.version if kept is not None else 0
         more = True
         while more:
             newer, more = await self.reader.part(stream_id, after=version)
+            if epoch != self.epoch.number:
+                raise LedgerUnavailable("the log turned out to be another while it was read")
             if not newer:
                 continue
             version = newer[-1].originator_version
@@ -158,10 +175,14 @@ class Ledger:
         long ago or other processes write the same streams. It may be old: decide upon it only what
         `save` refuses then, with a Conflict.
         """
-        if monotonic() < self._shared_until:
+        if monotonic() < self._shared_until or not self.epoch.open:
             return None
         kept = self._kept(stream_id)
         return kept.copied() if kept is not None else None
+
+    def _forget(self) -> None:
+        self._long: _Shelf = RecentlyUsed(KEPT_LONG_BYTES)
+        self._short: _Shelf = RecentlyUsed(KEPT_SHORT)
 
     def _follows(self, decided: Recorded) -> bool:
         begun = decided.version == decided.INITIAL_VERSION  # as most are that pass here: tokens

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from psycopg import AsyncConnection, Error
 
 from application.ledger.errors import LedgerUnavailable
+from application.ledger.log_epoch import LogEpoch
 from application.ledger.wire import Answer, Row, Statement, Wire
 
 CONNECT_SECONDS = 3
@@ -28,10 +29,25 @@ _log = logging.getLogger(__name__)
 
 
 class Link:
-    """A lazily opened autocommit connection. Used by one task at a time."""
+    """A lazily opened autocommit connection. Used by one task at a time.
 
-    def __init__(self, database_url: str, *, name: str, on_connect: Sequence[str] = ()) -> None:
+    With an `epoch` it leads to the log that the process follows, or nowhere; the one that `leads`
+    says which that is.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        name: str,
+        on_connect: Sequence[str] = (),
+        epoch: LogEpoch | None = None,
+        leads: bool = False,
+    ) -> None:
         self._database_url = database_url
+        self._epoch = epoch
+        self._leads = leads
+        self._epoch_number = 0
         self._name = name
         self._on_connect = (*_SESSION, *on_connect)
         self._wire: Wire | None = None
@@ -55,7 +71,7 @@ class Link:
     def start(self, statement: Statement, parameters: Sequence[bytes]) -> Answer | None:
         """Send a statement at once, without waiting for anything; None where that cannot be."""
         wire = self._wire
-        if wire is None or not wire.ready_for(statement):
+        if wire is None or not wire.ready_for(statement) or self._outlived():
             return None
         return wire.start(statement, parameters, seconds=ANSWER_SECONDS + 1)
 
@@ -76,7 +92,7 @@ class Link:
 
     async def connected(self) -> Wire:
         """Return the open connection. Raises LedgerUnavailable when there is none to be had."""
-        if self._wire is not None and self._wire.open:
+        if self._wire is not None and self._wire.open and not self._outlived():
             return self._wire
         await self.drop()
         try:
@@ -95,12 +111,21 @@ class Link:
             connect_timeout=CONNECT_SECONDS,
         )
         try:
+            if self._epoch is not None:
+                self._epoch_number = self._epoch.number
+                await self._epoch.check(connection, leads=self._leads)
             for statement in self._on_connect:
                 await connection.execute(statement)
             return Wire(connection)
         except BaseException:
             await connection.close()
             raise
+
+    def _outlived(self) -> bool:
+        """Tell whether the log was doubted since: another server may answer at the same address."""
+        if self._epoch is None or self._leads:
+            return False
+        return self._epoch_number != self._epoch.number
 
     async def drop(self) -> None:
         """Close what is open; the next use connects anew."""

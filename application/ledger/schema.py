@@ -307,6 +307,44 @@ SELECT notification_id AS position, recorded_at, topic, originator_id, originato
 FROM grantledger.ledger_events;
 """,
     ),
+    (
+        "identity of the log",
+        """
+CREATE TABLE grantledger.log_identity (
+    log_id uuid NOT NULL DEFAULT gen_random_uuid(),
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one)
+);
+INSERT INTO grantledger.log_identity DEFAULT VALUES;
+COMMENT ON TABLE grantledger.log_identity IS
+    'Names this log for good: its processes refuse to go on in another one.';
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON grantledger.log_identity
+    FOR EACH ROW EXECUTE FUNCTION grantledger.refuse_change();
+CREATE TRIGGER never_truncated BEFORE TRUNCATE ON grantledger.log_identity
+    FOR EACH STATEMENT EXECUTE FUNCTION grantledger.refuse_change();
+
+CREATE FUNCTION grantledger.log_is_followed(known bigint, log uuid, log_table bigint)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    -- The lock that the append takes: between the answer and it nothing changes.
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    RETURN known <= (SELECT last_value FROM grantledger.ledger_position)
+        AND (log_table = 0 OR EXISTS (SELECT FROM grantledger.log_identity AS i
+            WHERE i.log_id = log AND i.tableoid::bigint = log_table));
+END $$;
+COMMENT ON FUNCTION grantledger.log_is_followed IS
+    'Whether a process that knows the log up to a position still writes to that log.';
+
+CREATE INDEX ledger_events_directory_losses_idx
+    ON grantledger.ledger_events_directory (notification_id) WHERE topic = 'log.went_back';
+
+ALTER TABLE grantledger.projections ADD COLUMN last_event bytea;
+UPDATE grantledger.projections AS p SET last_event =
+    (SELECT sha256(uuid_send(e.originator_id) || int8send(e.originator_version) || e.state)
+    FROM grantledger.ledger_events AS e WHERE e.notification_id = p.position);
+COMMENT ON COLUMN grantledger.projections.last_event IS
+    'SHA-256 of the event at the position: where the log has another there, it went back.';
+""",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from domain.consents import Consents
 from domain.denial_log import DenialLog
 from domain.device_authorization import DeviceAuthorization
 from domain.initial_access import InitialAccess
+from domain.log_continuity import LogContinuity
 from domain.principal import Principal
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
@@ -29,6 +30,7 @@ AGGREGATES: tuple[type[Recorded], ...] = (
     DenialLog,
     DeviceAuthorization,
     InitialAccess,
+    LogContinuity,
     Principal,
     RefreshTokenFamily,
     Retention,

@@ -1,7 +1,7 @@
 """Report 18, administration: every administrative act, by whom, when and why.
 
-What changes clients, principals, issuers, keys and registration tokens, and what somebody ended who
-is not the one it belonged to.
+What changes clients, principals, issuers, keys and registration tokens, what somebody ended who is
+not the one it belonged to, and that the log went back, which undoes such acts.
 """
 
 from projections.reports.client_state import CLIENT_TOPICS
@@ -15,6 +15,7 @@ _OTHERS = (
     *(f"initial_access.{name}" for name in ("issued", "used", "revoked")),
     *(f"key.{name}" for name in ("generated", "activated", "retired", "revoked", "rewrapped")),
     *(f"retention.{name}" for name in ("opened", "detached", "restored")),
+    "log.went_back",
 )
 _ACTS = ", ".join(f"'{topic}'" for topic in (*CLIENT_TOPICS, *_OTHERS))
 _ENDS = "'session.ended', 'family.revoked', 'token.revoked'"

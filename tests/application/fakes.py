@@ -77,6 +77,7 @@ class MemoryLog:
     """
 
     def __init__(self) -> None:
+        self.generation = 0
         self._mapper = LedgerMapper()
         self._streams: dict[UUID, list[StoredEvent]] = {}
         self.units: list[Sequence[Any]] = []
@@ -213,10 +214,11 @@ class InterleavingLog(MemoryLog):
 
 
 class MemoryDirectory:
-    """A Directory that always shows what `log` says by now."""
+    """A Directory that always shows what `log` says by now; `lost` is the time that it lost."""
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
+        self.lost: tuple[datetime, datetime] | None = None
 
     def client(self, client_id: str) -> Client | None:
         found: Client | None = self._log.folded(Client.stream(client_id))
@@ -232,6 +234,10 @@ class MemoryDirectory:
 
     def require_fresh(self) -> None:
         """It always is."""
+
+    def lost_with_the_log(self, iat: datetime) -> bool:
+        """Tell whether `lost` takes in `iat`."""
+        return self.lost is not None and self.lost[0] <= iat <= self.lost[1]
 
     async def refresh(self) -> None:
         """Nothing to read: it keeps nothing."""

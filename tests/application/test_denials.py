@@ -218,6 +218,18 @@ async def test_writing_everything_is_paid_for_afterwards(gate: Gate) -> None:
     assert 0 < len(await gate.flush()) <= BURST
 
 
+async def test_a_log_that_went_back_has_a_fresh_stream(gate: Gate) -> None:
+    """A stream whose last events the log may have lost is not gone on with: versions would lack."""
+    gate.refuse(a_denial())
+    first = await gate.flush()
+    gate.log.generation += 1
+    gate.refuse(a_denial())
+    second = await gate.flush()
+
+    assert (len(first), len(second)) == (1, 1)
+    assert first[0].originator_id != second[0].originator_id
+
+
 async def test_each_hour_has_a_stream(gate: Gate) -> None:
     """Refusals of one hour share a stream, those of the next begin another."""
     for minutes in (20, 30, 20):

@@ -79,6 +79,19 @@ async def test_an_unused_client_costs_nothing(counting: Counting) -> None:
     assert len(counting.log.events) == recorded
 
 
+async def test_a_log_that_went_back_has_a_fresh_stream(counting: Counting) -> None:
+    """A stream whose last events the log may have lost is not gone on with: versions would lack."""
+    counting.use()
+    await counting.recorder.flush()
+    counting.log.generation += 1
+    counting.use()
+    await counting.recorder.flush()
+
+    streams = [event.originator_id for event in counting.recorded]
+    assert len(set(streams)) == 2
+    assert counting.counts == {"reporter": 2}
+
+
 async def test_each_day_has_a_stream(counting: Counting) -> None:
     """The minutes of one day (UTC) share a stream for each client, the next day begins another."""
     for hours in (5, 7, 5, 0):

@@ -1,5 +1,6 @@
 """`grantledger backup` and `restore`: what goes in comes out, and nothing else is let in."""
 
+import asyncio
 import base64
 import json
 import stat
@@ -16,8 +17,12 @@ import pytest
 from api.backup.errors import BackupRefused
 from api.backup.postgresql_programs import Tool, run, tool
 from api.cli.running import record_reading
+from application.directory import LogDirectory
+from application.ledger.link import Link
+from application.ledger.mapper import LedgerMapper
 from application.ledger.schema import month_partition
 from tests.cli.in_process import CommandLine
+from tests.ledger.going_back import losses_of
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,28 @@ def test_taking_and_restoring_are_recorded(backup: Path, target: CommandLine) ->
         ).fetchall()
 
     assert found[-2:] == [("backup",), ("restore",)]
+
+
+def test_a_restored_log_says_that_it_went_back(backup: Path, target: CommandLine) -> None:
+    """What came after the backup is lost: the log says so, the doctor calls it a problem, and the
+    tokens of that time are not taken for forged ones.
+    """
+    target.succeed("restore", str(backup))
+    position = json.loads((backup / "manifest.json").read_text())["contents"]["position"]
+    url = target.environment["GRANTLEDGER_DATABASE_URL"]
+    findings = json.loads(target.run("doctor", "--json").stdout)
+
+    assert losses_of(url) == [(position, 1)]
+    assert {one["check"]: one["level"] for one in findings}["log went back"] == "problem"
+    assert asyncio.run(_lost(url, datetime.now(UTC)))
+
+
+async def _lost(url: str, iat: datetime) -> bool:
+    directory = LogDirectory(Link(url, name="test"), LedgerMapper())
+    await directory.refresh()
+    lost = directory.lost_with_the_log(iat)
+    await directory.close()
+    return lost
 
 
 def test_a_missing_master_key_is_a_warning(backup: Path, target: CommandLine) -> None:

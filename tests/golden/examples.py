@@ -29,6 +29,7 @@ from domain.device_authorization import Approval, DeviceAuthorization
 from domain.initial_access import InitialAccess, KeptVerifier
 from domain.issuance import DeploymentPolicy, IssueRequest, Narrowing, SigningChoice
 from domain.issuing_client import Authority
+from domain.log_continuity import FollowedLog, LogContinuity, LogLoss
 from domain.permissions import Catalogue, Permission, Tier
 from domain.principal import Principal
 from domain.provenance import Origin, Provenance
@@ -503,6 +504,27 @@ def _retention_events() -> list[Any]:
     return list(fate.facts())
 
 
+def _loss_events() -> list[Any]:
+    loss = LogLoss(
+        known_position=2001,
+        known_event="5e" * 32,
+        resumed_after=1042,
+        lost_from=MOMENT,
+        lost_until=MOMENT + timedelta(seconds=1),
+        known_at=MOMENT,
+        previous=FollowedLog("0b4ba5a3-2b4c-4b5a-8c7e-5d1f0c9a7e21", "7714163569884999527", 1),
+        present=FollowedLog("0b4ba5a3-2b4c-4b5a-8c7e-5d1f0c9a7e21", "7714163569884999527", 2),
+    )
+    whole = replace(loss, resumed_after=0, lost_from=None)
+    return [
+        fact
+        for one in (loss, whole)
+        for fact in LogContinuity.went_back(
+            one, number=0, found_by="p-1", provenance=PROVENANCE
+        ).facts()
+    ]
+
+
 def _reading_events() -> list[Any]:
     stream = AuditReading.start(READING_ID, process="p-1", day="2026-03-03", provenance=PROVENANCE)
     stream.read(
@@ -540,6 +562,7 @@ def examples() -> dict[str, Any]:
         *_export_events(),
         *_retention_events(),
         *_reading_events(),
+        *_loss_events(),
     ):
         name = f"{event.TOPIC}.v{getattr(event, 'class_version', 1)}"
         while name in found:

@@ -40,6 +40,7 @@ async def test_many_streams_in_one_query(watched: Ledger, proxy: CuttingProxy) -
     units = [records(3), records(1, stream=directory_id("client", "a")), records(2)]
     await asyncio.gather(*[watched.writer.submit(unit) for unit in units])
     wanted = [*[stream_of(unit) for unit in units], stream_id()]
+    await watched.stored(stream_id())  # connects, which asks where that leads
     before = proxy.statements
 
     found = await asyncio.gather(*[watched.stored(stream) for stream in wanted])
@@ -52,6 +53,7 @@ async def test_more_streams_than_a_query_takes(watched: Ledger, proxy: CuttingPr
     """Too many streams for one query come in two, and none is forgotten."""
     units = [records() for _ in range(BATCH_STREAMS + 1)]
     await asyncio.gather(*[watched.writer.submit(unit) for unit in units])
+    await watched.stored(stream_id())  # connects, which asks where that leads
     before = proxy.statements
 
     found = await asyncio.gather(*[watched.stored(stream_of(unit)) for unit in units])
@@ -64,6 +66,7 @@ async def test_a_query_full_of_short_streams(watched: Ledger, proxy: CuttingProx
     """As many streams as a query takes are whole after the first, whose events are shared out."""
     units = [records(2) for _ in range(BATCH_STREAMS)]
     await asyncio.gather(*[watched.writer.submit(unit) for unit in units])
+    await watched.stored(stream_id())  # connects, which asks where that leads
     before = proxy.statements
 
     found = await asyncio.gather(*[watched.stored(stream_of(unit)) for unit in units])

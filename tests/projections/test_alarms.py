@@ -13,8 +13,11 @@ from api.doctor.log import examine_log
 from api.read_models import ReadModels
 from application.ledger.errors import LedgerUnavailable
 from application.ledger.schema import migrate
+from domain.log_continuity import FollowedLog, LogContinuity, LogLoss
+from domain.provenance import Provenance
 from projections.alarms import ALARM_SOURCES, Alarm, AlarmSource
 from projections.query import Query
+from tests.projections.recording import Recording
 
 _SINCE = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 
@@ -62,6 +65,32 @@ def test_the_doctor_calls_an_alarm_a_problem(database_url: str) -> None:
     assert (standing.level, standing.fix) == (Level.PROBLEM, "put it back")
     assert "a wheel came off" in standing.found
     assert quiet.level is Level.OK
+
+
+def test_a_log_that_went_back_is_an_alarm_for_a_week(
+    database_url: str, recording: Recording
+) -> None:
+    """A loss that was recorded stands from then on, and no longer than a week; the record stays."""
+    moment = datetime.now(UTC)
+    log = FollowedLog("log-1", "1", 2)
+    loss = LogLoss(9, "5e" * 32, 4, moment, moment, moment, log, log)
+    recording.record(
+        LogContinuity.went_back(
+            loss, number=0, found_by="p-1", provenance=Provenance(moment, "req_1", by="system")
+        )
+    )
+    source = next(one for one in ALARM_SOURCES if one.name == "log_went_back")
+    with _connected(database_url) as connection:
+        standing = source.query.fetch(connection)
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "UPDATE grantledger.ledger_events SET recorded_at = recorded_at - interval '8 days'"
+        )
+        later = source.query.fetch(connection)
+
+    assert [alarm.name for alarm in standing] == ["log_went_back"]
+    assert "after position 4 " in standing[0].found
+    assert later == []
 
 
 def test_names_are_labels() -> None:
