@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from api import metrics
 from api.client_certificate import thumbprint_of
+from api.own_resource import OwnResourceServer
 from api.read_models import ReadModels
 from api.registration_parts import (
     disable_unused_clients,
     metadata_documents,
     registration_rules,
 )
-from api.resource_server import ResourceServer
 from application.audit_reading import AuditReadingRecorder
 from application.authorization.device import DevicePace
 from application.certificate_authorities import load_authorities
@@ -33,7 +33,7 @@ from application.derived_tokens import DerivedTokens
 from application.directory import LogDirectory
 from application.dpop import DpopProofs
 from application.dpop_nonces import DpopNonces
-from application.introspection import is_live
+from application.forged_tokens import ForgedTokenRecorder
 from application.key_material import load_private_key
 from application.ledger.key_store import WrappedKeys
 from application.ledger.ledger import Ledger
@@ -56,7 +56,7 @@ from application.secret_keys import MasterKeyMismatch
 from application.secrets_file import load_secret_keys
 from application.settings import Settings
 from application.side_tables import SideTables
-from application.token_keys import TokenKeys, VerifiedClaims
+from application.token_keys import TokenKeys
 from application.trusted_issuers import TrustedIssuers
 from application.turns import Turns
 from application.usage import UsageRecorder
@@ -158,14 +158,20 @@ class Service:
             load_authorities(settings.client_ca_file),
         )
         self.upstream: UpstreamProvider | None = upstream_of(settings, self.one_time)
+        self._make_recorders(process)
+        self._private: dict[str, PrivateKeyTypes] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keys_changed = asyncio.Event()
+
+    def _make_recorders(self, process: str) -> None:
         self.denials = DenialRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.usage = UsageRecorder(log=self.log, clock=self.clock, ids=self.ids, process=process)
         self.audit_reading = AuditReadingRecorder(
             log=self.log, clock=self.clock, ids=self.ids, process=process
         )
-        self._private: dict[str, PrivateKeyTypes] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._keys_changed = asyncio.Event()
+        self.forgeries = ForgedTokenRecorder(
+            log=self.log, clock=self.clock, ids=self.ids, process=process
+        )
 
     async def __aenter__(self) -> "Service":
         await self.log.__aenter__()
@@ -183,6 +189,7 @@ class Service:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("denials", self._every(DENIAL_SECONDS, self.denials.flush)),
+                ("forged tokens", self._every(DENIAL_SECONDS, self.forgeries.flush)),
                 ("usage", self._every(counting, self.usage.flush)),
                 (
                     "audit reading",
@@ -207,6 +214,7 @@ class Service:
                 await task
         self.log.epoch.begin()
         await self.denials.flush(everything=True)
+        await self.forgeries.flush(everything=True)
         await self.usage.flush()
         await self.audit_reading.close()
         await self._close()
@@ -220,7 +228,7 @@ class Service:
         await self.key_store.close()
         await self.log.__aexit__()
 
-    def _resource_servers(self) -> tuple[ResourceServer, ResourceServer]:
+    def _resource_servers(self) -> tuple[OwnResourceServer, OwnResourceServer]:
         settings = self.settings
         metadata_url = f"{settings.issuer_url}{PROTECTED_RESOURCE_PATH}"
         return (
@@ -229,22 +237,19 @@ class Service:
             self._resource_server(None, None),
         )
 
-    def _resource_server(self, audience: str | None, metadata_url: str | None) -> ResourceServer:
+    def _resource_server(self, audience: str | None, metadata_url: str | None) -> OwnResourceServer:
         settings = self.settings
-        return ResourceServer(
+        return OwnResourceServer(
+            self,
             audience,
             self.keys,
             url=settings.issuer_url,
             proofs=self.proofs,
-            is_live=self._is_live,
             certificate_of=lambda connection: thumbprint_of(connection.scope, settings),
             now=self.clock.now,
             metadata_url=metadata_url,
             authority=self.authority,
         )
-
-    async def _is_live(self, verified: VerifiedClaims) -> bool:
-        return await is_live(verified, self)
 
     async def alarms(self) -> Sequence[Alarm]:
         """Return the alarms that stand: what the log shows, and what cannot be read of it here.

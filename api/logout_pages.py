@@ -1,13 +1,13 @@
 """RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): a client asks, the person agrees.
 
-1 the hint, where given, is an ID token of ours, perhaps expired, 2 a client is named by it or by
-`client_id`, and the two agree, 3 the address to go on to is registered for that client, exactly,
-and the client is enabled: an address that an attacker registered must not outlive the client;
-otherwise nobody is redirected, 4 a hint for the very session of this browser ends it at once;
-anything else asks first: another site must not be able to log people out.
+1 the hint, where given, is an ID token of ours, perhaps expired, that was recorded so
+(application.recorded_token), 2 a client is named by it or by `client_id`, and the two agree, 3 the
+address to go on to is registered for that client, exactly, and the client is enabled: an address
+that an attacker registered must not outlive the client; otherwise nobody is redirected, 4 a hint
+for the very session of this browser ends it at once; anything else asks first: another site must
+not be able to log people out.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from litestar import get, post
@@ -18,7 +18,9 @@ from api.visit import AnyRequest, AnyResponse, PageFrame, Visit, path_with, redi
 from application.authorization.pending import LoggingOut
 from application.ending import end_session
 from application.errors import InvalidRequest
+from application.recorded_token import Circumstances, recorded_id_token, verified_id_token
 from application.token_keys import UnverifiableToken
+from domain.access_token import AccessToken
 from domain.session import Session
 
 LOGOUT_PATH = "/oauth/logout"
@@ -45,7 +47,7 @@ def logout_routes(frame: PageFrame) -> list[HTTPRouteHandler]:
 
 
 async def _begin(visit: Visit) -> AnyResponse:
-    hint = _hint(visit)  # 1
+    hint = await _hint(visit)  # 1
     client_id = _client_id(visit, hint)  # 2
     asked = LoggingOut(
         visit.context.provenance.occurred_at,
@@ -56,7 +58,7 @@ async def _begin(visit: Visit) -> AnyResponse:
     session = await visit.session()
     if session is None:
         return _goodbye(visit, asked)
-    if hint is not None and hint["sid"] == session.session_id:  # 4
+    if hint is not None and hint.issued.session_id == session.session_id:  # 4
         return await _end(visit, session, asked)
     client = visit.service.directory.client(client_id) if client_id else None
     return visit.render(
@@ -71,21 +73,24 @@ async def _begin_anew(visit: Visit) -> AnyResponse:
     return redirect(path_with(LOGOUT_PATH, **visit.form.single()))
 
 
-def _hint(visit: Visit) -> Mapping[str, Any] | None:
+async def _hint(visit: Visit) -> AccessToken | None:
+    """Return the record that an ID token of ours is a hint at, None without a hint."""
     hint = visit.form.get("id_token_hint")
     if hint is None:
         return None
+    presented = Circumstances.of(visit.context, visit.name)
     try:
-        return visit.service.keys.verify_id_token(hint)
+        verified = verified_id_token(hint, presented, visit.service)
+        return await recorded_id_token(verified, presented, visit.service)
     except UnverifiableToken as error:
         raise InvalidRequest(
             "id_token_hint is not an ID token of ours", reason=str(error)
         ) from None
 
 
-def _client_id(visit: Visit, hint: Mapping[str, Any] | None) -> str | None:
+def _client_id(visit: Visit, hint: AccessToken | None) -> str | None:
     named = visit.form.get("client_id")
-    hinted = str(hint["aud"]) if hint is not None else None
+    hinted = hint.issued.client_id if hint is not None else None
     if named is not None and hinted is not None and named != hinted:
         raise InvalidRequest("client_id is not the one that the ID token was issued to")
     return hinted or named

@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from application.connection_pool import connection_pool
 from application.errors import InvalidRequest
 from application.ledger.errors import LedgerUnavailable
-from projections.alarms import ALARM_SOURCES, Alarm, AlarmSource
+from projections.alarms import ALARM_SOURCES, Alarm, AlarmSource, standing_async
 from projections.lineage import Lineage, lineage_of
 from projections.query import Asking, Query
 from projections.status import ProjectionStatus, projection_status
@@ -140,11 +140,12 @@ class ReadModels:
     async def _asked_status(self) -> "_Status | LedgerUnavailable":
         try:
             behind = await _fetched(self._of_status, projection_status())
-            standing = [
-                alarm
-                for source in self.alarm_sources
-                for alarm in await _fetched(self._of_status, source.query)
-            ]
+            async with self._of_status.connection() as connection:
+                standing = [
+                    alarm
+                    for source in self.alarm_sources
+                    for alarm in await standing_async(source, connection)
+                ]
             return behind, standing
         except (psycopg.Error, PoolTimeout, OSError):
             return LedgerUnavailable("the read models cannot be read")

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import msgspec
 from litestar.types import Scope
 
 from api.client_network import address_of, network_of
-from api.composition import Service
 from application.errors import InvalidRequest
 from application.request_context import RequestContext
 from domain.provenance import Origin, Provenance
+
+if TYPE_CHECKING:  # the composition reads requests too
+    from api.composition import Service
 
 _MAX_USER_AGENT = 512
 # W3C Trace Context, Section 3.2: version, trace-id, parent-id, flags.
@@ -80,7 +83,7 @@ def read_headers(scope: Scope) -> RequestHeaders:
 
 
 def request_context(
-    scope: Scope, headers: RequestHeaders, provenance: Provenance, service: Service
+    scope: Scope, headers: RequestHeaders, provenance: Provenance, service: "Service"
 ) -> RequestContext:
     """Return the context of a request; network data is hashed unless the settings keep it."""
     address = client_address(

@@ -140,7 +140,9 @@ def introspection_endpoint(
     """Return the introspection endpoint (RFC 7662, Section 2)."""
 
     async def ask(form: Form, caller: AuthenticatedClient, context: RequestContext) -> Answer:
-        return await introspect(form.require("token"), caller, service, once=context.once)
+        return await introspect(
+            form.require("token"), caller, service, once=context.once, context=context
+        )
 
     return kind("introspect", service, ask, signs=True)
 

@@ -38,7 +38,7 @@ class CoalescingRecorder(ABC, Generic[Kind, Count, Stream]):
         self._generation = log.generation
 
     async def flush(self) -> None:
-        """Record what was counted since the last flush; what cannot be recorded waits on."""
+        """Record what was counted since the last flush, as far as it is due; the rest waits on."""
         try:
             for kind, count in await self._unsettled.settle(self._log):  # 1
                 self._add(kind, count)
@@ -47,6 +47,8 @@ class CoalescingRecorder(ABC, Generic[Kind, Count, Stream]):
         now = self._clock.now()
         self._new_day(now)  # 3
         for kind in list(self._waiting):
+            if not self._due(kind, now):
+                continue
             self._forget_lost()  # 3
             count = self._waiting.pop(kind)  # 2
             provenance = Provenance(now, self._ids.request_id())
@@ -70,6 +72,10 @@ class CoalescingRecorder(ABC, Generic[Kind, Count, Stream]):
         if self._generation != self._log.generation:
             self._generation = self._log.generation
             self._streams.clear()
+
+    def _due(self, kind: Kind, now: datetime, /) -> bool:  # noqa: ARG002
+        """Tell whether the kind may be recorded at `now`; always, unless a subclass says less."""
+        return True
 
     def _new_day(self, now: datetime) -> None:
         day = now.strftime("%Y-%m-%d")

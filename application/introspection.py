@@ -2,16 +2,17 @@
 
 1 the caller is an authenticated confidential client (Section 2.1), 2 the token is one of ours and
 not expired, 3 the caller may see it: its own, or of an audience it serves, 4 the log says that it
-was issued and not revoked, 5 its key was not revoked, its client is enabled, the person behind it,
-or its client's owner, active, and an issuer that vouched for it still trusted, 6 no token that it
-descends from was revoked with its descendants, and 5 holds for each, 7 `scope` is told without the
-management scopes that the person behind the token does not hold now. A refresh token is seen by its
-own client alone.
+was issued, exactly so (application.recorded_token), and not revoked, 5 its key was not revoked, its
+client is enabled, the person behind it, or its client's owner, active, and an issuer that vouched
+for it still trusted, 6 no token that it descends from was revoked with its descendants, and 5 holds
+for each, 7 `scope` is told without the management scopes that the person behind the token does not
+hold now. A refresh token is seen by its own client alone.
 
 Anything else is `{"active": false}` and nothing more: Section 2.2 "the authorization server MUST
 NOT provide any additional information about an inactive token". 3 comes before 4, so that a caller
 cannot make us read for tokens that are none of its business. 4 reads the primary: a revocation
-acknowledged anywhere is seen here.
+acknowledged anywhere is seen here. The claims that are answered are those of the record: a token
+whose payload is not the recorded one gets no answer.
 """
 
 import asyncio
@@ -22,8 +23,15 @@ from uuid import UUID
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
 from application.errors import UnauthorizedClient
-from application.ports import Clock, Directory, EventLog
+from application.ports import Directory, EventLog, Ids
 from application.present_authority import PresentAuthority
+from application.recorded_token import (
+    Circumstances,
+    RecordService,
+    recorded_token,
+    verified_token,
+)
+from application.request_context import RequestContext
 from application.single_use import NO_NAMES, SingleUse
 from application.token_keys import UnverifiableToken, VerifiedClaims
 from application.token_response import token_type
@@ -31,21 +39,12 @@ from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import CLIENT_CREDENTIALS, ClientType
 from domain.principal import Principal
+from domain.provenance import Provenance
 from domain.refresh_token_family import RefreshTokenFamily
 from domain.signing_key import KeyState, SigningKey
 from domain.trusted_issuer import TrustedIssuer
 
 INACTIVE: Mapping[str, Any] = {"active": False}
-
-
-class TokenVerifier(Protocol):
-    """Tells our tokens from anything else."""
-
-    def verify(self, token: str) -> VerifiedClaims:
-        """Return the claims of a token of ours, expired or not. Raises UnverifiableToken."""
-
-    def verify_id_token(self, token: str) -> Mapping[str, Any]:
-        """Return the claims of an ID token of ours, expired or not. Raises UnverifiableToken."""
 
 
 class LivenessService(Protocol):
@@ -60,12 +59,9 @@ class LivenessService(Protocol):
         """Clients and principals."""
 
 
-class _Service(LivenessService, Protocol):
+class _Service(RecordService, LivenessService, Protocol):
     @property
-    def verifier(self) -> TokenVerifier: ...
-
-    @property
-    def clock(self) -> Clock: ...
+    def ids(self) -> Ids: ...
 
     @property
     def derived(self) -> DerivedTokens: ...
@@ -75,18 +71,25 @@ class _Service(LivenessService, Protocol):
 
 
 async def introspect(
-    token: str, caller: AuthenticatedClient, service: _Service, *, once: SingleUse = NO_NAMES
+    token: str,
+    caller: AuthenticatedClient,
+    service: _Service,
+    *,
+    once: SingleUse = NO_NAMES,
+    context: RequestContext | None = None,
 ) -> Mapping[str, Any]:
     """Return the introspection response. `once` holds what counts once in the request: a token that
     needs no look-up leaves it unused, or anybody's garbage at a resource would fill our tables.
+    `context` is of the request; without it, a forged token is noted with no address.
 
     Raises UnauthorizedClient, the refusals of `once`, LedgerUnavailable.
     """
     require_confidential(caller)  # 1
     if token.startswith(f"{TokenKind.REFRESH}_"):
         return await _refresh_token(token, caller.client, service, once)
+    presented = _circumstances(context, caller, service)
     try:
-        verified = service.verifier.verify(token)  # 2
+        verified = verified_token(token, presented, service)  # 2
     except UnverifiableToken:
         verified = None
     now = service.clock.now()
@@ -94,13 +97,23 @@ async def introspect(
         once.spare()
         return INACTIVE
     await once.use()
-    record = await living_token(verified.token_id, service)  # 4 to 6
-    if record is None:
+    record = await recorded_token(verified, presented, service)  # 4
+    if record is None or not await stands(record, service):  # 4 to 6
         return INACTIVE
     kind = token_type(record.issued.confirmation)
     scope = await service.authority.scope_of(record)  # 7
     at_present = {} if scope == record.issued.scope else {"scope": " ".join(scope)}
     return {"active": True, "token_type": kind, **verified.claims, **at_present}
+
+
+def _circumstances(
+    context: RequestContext | None, caller: AuthenticatedClient, service: _Service
+) -> Circumstances:
+    client_id = caller.client.client_id
+    if context is not None:
+        return Circumstances.of(context, "introspect", client_id)
+    provenance = Provenance(service.clock.now(), service.ids.request_id())
+    return Circumstances("introspect", client_id, "", provenance)
 
 
 def require_confidential(caller: AuthenticatedClient) -> None:
@@ -109,35 +122,35 @@ def require_confidential(caller: AuthenticatedClient) -> None:
         raise UnauthorizedClient("this endpoint needs a confidential client")
 
 
-async def is_live(verified: VerifiedClaims, service: LivenessService) -> bool:
-    """Tell whether a token of ours is live; see `living_token`. Raises LedgerUnavailable."""
-    return await living_token(verified.token_id, service) is not None
-
-
 async def living_token(token_id: str, service: LivenessService) -> AccessToken | None:
-    """Return the record of a token that is issued, not revoked, and all behind it still active.
+    """Return the record of the token named `token_id` where it is live, whatever a JWT says of it.
+
+    Raises LedgerUnavailable.
+    """
+    record = await service.log.load(UUID(token_id))
+    return record if isinstance(record, AccessToken) and await stands(record, service) else None
+
+
+async def stands(record: AccessToken, service: LivenessService) -> bool:
+    """Tell whether a recorded token is not revoked, and all behind it still active.
 
     What stands behind its ancestors counts as well. The end of a family or a session needs no
     look-up: it revokes each of its tokens. Raises LedgerUnavailable.
     """
-    try:
-        record = await service.log.load(UUID(token_id))
-    except ValueError:  # our key signed it, and we did not: nothing of such a name was recorded
-        return None
-    if not isinstance(record, AccessToken) or record.revoked:
-        return None
+    if record.revoked:
+        return False
     if missing_behind(record, service.directory) is not None:
         # Another replica may know somebody for a moment longer: a no is said on what is recorded.
         await service.directory.refresh()
         if missing_behind(record, service.directory) is not None:
-            return None
+            return False
     ancestors = await asyncio.gather(*(service.log.load(UUID(jti)) for jti in record.lineage))
     for one in ancestors:
         if not isinstance(one, AccessToken) or one.cut:
-            return None
+            return False
         if missing_behind(one, service.directory) is not None:
-            return None
-    return record
+            return False
+    return True
 
 
 class Parties(Protocol):

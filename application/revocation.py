@@ -1,8 +1,9 @@
 """Token revocation (RFC 7009), for access tokens and refresh tokens, without needing the hint.
 
 1 the caller is authenticated, 2 the token is one of ours, 3 it was issued to the caller, 4 the log
-says that it was issued; then TokenRevoked is recorded, once. A refresh token, whichever generation
-of it, ends its family and the access tokens of that (Section 2.1).
+says that it was issued, exactly so (application.recorded_token): a forged token may name any `jti`,
+to have others' tokens revoked; then TokenRevoked is recorded, once. A refresh token, whichever
+generation of it, ends its family and the access tokens of that (Section 2.1).
 
 What counts once in the request is used after 3, before anything is read.
 
@@ -13,25 +14,25 @@ demands; the caller holds it already and learns nothing.
 
 from collections.abc import Sequence
 from typing import Protocol
-from uuid import UUID
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens, TokenKind, UnreadableToken
 from application.ending import EndingService, end_family
 from application.errors import InvalidGrant
 from application.insisting import insist
-from application.introspection import TokenVerifier
+from application.recorded_token import (
+    Circumstances,
+    RecordService,
+    recorded_token,
+    verified_token,
+)
 from application.request_context import RequestContext
 from application.token_keys import UnverifiableToken
-from domain.access_token import AccessToken
 from domain.recorded import Recorded
 from domain.refresh_token_family import RefreshTokenFamily
 
 
-class _Service(EndingService, Protocol):
-    @property
-    def verifier(self) -> TokenVerifier: ...
-
+class _Service(EndingService, RecordService, Protocol):
     @property
     def derived(self) -> DerivedTokens: ...
 
@@ -52,22 +53,19 @@ async def revoke(
     if token.startswith(f"{TokenKind.REFRESH}_"):
         await _revoke_family(token, caller, context, service)
         return
+    presented = Circumstances.of(context, "revoke", caller.client.client_id)
     try:
-        verified = service.verifier.verify(token)  # 2
+        verified = verified_token(token, presented, service)  # 2
     except UnverifiableToken:
         context.once.spare()
         return
     if verified.client_id != caller.client.client_id:  # 3
         raise InvalidGrant(_ANOTHERS)
     await context.once.use()
-    try:
-        stream_id = UUID(verified.token_id)
-    except ValueError:  # our key signed it, and we did not
-        return
 
     async def decide() -> Sequence[Recorded]:
-        record = await service.log.load(stream_id)  # 4
-        if not isinstance(record, AccessToken):
+        record = await recorded_token(verified, presented, service)  # 4
+        if record is None:
             return []
         record.revoke(
             by=caller.client.client_id,

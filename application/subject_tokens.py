@@ -4,17 +4,24 @@ Numbers as in application.grants.token_exchange. `iss` is peeked at only to pick
 trusted issuer signed is for application.trusted_issuers to judge, anything else has to be ours.
 """
 
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from application.errors import UnusableToken
 from application.foreign_jwt import ForeignJwtRefused
-from application.introspection import LivenessService, TokenVerifier, living_token, may_see
+from application.introspection import LivenessService, may_see, stands
 from application.ports import Ids
 from application.present_authority import root_of
 from application.rate_limits import RateLimits
+from application.recorded_token import (
+    Circumstances,
+    RecordService,
+    recorded_id_token,
+    recorded_token,
+    verified_id_token,
+    verified_token,
+)
 from application.request_context import RequestContext
-from application.token_keys import UnverifiableToken
+from application.token_keys import UnverifiableToken, VerifiedClaims, VerifiedIdToken
 from application.trusted_issuers import (
     ACCESS_TYPES,
     PLAIN_TYPES,
@@ -23,6 +30,7 @@ from application.trusted_issuers import (
     person_of,
 )
 from application.unverified_jwt import UnreadableJwt, UnverifiedJwt, read_jwt
+from domain.access_token import AccessToken
 from domain.client import Client
 from domain.delegation import SubjectToken
 from domain.permissions import Catalogue
@@ -39,12 +47,8 @@ _FOREIGN = {
 }
 
 
-class SubjectService(LivenessService, Protocol):
+class SubjectService(RecordService, LivenessService, Protocol):
     """What it takes to judge a token that is presented."""
-
-    @property
-    def verifier(self) -> TokenVerifier:
-        """Tells our tokens from others."""
 
     @property
     def trusted(self) -> TrustedIssuers:
@@ -105,23 +109,31 @@ async def own_token(
     """Return a token of ours that `client` may exchange; an ID token stands for the access token
     that it came with. Raises UnusableToken, LedgerUnavailable.
     """
-    token_id = own_token_id(value, kind, client, context, service)  # 3, 5
+    token = verified_own_token(value, kind, client, context, service)  # 3, 5
     await context.once.use()
-    return await living_subject(token_id, service)  # 4
+    return await living_subject(token, client, context, service)  # 4
 
 
-def own_token_id(
+def verified_own_token(
     value: str, kind: str, client: Client, context: RequestContext, service: SubjectService
-) -> str:
-    """Return the id of such a token, which costs nothing to find. Raises UnusableToken."""
-    token_id_of = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
-    return token_id_of(value, client, context.provenance.occurred_at, service)
+) -> VerifiedClaims | VerifiedIdToken:
+    """Return such a token after the checks that cost nothing. Raises UnusableToken."""
+    verified = _of_id_token if kind == ID_TOKEN_TYPE else _of_access_token
+    try:
+        return verified(value, client, context, service)
+    except UnverifiableToken as error:
+        raise UnusableToken(reason=str(error)) from None
 
 
-async def living_subject(token_id: str, service: SubjectService) -> SubjectToken:
+async def living_subject(
+    token: VerifiedClaims | VerifiedIdToken,
+    client: Client,
+    context: RequestContext,
+    service: SubjectService,
+) -> SubjectToken:
     """Return what the record says of a token of ours. Raises UnusableToken, LedgerUnavailable."""
-    record = await living_token(token_id, service)
-    if record is None:
+    record = await _record_of(token, Circumstances.of(context, "token", client.client_id), service)
+    if not await stands(record, service):
         raise UnusableToken(reason="token revoked, or what stands behind it")
     return SubjectToken.of(record, await root_of(record, service.log))
 
@@ -133,28 +145,38 @@ def _read(value: str) -> UnverifiedJwt:
         raise UnusableToken(reason=str(error)) from None
 
 
-def _of_access_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
-    try:
-        verified = service.verifier.verify(value)
-    except UnverifiableToken as error:
-        raise UnusableToken(reason=str(error)) from None
-    if verified.expired(now):
+def _of_access_token(
+    value: str, client: Client, context: RequestContext, service: SubjectService
+) -> VerifiedClaims:
+    verified = verified_token(value, Circumstances.of(context, "token", client.client_id), service)
+    if verified.expired(context.provenance.occurred_at):
         raise UnusableToken(reason="token expired")
     if not may_see(client, verified):
         raise UnusableToken(reason="another client's token")
-    return verified.token_id
+    return verified
 
 
-def _of_id_token(value: str, client: Client, now: datetime, service: SubjectService) -> str:
-    try:
-        claims: Any = service.verifier.verify_id_token(value)
-    except UnverifiableToken as error:
-        raise UnusableToken(reason=str(error)) from None
-    if datetime.fromtimestamp(claims["exp"], UTC) <= now:
+def _of_id_token(
+    value: str, client: Client, context: RequestContext, service: SubjectService
+) -> VerifiedIdToken:
+    presented = Circumstances.of(context, "token", client.client_id)
+    verified = verified_id_token(value, presented, service)
+    if verified.expired(context.provenance.occurred_at):
         raise UnusableToken(reason="ID token expired")
-    if claims["aud"] != client.client_id:
+    if verified.claims["aud"] != client.client_id:
         raise UnusableToken(reason="another client's ID token")
-    # Absent in ID tokens of before the exchange; they live for a day at most.
-    if "origin_jti" not in claims:
-        raise UnusableToken(reason="ID token without origin")
-    return str(claims["origin_jti"])
+    return verified
+
+
+async def _record_of(
+    token: VerifiedClaims | VerifiedIdToken, presented: Circumstances, service: SubjectService
+) -> AccessToken:
+    if isinstance(token, VerifiedIdToken):
+        try:
+            return await recorded_id_token(token, presented, service)
+        except UnverifiableToken as error:
+            raise UnusableToken(reason=str(error)) from None
+    record = await recorded_token(token, presented, service)
+    if record is None:
+        raise UnusableToken(reason="no record says what this token says")
+    return record

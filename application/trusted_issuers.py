@@ -81,9 +81,7 @@ class TrustedIssuers:
 
     def speak_for(self, claims: Mapping[str, Any]) -> bool:
         """Tell whether `iss` of unverified claims names one of them."""
-        name = claims.get("iss")
-        issuer = self._directory.issuer(name) if isinstance(name, str) else None
-        return issuer is not None and issuer.trusted
+        return self._found(claims.get("iss")) is not None
 
     async def verified(
         self,
@@ -129,10 +127,18 @@ class TrustedIssuers:
         return usable_keys(keys, terms.algorithms)
 
     def _trusted(self, name: object) -> TrustedIssuer:
-        issuer = self._directory.issuer(name) if isinstance(name, str) else None
-        if issuer is None or not issuer.trusted:
+        issuer = self._found(name)
+        if issuer is None:
             raise ForeignJwtRefused("issuer not trusted")
         return issuer
+
+    def _found(self, name: object) -> TrustedIssuer | None:
+        # Our own name may have been a trusted issuer's before it became ours: what our keys sign is
+        # compared with our records, and never taken at its word.
+        if not isinstance(name, str) or name == self._issuer:
+            return None
+        issuer = self._directory.issuer(name)
+        return issuer if issuer is not None and issuer.trusted else None
 
     async def _signed(
         self, token: UnverifiedJwt, issuer: TrustedIssuer, now: datetime

@@ -34,6 +34,11 @@ class UnverifiedJwt:
     signature: bytes = field(repr=False)
 
     @property
+    def payload(self) -> bytes:
+        """The payload of the JWS, decoded."""
+        return _decoded(self.signing_input.partition(b".")[2].decode())
+
+    @property
     def type(self) -> str:
         """Its media type (RFC 8725, Section 3.11), "" where it names none."""
         typ = self.header.get("typ", "")

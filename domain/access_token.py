@@ -45,11 +45,13 @@ class AccessToken(Recorded):
         exchanged from, `may_act` who may act for its subject (None for whoever gets it), and
         `form` whether it is an access_token, or an id_jag for another authorization server.
         `confirmation` is the key it is bound to, `authorization_details` what was granted beyond
-        scopes (RFC 9396).
+        scopes (RFC 9396). `payload_sha256` is the SHA-256 of the JWS payload that was signed for
+        it, `id_payload_sha256` that of the ID token that came with it, both as base64url: None
+        where there was none, and in events of before version 5.
         """
 
         TOPIC = "token.issued"
-        class_version = 4
+        class_version = 5
         client_version: int
         owner_version: int | None
         grant_type: str
@@ -75,6 +77,8 @@ class AccessToken(Recorded):
         form: str
         confirmation: Confirmation | None
         authorization_details: tuple[dict[str, Any], ...]
+        payload_sha256: str | None
+        id_payload_sha256: str | None
 
         @staticmethod
         def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -90,6 +94,11 @@ class AccessToken(Recorded):
         def upcast_v3_v4(state: dict[str, Any]) -> None:
             """Up to version 3 tokens were bearer tokens, and scopes were all there was to grant."""
             state.update(confirmation=None, authorization_details=())
+
+        @staticmethod
+        def upcast_v4_v5(state: dict[str, Any]) -> None:
+            """Up to version 4 the record did not say which bytes were signed for it."""
+            state.update(payload_sha256=None, id_payload_sha256=None)
 
         def apply(self, aggregate: "AccessToken") -> None:
             aggregate.issued = self
@@ -134,6 +143,14 @@ class AccessToken(Recorded):
         same where it has one.
         """
         return self.issued.grant_type == CLIENT_CREDENTIALS
+
+    def sign_as(self, payload_sha256: str) -> None:
+        """Name in the record what is signed for the token; a recorded token stays as it is."""
+        self.issued = self._completed(self.issued, payload_sha256=payload_sha256)
+
+    def sign_id_token_as(self, payload_sha256: str) -> None:
+        """Name in the record what is signed for its ID token; a recorded one stays as it is."""
+        self.issued = self._completed(self.issued, id_payload_sha256=payload_sha256)
 
     def revoke(
         self, *, by: str, reason: str, provenance: Provenance, descendants: bool = False

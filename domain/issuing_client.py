@@ -567,4 +567,6 @@ class IssuingClient:
             form=form,
             confirmation=request.confirmation if form == ACCESS_TOKEN else None,
             authorization_details=decided.details if form == ACCESS_TOKEN else (),
+            payload_sha256=None,  # named when it is signed, before it is recorded
+            id_payload_sha256=None,
         )

@@ -74,6 +74,21 @@ class Recorded(Aggregate):
         event.mutate(self)
         self.pending_events.append(event)
 
+    def _completed(self, event: Any, **facts: Any) -> Any:
+        """Return `event` with `facts` that were not known when it was decided.
+
+        What is recorded never changes: an event that is not pending any more is returned as it is.
+        """
+        if not any(one is event for one in self.pending_events):
+            return event
+        completed = object.__new__(type(event))
+        completed.__dict__.update(event.__dict__)
+        if not facts.keys() <= completed.__dict__.keys():
+            raise TypeError(f"{event.TOPIC}: these are not facts of this event")
+        completed.__dict__.update(facts)
+        self.pending_events[:] = [completed if one is event else one for one in self.pending_events]
+        return completed
+
     def copied(self) -> Self:
         """Return the same aggregate for another decision, with nothing decided yet.
 

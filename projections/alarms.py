@@ -8,10 +8,14 @@ metrics, `grantledger doctor` and the console's overview show every alarm that s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from psycopg import AsyncConnection, Connection
+from psycopg.errors import UndefinedTable
 from psycopg.sql import SQL
 
 from application.directory import UnreadableStream
+from projections.forged_tokens import LEAKED_KEYS
 from projections.query import Query
 
 
@@ -38,6 +42,27 @@ class AlarmSource:
 
     name: str
     query: Query[Alarm]
+
+
+def standing(source: AlarmSource, connection: Connection[Any]) -> list[Alarm]:
+    """Return the alarms of `source` that stand. Raises psycopg.Error.
+
+    A read model that was never made has not seen anything yet: that it lacks is told elsewhere.
+    """
+    try:
+        with connection.transaction():
+            return source.query.fetch(connection)
+    except UndefinedTable:
+        return []
+
+
+async def standing_async(source: AlarmSource, connection: AsyncConnection[Any]) -> list[Alarm]:
+    """Return the same, over an async connection."""
+    try:
+        async with connection.transaction():
+            return await source.query.fetch_async(connection)
+    except UndefinedTable:
+        return []
 
 
 def _set_aside(
@@ -117,4 +142,19 @@ LOG_WENT_BACK = AlarmSource(
     "log_went_back", Query(_LOG_WENT_BACK, {"days": LOG_WENT_BACK_DAYS}, Alarm)
 )
 
-ALARM_SOURCES: Sequence[AlarmSource] = (SET_ASIDE_EVENTS, LOG_WENT_BACK)
+
+def _leaked_key(*, kid: str, presented: int, first_at: datetime, differs: str) -> Alarm:
+    tokens = "a token" if presented == 1 else f"{presented:,} tokens"
+    return Alarm(
+        name="forged_tokens",
+        found=f"the signing key {kid} has leaked: it signed {tokens} that this service did not"
+        f" issue so ({differs})",
+        fix=f"grantledger keys revoke {kid}; see docs/operations.md",
+        since=first_at.astimezone(UTC),
+    )
+
+
+# It stands until the key verifies no more: until then, the holder of the copy can go on.
+FORGED_TOKENS = AlarmSource("forged_tokens", Query(LEAKED_KEYS, {}, _leaked_key))
+
+ALARM_SOURCES: Sequence[AlarmSource] = (SET_ASIDE_EVENTS, LOG_WENT_BACK, FORGED_TOKENS)

@@ -152,6 +152,8 @@ OUTCOMES: Mapping[str, str] = {
     "log.went_back": FAILURE,
     "audit_reading.started": SUCCESS,
     "audit.read": SUCCESS,
+    "forgery_log.started": SUCCESS,
+    "forged_token.presented": FAILURE,
 }
 """Every topic by name, with what PCI DSS 10.2.2 calls its success or failure indication."""
 

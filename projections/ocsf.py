@@ -10,6 +10,7 @@
 | a refresh token or a code was used again         | 2004 Detection Finding    | 1 Create          |
 | an event was set aside                           | 2004 Detection Finding    | 1 Create          |
 | the log went back                                | 2004 Detection Finding    | 1 Create          |
+| a forged token was presented                     | 2004 Detection Finding    | 1 Create          |
 | clients, principals, issuers, keys were changed  | 3004 Entity Management    | 1, 3 or 4         |
 | anything else                                    | 6003 API Activity         | 99 Other          |
 """
@@ -25,7 +26,7 @@ from projections.sentences import sentence
 VERSION = "1.8.0"
 _PRODUCT = {"name": "Grantledger", "vendor_name": "Grantledger"}
 _CREATE, _UPDATE, _DELETE, _LOGON, _LOGOFF, _OTHER = 1, 3, 4, 1, 2, 99
-_INFORMATIONAL, _LOW, _HIGH = 1, 2, 4
+_INFORMATIONAL, _LOW, _HIGH, _CRITICAL = 1, 2, 4, 5
 _API, _AUTHENTICATION, _FINDING, _ENTITY = 6003, 3002, 2004, 3004
 _ENTITIES = frozenset({"client", "principal", "issuer", "key", "initial_access"})
 _CREATED = frozenset({"registered", "added", "generated", "issued"})
@@ -73,6 +74,7 @@ _KINDS: Mapping[str, _Kind] = {
     "code.replayed": _Kind(_FINDING, _CREATE, _HIGH),
     SET_ASIDE: _Kind(_FINDING, _CREATE, _HIGH),
     "log.went_back": _Kind(_FINDING, _CREATE, _HIGH),
+    "forged_token.presented": _Kind(_FINDING, _CREATE, _CRITICAL),
     "session.started": _Kind(_AUTHENTICATION, _LOGON),
     "session.authenticated": _Kind(_AUTHENTICATION, _LOGON),
     "session.ended": _Kind(_AUTHENTICATION, _LOGOFF),
@@ -85,6 +87,7 @@ _TITLES = {
     "code.replayed": "An authorization code was used again",
     SET_ASIDE: "An event cannot be shown",
     "log.went_back": "The log went back",
+    "forged_token.presented": "A signing key has leaked: a forged token was presented",
 }
 _SEVERITY = {"token.issued": _INFORMATIONAL, "grant.denied": _LOW}
 

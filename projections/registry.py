@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from projections.audit_trail import AUDIT_TRAIL
 from projections.client_last_used import CLIENT_LAST_USED
 from projections.delegations import DELEGATIONS
+from projections.forged_tokens import FORGED_TOKENS
 from projections.projection import Projection
 from projections.sessions import SESSIONS
 
-PROJECTIONS: Sequence[Projection] = (AUDIT_TRAIL, CLIENT_LAST_USED, SESSIONS, DELEGATIONS)
+PROJECTIONS: Sequence[Projection] = (
+    AUDIT_TRAIL,
+    CLIENT_LAST_USED,
+    SESSIONS,
+    DELEGATIONS,
+    FORGED_TOKENS,
+)
 
 
 def projection_named(name: str) -> Projection:

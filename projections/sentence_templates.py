@@ -114,6 +114,10 @@ TEMPLATES: Mapping[str, str] = {
     f"[, as {{found_by}} found]{_BY_WHY}",
     "audit_reading.started": "Process {process} began to count who reads the audit trail on {day}.",
     "audit.read": "{actor} read {what}[ {times}][ over {via}][, asking for {parameters}].",
+    "forgery_log.started": "Process {process} began to count forged tokens on {day}.",
+    "forged_token.presented": "The signing key {kid} signed a token that {forgery}: the key has"
+    " leaked. It was presented[ {times}][ at {endpoint}][ by client {client_id}]"
+    "[, from {address}].",
 }
 
 STOOD_IN = (

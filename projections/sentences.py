@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from domain.forgery_log import MANY, NOT_RECORDED
 from domain.recorded import moment
 from domain.visible_text import is_hidden, isolated
 from projections.audit_trail import SET_ASIDE, AuditEntry
@@ -82,11 +83,21 @@ def _acting(entry: AuditEntry) -> str:
     return " for ".join(entry.actors or ())
 
 
+def _forgery(entry: AuditEntry) -> str:
+    differs = [str(name) for name in entry.detail.get("differs", ())]
+    if NOT_RECORDED in differs:
+        return "this service did not issue"
+    if differs == [MANY]:
+        return "is not as recorded"
+    return f"is not as recorded in {', '.join(differs)}" if differs else ""
+
+
 _MADE: Mapping[str, Callable[[AuditEntry], Any]] = {
     "a_token": lambda entry: _FORMS.get(str(entry.detail.get("form")), "an access token"),
     "actors": _acting,
     "set_aside_topic": lambda entry: entry.detail.get("topic"),
     "caller": _caller,
+    "forgery": _forgery,
     "grant_types_or_none": lambda entry: entry.detail.get("grant_types") or "none",
     "owner_or_none": lambda entry: entry.detail.get("owner") or "nobody",
     "scopes_or_none": lambda entry: entry.detail.get("scopes") or "none",

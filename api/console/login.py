@@ -172,7 +172,7 @@ async def _redeemed(visit: Visit, code: str, attempt: Attempt) -> TokenResponse:
 
 def _require_own_login(visit: Visit, issued: TokenResponse, attempt: Attempt) -> None:
     try:
-        claims = visit.service.keys.verify_id_token(issued.id_token or "")
+        claims = visit.service.keys.verify_id_token(issued.id_token or "").claims
     except UnverifiableToken as error:
         raise InvalidRequest("this answer tells of no login", reason=str(error)) from None
     nonce = str(claims.get("nonce", ""))

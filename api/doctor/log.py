@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from api.doctor.finding import Finding, fine, problem, warning
 from application.ledger.schema import MIGRATIONS, month_partition, schema_version
-from projections.alarms import ALARM_SOURCES, AlarmSource
+from projections.alarms import ALARM_SOURCES, AlarmSource, standing
 from projections.retention.months import attached_months, months_left
 from projections.status import projection_status
 
@@ -92,10 +92,10 @@ def _read_models(connection: Connection[Any]) -> Iterator[Finding]:
 def _alarms(connection: Connection[Any], sources: Sequence[AlarmSource]) -> Iterator[Finding]:
     for source in sources:
         check = source.name.replace("_", " ")
-        standing = source.query.fetch(connection)
-        for alarm in standing:
+        found = standing(source, connection)
+        for alarm in found:
             yield problem(
                 check, f"{alarm.found}, since {alarm.since:%Y-%m-%d %H:%M} UTC", alarm.fix
             )
-        if not standing:
+        if not found:
             yield fine(check, "none")

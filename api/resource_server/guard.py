@@ -44,7 +44,9 @@ from domain.confirmation import CERTIFICATE, DPOP, Confirmation
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 _CALLER = "grantledger_caller"
-_INVALID = "the access token is expired, revoked, malformed or not meant for this service"
+INVALID = "the access token is expired, revoked, malformed or not meant for this service"
+"""What a caller reads, whatever is wrong with its token."""
+NOT_LIVE = "revoked, or its client or owner is not active"
 
 
 class Verifier(Protocol):
@@ -140,7 +142,7 @@ class ResourceServer:
             return _is_its_own(verified, owner_of)
         grant = await self._authority.grant_of(verified.token_id)
         if grant is None:
-            raise InvalidToken(_INVALID, reason="not issued")
+            raise InvalidToken(INVALID, reason="not issued")
         require_scopes(verified, scopes, lacking=await self._authority.lacking(grant, scopes))
         return grant.own
 
@@ -175,19 +177,30 @@ class ResourceServer:
         now = self._now()
         once = SingleUse(self._proofs.used, now)
         try:
-            verified = await self._verifier.claims_of(token, now)  # 2
+            verified = await self.claims_of(connection, token, now)  # 2
         except UnverifiableToken as error:
-            raise InvalidToken(_INVALID, reason=str(error)) from None
+            raise InvalidToken(INVALID, reason=str(error)) from None
         if verified.expired(now):
-            raise InvalidToken(_INVALID, reason="expired")
+            raise InvalidToken(INVALID, reason="expired")
         if self._audience is not None and self._audience not in verified.audience:  # 3
-            raise InvalidToken(_INVALID, reason="not meant for this service")
+            raise InvalidToken(INVALID, reason="not meant for this service")
         await self._require_key(connection, scheme, token, _confirmation(verified), once)  # 4
         require(verified)  # 6, 7
         await self._use(once)
-        if self._is_live is not None and not await self._is_live(verified):  # 5
-            raise InvalidToken(_INVALID, reason="revoked, or its client or owner is not active")
+        await self.require_live(connection, verified)  # 5
         return verified
+
+    async def claims_of(self, connection: Connection, token: str, now: datetime) -> VerifiedClaims:  # noqa: ARG002
+        """Return the claims of the token of a request, expired or not.
+
+        Raises UnverifiableToken, and what the verifier raises.
+        """
+        return await self._verifier.claims_of(token, now)
+
+    async def require_live(self, connection: Connection, verified: VerifiedClaims) -> None:  # noqa: ARG002
+        """Raise InvalidToken unless a token is live, and what `is_live` raises."""
+        if self._is_live is not None and not await self._is_live(verified):
+            raise InvalidToken(INVALID, reason=NOT_LIVE)
 
     async def _require_key(
         self,
@@ -201,10 +214,10 @@ class ResourceServer:
         by_proof = bound_to is not None and bound_to.method == DPOP
         # RFC 9449, Section 7.2: else a thief would present it as what it is not.
         if by_proof != (scheme == "dpop"):
-            raise InvalidToken(_INVALID, reason="presented by another scheme than it is bound for")
+            raise InvalidToken(INVALID, reason="presented by another scheme than it is bound for")
         if bound_to is not None and bound_to.method == CERTIFICATE:
             if self._certificate_of(connection) != bound_to.thumbprint:
-                raise InvalidToken(_INVALID, reason="bound to another certificate")
+                raise InvalidToken(INVALID, reason="bound to another certificate")
         elif by_proof:
             headers = [value.encode("latin-1") for value in connection.headers.getall("dpop", [])]
             use = ProofUse(_method(connection), self._url + _path(connection), token, bound_to)
@@ -297,4 +310,4 @@ def _confirmation(verified: VerifiedClaims) -> Confirmation | None:
     try:
         return Confirmation.of(verified.claims["cnf"])
     except ValueError as error:
-        raise InvalidToken(_INVALID, reason=str(error)) from None
+        raise InvalidToken(INVALID, reason=str(error)) from None

@@ -27,9 +27,15 @@ from application.errors import (
 )
 from application.issuing_service import IssuingService
 from application.ports import Directory
+from application.recorded_token import (
+    Circumstances,
+    RecordService,
+    recorded_id_token,
+    verified_id_token,
+)
 from application.request_context import RequestContext
 from application.standing_consent import Agreed, targets_for_person
-from application.token_keys import TokenKeys, UnverifiableToken
+from application.token_keys import UnverifiableToken
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
 from domain.client_configuration import AUTHORIZATION_CODE
@@ -41,12 +47,8 @@ from domain.redirect_uri import match, target_of
 from domain.session import Session
 
 
-class AuthorizationService(IssuingService, Protocol):
+class AuthorizationService(IssuingService, RecordService, Protocol):
     """What it takes to take the next step."""
-
-    @property
-    def keys(self) -> TokenKeys:
-        """What tells our ID tokens from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ async def proceed(
     """
     request = pending.request
     client = standing_client(request, service.directory)  # 1
-    if session is None or not _logged_in(pending, session, context, service):  # 2
+    if session is None or not await _logged_in(pending, session, context, service):  # 2
         if "none" in request.prompt:
             raise LoginRequired("nobody is logged in")
         return LoginNeeded()
@@ -124,7 +126,7 @@ def standing_client(request: AuthorizationRequest, directory: Directory) -> Clie
     return client
 
 
-def _logged_in(
+async def _logged_in(
     pending: Authorizing, session: Session, context: RequestContext, service: AuthorizationService
 ) -> bool:
     request, now = pending.request, context.provenance.occurred_at
@@ -132,7 +134,7 @@ def _logged_in(
         return False
     if pending.answered_by != session.login_id and not _as_recent_as_asked(pending, session, now):
         return False
-    return _is_hinted(request.id_token_hint, session, service)
+    return await _is_hinted(request.id_token_hint, session, context, service)
 
 
 def _as_recent_as_asked(pending: Authorizing, session: Session, now: datetime) -> bool:
@@ -148,11 +150,16 @@ def _as_recent_as_asked(pending: Authorizing, session: Session, now: datetime) -
     return session.authenticated_at >= oldest
 
 
-def _is_hinted(hint: str | None, session: Session, service: AuthorizationService) -> bool:
+async def _is_hinted(
+    hint: str | None, session: Session, context: RequestContext, service: AuthorizationService
+) -> bool:
     if hint is None:
         return True
+    presented = Circumstances.of(context, "authorize")
     try:
-        return bool(service.keys.verify_id_token(hint)["sub"] == session.subject)
+        verified = verified_id_token(hint, presented, service)
+        record = await recorded_id_token(verified, presented, service)
+        return record.issued.subject == session.subject
     except UnverifiableToken:
         raise InvalidRequest("id_token_hint is not an ID token of ours") from None
 

@@ -33,9 +33,10 @@ from application.subject_tokens import (
     SubjectService,
     living_subject,
     own_token,
-    own_token_id,
     subject_token,
+    verified_own_token,
 )
+from application.token_keys import VerifiedClaims, VerifiedIdToken
 from application.token_response import TokenResponse
 from application.trusted_issuers import Person, until_known
 from domain.access_token import ACCESS_TOKEN, ID_JAG, AccessToken
@@ -108,11 +109,11 @@ async def _exchange(
     service: _Service,
 ) -> TokenResponse:
     client = requester.client
-    actor_id = _actor_id(parameters, client, context, service)  # 3, 5
+    actor = _actor_token(parameters, client, context, service)  # 3, 5
     subject, person = await _subject(parameters, client, context, service)  # 3 to 5
     exchange = Exchange(
         subject,
-        None if actor_id is None else await _actor(actor_id, client, service),  # 4, 6
+        None if actor is None else await _actor(actor, client, context, service),  # 4, 6
         form=form,
         resource=parameters.resource if form == ID_JAG else (),
     )
@@ -161,16 +162,21 @@ async def _subject(
     return await subject_token(value, kind, client, context, service)
 
 
-def _actor_id(
+def _actor_token(
     parameters: Parameters, client: Client, context: RequestContext, service: _Service
-) -> str | None:
+) -> VerifiedClaims | VerifiedIdToken | None:
     if parameters.actor_token is None:
         return None
-    return own_token_id(parameters.actor_token, ACCESS_TOKEN_TYPE, client, context, service)
+    return verified_own_token(parameters.actor_token, ACCESS_TOKEN_TYPE, client, context, service)
 
 
-async def _actor(token_id: str, client: Client, service: _Service) -> SubjectToken:
-    token = await living_subject(token_id, service)
+async def _actor(
+    verified: VerifiedClaims | VerifiedIdToken,
+    client: Client,
+    context: RequestContext,
+    service: _Service,
+) -> SubjectToken:
+    token = await living_subject(verified, client, context, service)
     if token.client_id != client.client_id:  # 6
         raise UnusableToken(reason="the actor token is another client's")
     return token

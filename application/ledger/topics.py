@@ -9,6 +9,7 @@ from domain.client_usage import ClientUsage
 from domain.consents import Consents
 from domain.denial_log import DenialLog
 from domain.device_authorization import DeviceAuthorization
+from domain.forgery_log import ForgeryLog
 from domain.initial_access import InitialAccess
 from domain.log_continuity import LogContinuity
 from domain.principal import Principal
@@ -29,6 +30,7 @@ AGGREGATES: tuple[type[Recorded], ...] = (
     Consents,
     DenialLog,
     DeviceAuthorization,
+    ForgeryLog,
     InitialAccess,
     LogContinuity,
     Principal,

@@ -9,6 +9,7 @@ from projections.reports.credential_age import CREDENTIAL_AGE
 from projections.reports.delegation_depth import DELEGATION_DEPTH
 from projections.reports.denials import DENIALS
 from projections.reports.dormant_clients import DORMANT_CLIENTS
+from projections.reports.forged_tokens import FORGED_TOKENS
 from projections.reports.issuance import ISSUANCE
 from projections.reports.lineage import LINEAGE
 from projections.reports.live_tokens import LIVE_TOKENS
@@ -49,6 +50,7 @@ REPORTS: tuple[Report, ...] = (
     SIGNING_KEYS,
     BLAST_RADIUS,
     SAMPLE,
+    FORGED_TOKENS,
 )
 """Sorted by number."""
 

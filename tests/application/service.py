@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from application.client_authentication import AuthenticatedClient
 from application.derived_tokens import DerivedTokens
+from application.forged_tokens import ForgedTokenRecorder
 from application.key_material import public_jwk
 from application.outbound import Outbound
 from application.present_authority import PresentAuthority
@@ -68,6 +69,9 @@ class FakeService:
         self.derived = DerivedTokens(self.peppers)
         self.turns = Turns()
         self.authority = PresentAuthority(self.log, self.directory, self.catalogue)
+        self.forgeries = ForgedTokenRecorder(
+            log=self.log, clock=self.clock, ids=self.ids, process="p-1"
+        )
         self.limit()
 
     @property

@@ -12,7 +12,7 @@ from tests.cli.in_process import CommandLine
 from tests.cli.running_service import COMMAND, clean_environment
 from tests.waiting import eventually
 
-NAMES = ["audit_trail", "client_last_used", "sessions", "delegations"]
+NAMES = ["audit_trail", "client_last_used", "sessions", "delegations", "forged_tokens"]
 
 
 def test_status(cli: CommandLine) -> None:

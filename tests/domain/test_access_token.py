@@ -1,4 +1,4 @@
-"""An access token after it was issued: it may be revoked, once."""
+"""An access token after it was decided: it is signed, recorded, and may be revoked, once."""
 
 from domain.access_token import AccessToken
 from tests.builders import a_token, later
@@ -10,6 +10,36 @@ LATER = later(1)
 def revoke(token: AccessToken) -> None:
     """Revoke as the client itself."""
     token.revoke(by="reporter", reason="client request", provenance=LATER)
+
+
+def test_the_record_names_what_is_signed() -> None:
+    """TokenIssued is completed with the digests of the signed payloads before it is recorded; all
+    other facts stay as they were decided.
+    """
+    decided, signed = a_token(), a_token()
+    signed.sign_as("digest-1")
+    signed.sign_id_token_as("digest-2")
+    (before,), (after,) = decided.facts(), signed.facts()
+    names = ("payload_sha256", "id_payload_sha256")
+
+    assert [getattr(after, name) for name in names] == ["digest-1", "digest-2"]
+    assert signed.issued is after
+    assert vars(before).keys() == vars(after).keys()
+    assert {name for name in vars(before) if vars(before)[name] != vars(after)[name]} == {
+        "originator_id",
+        *names,
+    }
+
+
+def test_what_is_recorded_is_not_completed() -> None:
+    """A token that was handed to the log keeps its record, whatever is signed for it later."""
+    token = a_token()
+    token.sign_as("digest-1")
+    token.facts()
+    token.sign_as("digest-2")
+
+    assert token.issued.payload_sha256 == "digest-1"
+    assert list(token.facts()) == []
 
 
 def test_revocation_names_what_it_is_about() -> None:

@@ -1,9 +1,10 @@
-"""ClientUsage and DenialLog: coalesced facts whose counts add up."""
+"""ClientUsage, DenialLog and ForgeryLog: coalesced facts whose counts add up."""
 
 from datetime import timedelta
 
 from domain.client_usage import ClientUsage
 from domain.denial_log import MANY, Denial, DenialLog
+from domain.forgery_log import NOT_RECORDED, Forgery, ForgeryLog, Presentation
 from tests.builders import AT_NOON, NOON, later, stream_id
 from tests.domain.given import events_of, fact, given
 
@@ -126,3 +127,42 @@ def test_an_anonymised_denial_keeps_its_cause() -> None:
     assert (anonymous.client_id, anonymous.address) == (MANY, MANY)
     assert (anonymous.endpoint, anonymous.grant_type) == ("token", "client_credentials")
     assert (anonymous.error, anonymous.reason) == ("invalid_client", "wrong secret")
+
+
+def test_forged_tokens_are_counted_by_key_and_difference() -> None:
+    """A fact carries how many came since the last one, when, and where the last was presented."""
+
+    def present(log: ForgeryLog) -> None:
+        log.present(
+            Forgery("key-1", (NOT_RECORDED,)),
+            Presentation("admin", "", "address-hash", None),
+            jtis=(),
+            count=3,
+            first_at=NOON,
+            last_at=LATER.occurred_at,
+            provenance=LATER,
+        )
+
+    begun = ForgeryLog.start(stream_id(NOON), process="p-1", day="2026-03-03", provenance=AT_NOON)
+    log = (
+        given(*events_of(begun, present))
+        .when(present)
+        .then(
+            fact(
+                ForgeryLog.ForgedTokenPresented,
+                kid="key-1",
+                differs=(NOT_RECORDED,),
+                endpoint="admin",
+                client_id="",
+                address="address-hash",
+                jti=None,
+                jtis=(),
+                count=3,
+                first_at=NOON,
+                last_at=LATER.occurred_at,
+            ),
+            at=LATER,
+        )
+    )
+
+    assert log.presented == 6

@@ -69,6 +69,8 @@ def test_the_record_of_a_token_says_it_all() -> None:
                 form="access_token",
                 confirmation=None,
                 authorization_details=(),
+                payload_sha256=None,
+                id_payload_sha256=None,
             ),
             at=ISSUING,
         )

@@ -26,6 +26,7 @@ from domain.consents import Consents
 from domain.denial_log import Denial, DenialLog
 from domain.descent import Actor, Descent, Vouched
 from domain.device_authorization import Approval, DeviceAuthorization
+from domain.forgery_log import Forgery, ForgeryLog, Presentation
 from domain.initial_access import InitialAccess, KeptVerifier
 from domain.issuance import DeploymentPolicy, IssueRequest, Narrowing, SigningChoice
 from domain.issuing_client import Authority
@@ -76,6 +77,7 @@ SCOPE = Narrowing(("user", "mcp"), ("a2a",), ("admin",))
 DENIALS_ID = UUID("019cb391-c2fa-7a11-ba71-cb94b598a865")
 EXPORT_ID = UUID("019cb391-c2fa-7a22-ba71-cb94b598a865")
 READING_ID = UUID("019cb391-c2fa-7a33-ba71-cb94b598a865")
+FORGERIES_ID = UUID("019cb391-c2fa-7a44-ba71-cb94b598a865")
 
 
 CONFIRMATION = Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")
@@ -282,6 +284,8 @@ def _token_events() -> list[Any]:
         form="id_jag",
         confirmation=CONFIRMATION,
         authorization_details=DETAILS,
+        payload_sha256="47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU",
+        id_payload_sha256="n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg",
     )
     events: list[Any] = [exchanged, *token.facts()[1:], *alone.facts()]
     # The fingerprint of a catalogue is a value here: how it is made up may change.
@@ -538,6 +542,29 @@ def _reading_events() -> list[Any]:
     return list(stream.facts())
 
 
+def _forgery_events() -> list[Any]:
+    stream = ForgeryLog.start(FORGERIES_ID, process="p-1", day="2026-03-03", provenance=PROVENANCE)
+    stream.present(
+        Forgery("Zm9vYmFy", ("exp", "scope")),
+        Presentation("introspect", "reporter", "address-hash", str(TOKEN_ID)),
+        jtis=(str(CODE_ID), str(TOKEN_ID)),
+        count=3,
+        first_at=MOMENT,
+        last_at=MOMENT + timedelta(seconds=1),
+        provenance=PROVENANCE,
+    )
+    stream.present(
+        Forgery("Zm9vYmFy", ("not recorded",)),
+        Presentation("admin", "", "", None),
+        jtis=(),
+        count=1,
+        first_at=MOMENT,
+        last_at=MOMENT,
+        provenance=PROVENANCE,
+    )
+    return list(stream.facts())
+
+
 def examples() -> dict[str, Any]:
     """Return the events by the names of their golden files.
 
@@ -563,6 +590,7 @@ def examples() -> dict[str, Any]:
         *_retention_events(),
         *_reading_events(),
         *_loss_events(),
+        *_forgery_events(),
     ):
         name = f"{event.TOPIC}.v{getattr(event, 'class_version', 1)}"
         while name in found:

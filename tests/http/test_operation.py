@@ -26,6 +26,7 @@ def test_readiness_names_every_part(live: Live) -> None:
         "client_last_used",
         "sessions",
         "delegations",
+        "forged_tokens",
     }
 
 

@@ -56,6 +56,7 @@ def test_a_whole_history(recording: Recording, session: Connection[Any]) -> None
         ({"topic": "session.started"}, 3002, 1),
         ({"topic": "family.reuse_detected"}, 2004, 1),
         ({"topic": "code.replayed"}, 2004, 1),
+        ({"topic": "forged_token.presented", "kid": "key-1"}, 2004, 1),
         ({"topic": "client.registered"}, 3004, 1),
         ({"topic": "client.scopes_changed"}, 3004, 3),
         ({"topic": "client.disabled"}, 3004, 4),

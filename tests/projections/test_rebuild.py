@@ -49,7 +49,7 @@ def test_rebuilds_while_events_arrive(recording: Recording, projection: Projecti
     assert [list(column) for column in zip(*seen, strict=True)] == [
         sorted(column) for column in zip(*seen, strict=True)
     ]
-    assert [report.clean for report in reports] == [True] * 4
+    assert [report.clean for report in reports] == [True] * len(PROJECTIONS)
     assert {report.position for report in reports} == {units[-1]}
 
 

@@ -11,10 +11,10 @@ from tests.projections.example_entries import entries
 
 ENTRIES = entries()
 WORDS = {
-    "token.issued.v4": "Client reporter was issued an identity assertion (ID-JAG) for owner-1,"
+    "token.issued.v5": "Client reporter was issued an identity assertion (ID-JAG) for owner-1,"
     " used by agent-1 for agent-0 @ https://id.example by grant type refresh_token, scope user,"
     " audience hook, until 2026-03-03 12:10:00Z.",
-    "token.issued.v4-sparse": "Client reporter was issued an access token by grant type"
+    "token.issued.v5-sparse": "Client reporter was issued an access token by grant type"
     " client_credentials, scope mcp, audience hook, until 2026-03-03 13:00:00Z.",
     "token.revoked.v2": "Token 019cb391-c2fa-7bd5-9a71-cb94b598a865 of client reporter for owner-1"
     " was revoked by reporter: client request.",
@@ -38,6 +38,11 @@ WORDS = {
     "client.used.v1": "Client reporter authenticated 42 times, at last at 2026-03-03 12:00:00Z.",
     "audit.read.v2": "auditor-1 through console read events 3 times over http,"
     " asking for client_id=reporter topic=grant.denied.",
+    "forged_token.presented.v1": "The signing key Zm9vYmFy signed a token that is not as recorded"
+    " in exp, scope: the key has leaked. It was presented 3 times at introspect by client reporter,"
+    " from address-hash.",
+    "forged_token.presented.v1-sparse": "The signing key Zm9vYmFy signed a token that this service"
+    " did not issue: the key has leaked. It was presented at admin.",
 }
 CALLERS = {
     None: "A caller without a client id",

@@ -19,7 +19,9 @@ from application.errors import (
 from application.grants import token_exchange
 from application.grants.token_exchange import Parameters
 from application.introspection import introspect
+from application.outbound import Outbound
 from application.subject_tokens import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE
+from application.trusted_issuers import TrustedIssuers
 from domain.access_token import AccessToken
 from domain.client import Client
 from domain.client_configuration import TOKEN_EXCHANGE, Audiences
@@ -90,6 +92,17 @@ async def test_a_foreign_token_is_exchanged(at: Scene) -> None:
     assert record.descent.vouched == Vouched(at.issuer.name, "foreign-1", 1)
     assert record.descent.actors == (Actor("agent"), Actor("portal", at.issuer.name))
     assert (record.descent.lineage, record.descent.of_subject) == ((), ("user", "mcp"))
+
+
+async def test_our_own_name_is_no_trusted_issuers(at: Scene) -> None:
+    """An issuer that was trusted before its name became ours vouches for nothing: tokens in our
+    name go by our records.
+    """
+    at.service.trusted = TrustedIssuers(at.service.directory, Outbound(), issuer=at.issuer.name)
+    with pytest.raises(UnusableToken) as refusal:
+        await at.exchange(at.issuer.token(aud=at.issuer.name))
+
+    assert refusal.value.reason == "unknown kid"
 
 
 async def test_details_of_others_are_not_passed_on(at: Scene) -> None:

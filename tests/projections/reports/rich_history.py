@@ -25,6 +25,7 @@ from domain.consents import Consents
 from domain.denial_log import Denial, DenialLog
 from domain.descent import Vouched
 from domain.device_authorization import Approval, DeviceAuthorization
+from domain.forgery_log import NOT_RECORDED, Forgery, ForgeryLog, Presentation
 from domain.initial_access import InitialAccess, KeptVerifier
 from domain.issuance import Narrowing, SigningChoice
 from domain.principal import Principal
@@ -362,7 +363,24 @@ class RichHistory:
                 last_at=story.now,
                 provenance=story.act(),
             )
-        story.record(export, readings)
+        forgeries = ForgeryLog.start(
+            stream_id(), process="p-1", day=story.now.date().isoformat(), provenance=story.act()
+        )
+        for kid, differs, count in (
+            ("key-1", ("exp", "scope"), 3),
+            ("key-2", (NOT_RECORDED,), 2),
+            ("key-2", (NOT_RECORDED,), 4),
+        ):
+            forgeries.present(
+                Forgery(kid, differs),
+                Presentation("introspect", "reporter", "address-0", str(self.leaf)),
+                jtis=(str(self.leaf),),
+                count=count,
+                first_at=story.now,
+                last_at=story.now,
+                provenance=story.act(),
+            )
+        story.record(export, readings, forgeries)
 
     def _endings(self) -> None:
         story = self.story

@@ -88,6 +88,7 @@ def _asked(told: Told) -> dict[str, list[dict[str, Any]]]:
             *({"leaked": name} for name in leaked),
             {"leaked": "web", "since": noon, "most": 3},
         ],
+        "forged-tokens": [{}, {"kid": "key-2", "since": noon}, {"most": 1}],
         "sample": [{"seed": "1"}, {"seed": "2026", "size": 5, "since": noon}],
     }
 
