@@ -34,6 +34,7 @@ ADMINISTRATOR: dict[str, Any] = {
     "sub": "administration",
     "client_id": "administration",
     "exp": IN_2035,
+    "auth_time": 1_767_225_600,
 }
 
 
