@@ -317,7 +317,7 @@ _UNREADABLE = "UPDATE grantledger.ledger_events SET state = '{}' WHERE notificat
     ("damage", "problems"),
     [
         (_DRIFT, ["read model audit_trail is not what the log says: missing: 2"]),
-        (_UNREADABLE, ["cannot be folded", "read model audit_trail cannot be replayed"]),
+        (_UNREADABLE, ["cannot be folded", "audit_trail is not what the log says: differing: 3"]),
     ],
 )
 def test_what_no_hash_can_see_fails_the_proof(

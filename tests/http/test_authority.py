@@ -34,7 +34,7 @@ def desk(live: Live) -> WebClient:
         "desk",
         grant_types=["authorization_code", "refresh_token", DEVICE_CODE],
         scopes=["openid", "profile", "offline_access", "user", *MANAGEMENT.split()],
-        audiences={"allowed": [live.service.url, API, OTHER, "agent"]},
+        audiences={"allowed": [live.service.url, API, OTHER, "deputy"]},
     )
 
 
@@ -142,16 +142,16 @@ def test_an_agent_has_no_more_than_its_person(live: Live, desk: WebClient) -> No
     """
     person = a_person(live, "acted-for", roles=("clients:manage",))
     agent = live.register(
-        "agent", scopes=["clients:manage", "user"], grant_types=["client_credentials", EXCHANGE]
+        "deputy", scopes=["clients:manage", "user"], grant_types=["client_credentials", EXCHANGE]
     )
     machine = live.register(
         "owned-machine",
         scopes=["clients:manage"],
         owner="acted-for",
-        audiences={"allowed": ["agent"], "default": ["agent"]},
+        audiences={"allowed": ["deputy"], "default": ["deputy"]},
     )
     eventually(lambda: all(live.ask_token(one).status_code == 200 for one in (agent, machine)))
-    of_person = desk.tokens_from(person, scope="clients:manage", resource="agent")["access_token"]
+    of_person = desk.tokens_from(person, scope="clients:manage", resource="deputy")["access_token"]
     of_machine = live.token(machine)
 
     def exchanged(token: str) -> httpx.Response:

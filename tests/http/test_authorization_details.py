@@ -66,7 +66,7 @@ def test_a_payment_is_consented_to_each_time(
     (entry, *_) = generous.audit(client_id="rar-shop", topic="token.issued")
 
     assert "Make a payment" in page.text
-    assert "<dt>Amount</dt><dd>currency: EUR</dd>" in page.text
+    assert "<dt><bdi>Amount</bdi></dt><dd><bdi>currency: EUR</bdi></dd>" in page.text
     assert "&lt;b&gt;Merchant&lt;/b&gt; &amp; Co" in page.text
     assert tokens["authorization_details"] == [PAYMENT]
     assert carried(tokens["access_token"]) == told["authorization_details"] == [PAYMENT]

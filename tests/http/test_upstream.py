@@ -47,7 +47,7 @@ def test_a_person_of_another_service(live: Live, postgres: Postgres, tmp_path: P
         httpx.Client(follow_redirects=True, timeout=20) as http,
     ):
         browser = Browser(http, f"{here}/login")
-        assert "Continue with the other one" in browser.page.text
+        assert "Continue with <bdi>the other one</bdi>" in browser.page.text
         browser.submit("/login/upstream")
         assert str(browser.page.url).startswith(live.service.url)
         browser.submit("/login", login="upstream-alice", password=PASSWORD)
