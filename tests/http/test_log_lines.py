@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,7 +92,8 @@ def test_traces_find_the_handlers_that_stay(monkeypatch: pytest.MonkeyPatch) -> 
     """They name themselves in the lines of a worker's handlers: those must be there by then."""
     seen: list[logging.Handler] = []
     monkeypatch.setattr(worker, "traces_wanted", lambda _: seen.extend(logging.root.handlers))
-    monkeypatch.setattr(worker, "service_of_worker", lambda _: None)
+    service = SimpleNamespace(log=SimpleNamespace(epoch=SimpleNamespace(begin=None)))
+    monkeypatch.setattr(worker, "service_of_worker", lambda _: service)
     monkeypatch.setattr(worker, "create_app", lambda _: None)
     monkeypatch.setattr(worker, "token_endpoints", lambda _: {})
     worker.composed(lambda _: {})

@@ -91,7 +91,9 @@ class Stage:
     def lose_tokens(self) -> list[str]:
         """Return tokens that were recorded and will be lost, and register a client that will be."""
         tokens = [self.live.token() for _ in range(LOST)]
-        self.live.register("lost")
+        lost = self.live.register("lost")
+        # Each worker has to have read of it: one that knows of nothing lost has nothing to notice.
+        eventually(lambda: 401 not in _asked(self.live, lost), seconds=20)
         return tokens
 
 
@@ -134,12 +136,16 @@ def _disable_demo(stage: Stage, database_url: str) -> None:
     asyncio.run(tokens())
 
 
-def _asked(live: Live) -> set[int]:
-    """Return what the demo client is answered, over connections of their own to both workers."""
+def _asked(live: Live, client: tuple[str, str] | None = None) -> set[int]:
+    """Return what a client is answered, the demo client where none is given, over connections of
+    their own to both workers.
+    """
     found = set()
     for _ in range(12):
         with contextlib.suppress(httpx.TransportError):
-            answer = httpx.post(f"{live.service.url}{TOKEN}", auth=live.demo, data=FORM, timeout=20)
+            answer = httpx.post(
+                f"{live.service.url}{TOKEN}", auth=client or live.demo, data=FORM, timeout=20
+            )
             found.add(answer.status_code)
     return found
 

@@ -79,7 +79,8 @@ def test_one_unreadable_client_is_refused_and_all_others_served(service: Live) -
     assert ready.status_code == 200
     assert ready.json()["projections"]["audit_trail"]["set_aside"] == 1
     assert "client.disabled" not in json.dumps(ready.json()["alarms"])  # strangers may ask
-    assert _metric(service, "grantledger_alarms") == {
+    standing = _metric(service, "grantledger_alarms")
+    assert {name: count for name, count in standing.items() if count} == {
         "set_aside_events": 1.0,
         "unreadable_streams": 1.0,
     }
