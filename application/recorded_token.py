@@ -26,6 +26,7 @@ from uuid import UUID
 from application.ports import Clock, Directory, EventLog
 from application.request_context import RequestContext
 from application.token_keys import (
+    SALT,
     MisshapenToken,
     UnverifiableToken,
     VerifiedClaims,
@@ -186,7 +187,8 @@ def _differences(
         headers = (*headers, "typ")
     if issued.payload_sha256 == verified.payload_sha256:
         return headers
-    members = _members(verified.claims, verifier.recorded_claims(record))
+    said = {name: value for name, value in verified.claims.items() if name != SALT}
+    members = _members(said, verifier.recorded_claims(record))
     if issued.payload_sha256 is None:
         return (*headers, *members)
     return (*headers, *(members or (ENCODING,)))

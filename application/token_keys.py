@@ -5,7 +5,7 @@ signature shows that a key of ours signed, never that this service did: applicat
 compares what was verified with its record.
 
 A token is a JWT access token of RFC 9068: `typ` at+jwt, claims iss sub aud exp iat nbf jti
-client_id scope sid and, where they apply, auth_time, roles and plugin_id. An ID token (OpenID
+client_id scope sid salt and, where they apply, auth_time, roles and plugin_id. An ID token (OpenID
 Connect Core, Section 2) is signed by the same keys, and its `typ` keeps it from passing for one.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256, sha512
+from secrets import token_urlsafe
 from typing import Any
 
 import msgspec
@@ -38,6 +39,12 @@ REQUIRED_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id")
 """RFC 9068, Section 2.2: what every access token has."""
 ID_REQUIRED_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "sid", "origin_jti")
 """What every ID token of ours has; `origin_jti` is the access token that it came with."""
+SALT = "salt"
+"""The member of an access token that no record tells, and only the hash of its payload covers. Else
+a thief of the database and the signing key could write a living token anew, to the byte: the hash
+of an ID token covers it by `at_hash`.
+"""
+_SALT_BYTES = 16
 KNOWN_TOKENS = 1024
 """How many tokens a process knows the signature of: who asks about one often asks again."""
 _OTHERWISE = {TOKEN_TYPE: "not an access token", ID_TOKEN_TYPE: "not an ID token"}
@@ -215,13 +222,13 @@ class TokenKeys:
     def mint(self, token: AccessToken) -> str:
         """Return the signed JWT of a token that was decided; its record names what was signed."""
         issued = token.issued
-        payload = self._encode(self._claims(token))
+        payload = self._encode({**self._claims(token), SALT: token_urlsafe(_SALT_BYTES)})
         token.sign_as(payload_digest(payload))
         token_type = ID_JAG_TYPE if issued.form == ID_JAG else TOKEN_TYPE
         return self._signed(payload, SigningChoice(issued.kid, issued.algorithm), token_type)
 
     def recorded_claims(self, token: AccessToken) -> Mapping[str, Any]:
-        """Return the claims that a recorded token has, as they read in its JWT."""
+        """Return the claims that a recorded token has, as they read in its JWT, but SALT."""
         claims: Mapping[str, Any] = msgspec.json.decode(self._encode(self._claims(token)))
         return claims
 

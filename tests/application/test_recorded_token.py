@@ -179,7 +179,26 @@ async def test_the_answer_has_the_claims_of_the_record(service: FakeService) -> 
         "active": True,
         "token_type": "Bearer",
         **service.verifier.recorded_claims(record),
+        "salt": payload_of(token)["salt"],
     }
+
+
+async def test_no_token_is_made_anew_of_its_record(service: FakeService, thief: KeyThief) -> None:
+    """A thief of the database and the key, who writes a living token as the record tells it, to the
+    byte but for what the record does not tell, has no token, and is noticed.
+    """
+    client = set_up(service)
+    token = await a_machine_token(service, client)
+    record = service.log.folded(UUID(payload_of(token)["jti"]))
+    claims = service.verifier.recorded_claims(record)
+    copies = [thief.signed(claims), thief.signed({**claims, "salt": "A" * 22})]
+
+    assert {name: value for name, value in payload_of(token).items() if name != "salt"} == claims
+    for copy in copies:
+        assert await introspect(copy, authenticated(client), service) == INACTIVE
+    assert (await introspect(token, authenticated(client), service))["active"] is True
+    assert {differs for _, differs, _ in await noted(service)} == {("encoding",)}
+    assert payload_of(token)["salt"] not in str(service.log.events)
 
 
 @pytest.mark.parametrize("jti", ["a fresh one", "another stream", "no UUID"])

@@ -1,5 +1,6 @@
 """What the token says is what was recorded: PyJWT reads it with the published key alone."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -52,7 +53,7 @@ async def test_says_what_was_recorded(
     plugin_id: str | None,
 ) -> None:
     """In each algorithm that a client may choose, every claim equals the field of TokenIssued that
-    it comes from, there are no others, and the signature verifies by the public JWK.
+    it comes from, there are no others but the salt, and the signature verifies by the public JWK.
     """
     service = FakeService(keys=token_keys(private_keys, *SIGNING_ALGORITHMS))
     service.log.record(a_principal())
@@ -76,7 +77,9 @@ async def test_says_what_was_recorded(
         options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
     )
 
+    salt = decoded["payload"].pop("salt")
     assert decoded["payload"] == claims_of(issued)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}", salt)  # 128 bits
     assert decoded["header"] == {"alg": algorithm, "typ": "at+jwt", "kid": published.key_id}
     assert (issued.algorithm, issued.kid) == (algorithm, published.key_id)
     assert (issued.client_id, issued.subject) == ("reporter", "owner-1")
