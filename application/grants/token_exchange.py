@@ -179,6 +179,11 @@ async def _actor(
     token = await living_subject(verified, client, context, service)
     if token.client_id != client.client_id:  # 6
         raise UnusableToken(reason="the actor token is another client's")
+    named = token.subject
+    of_another = named != client.client_id and service.directory.client(named) is not None
+    if token.for_person and of_another:
+        # `act` and `may_act` name by `sub` alone: a person named like a client would act as it.
+        raise UnusableToken(reason="the actor token's person has the name of another client")
     return token
 
 

@@ -218,3 +218,31 @@ def jti_of(token: str) -> str:
     """Return the name of a token, read without a look at its signature."""
     claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
     return str(claims["jti"])
+
+
+def test_nobody_acts_by_a_name_like_a_clients(live: Live, hops: list[WebClient]) -> None:
+    """A service that `may_act` does not name gains nothing by a person who is named like the one
+    that it names, and logs in to it.
+    """
+    victim = a_person(live, "acted-for-by-name")
+    shop = a_web_client(
+        live,
+        "named-shop",
+        audiences={"allowed": ["tools", "evil"], "default": ["tools", "evil"]},
+        delegation={"may_act": ["tools"]},
+    )
+    evil = a_web_client(
+        live,
+        "evil",
+        grant_types=["authorization_code", TOKEN_EXCHANGE],
+        audiences={"allowed": ["evil"], "default": ["evil"]},
+    )
+    token = shop.tokens_from(victim, scope="user", nonce=None)["access_token"]
+    own = evil.tokens_from(a_person(live, "tools"), scope="user", nonce=None)["access_token"]
+    refused = [
+        exchange(evil, token),
+        exchange(evil, token, actor_token=own, actor_token_type=ACCESS_TOKEN),
+    ]
+
+    assert [one.get("error") for one in refused] == ["invalid_request"] * 2
+    assert exchange(hops[1], token, audience="tools").get("error") is None
