@@ -5,7 +5,8 @@
 the request where `prompt=login` says so, not longer ago than `max_age`, and is the one that
 `id_token_hint` names, 3 the client may be given something on that person's authority, 4 the person
 consented to it: at some time, for the same resources and redirect target, or in answer to this very
-request where `prompt=consent` says so or there are authorization details, 5 the code is recorded.
+request where `prompt=consent` says so, there are authorization details, or any program of the
+machine could ask so (a public client, and no https to go to), 5 the code is recorded.
 
 With `prompt=none`, 2 and 4 are errors instead of pages.
 """
@@ -38,7 +39,7 @@ from application.standing_consent import Agreed, targets_for_person
 from application.token_keys import UnverifiableToken
 from domain.authorization_code import AuthorizationCode, CodeTerms
 from domain.client import Client
-from domain.client_configuration import AUTHORIZATION_CODE
+from domain.client_configuration import AUTHORIZATION_CODE, ClientType
 from domain.confirmation import DPOP, Confirmation
 from domain.consents import Consents
 from domain.errors import DomainError, PersonNotActive
@@ -106,11 +107,21 @@ async def proceed(
     asked_now = pending.consented_in == session.session_id
     # What is to be paid, or read, is another thing each time: no consent of before covers it.
     anew = "consent" in request.prompt or bool(request.authorization_details)
+    anew = anew or _may_be_anybody(client, request.redirect_uri)
     if not remembered or (anew and not asked_now):
         if "none" in request.prompt:
             raise ConsentRequired("the person has not consented to this")
         return ConsentNeeded(client, agreed)
     return await _issue(request, narrowing, session, context, service)  # 5
+
+
+def _may_be_anybody(client: Client, redirect_uri: str) -> bool:
+    """Tell whether any program of the person's machine could ask as this client and get the answer.
+
+    RFC 8252, Section 8.6: such a request is not answered without the person: another program, on
+    another port or with the same private scheme, would be given what was consented to before.
+    """
+    return client.client_type is ClientType.PUBLIC and not redirect_uri.startswith("https://")
 
 
 def standing_client(request: AuthorizationRequest, directory: Directory) -> Client:

@@ -362,3 +362,29 @@ def test_consent_is_to_what_the_page_said(live: Live) -> None:
     assert pending.json()["error"] == "authorization_pending"
     assert tokens["scope"] == scope
     assert shop.ask(DEVICE_CODE, device_code=given["device_code"]).json()["scope"] == scope
+
+
+def test_a_program_is_given_nothing_in_silence(live: Live) -> None:
+    """A public client on a loopback port may be any program: the person is asked each time, and
+    with prompt=none there is no code (RFC 8252, Section 8.6).
+    """
+    native = a_web_client(
+        live,
+        "native-silent",
+        client_type="public",
+        grant_types=["authorization_code"],
+        redirects={"redirect_uris": ["http://127.0.0.1/cb"]},
+    )
+    person = a_person(live, "native-person")
+    first, other = "http://127.0.0.1:51001/cb", "http://127.0.0.1:51002/cb"
+    page = person.open("/oauth/authorize", **native.parameters(scope="user", redirect_uri=first))
+    allowed = person.allow(person.log_in(page)).headers["location"]
+    silent = [
+        person.send("GET", "/oauth/authorize", params=parameters).headers["location"]
+        for uri in (first, other)
+        for parameters in [native.parameters(scope="user", redirect_uri=uri, prompt="none")]
+    ]
+
+    assert allowed.startswith(f"{first}?code=")
+    assert all("error=consent_required" in location for location in silent)
+    assert asked(person, native, scope="user", redirect_uri=other)
