@@ -9,10 +9,12 @@ one order (application.ledger.schema), and what was committed before a load is s
   ended before anybody holds it;
 - one that comes after finds the family by the position of its own event (api.account_pages).
 
-Consent that was withdrawn and given again in between is consent, and is withdrawn as such.
+Consent that was withdrawn and given again is consent to what is decided from then on: a code or
+device that was let through before the withdrawal is refused (`Agreed.since`).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from application.ending import EndingService, end_family, end_tokens
 from application.errors import UnusableGrant, from_domain
@@ -28,7 +30,8 @@ from domain.refresh_token_family import RefreshTokenFamily
 @dataclass(frozen=True, slots=True)
 class Agreed:
     """What has to be consented to: `scope`, for the client, by the person `subject`, at `resource`
-    and by way of `redirect_target` (None for a device).
+    and by way of `redirect_target` (None for a device). `since` is when the person, or its consent,
+    let that through which is redeemed (UTC); None where it is being decided now.
     """
 
     client_id: str
@@ -36,6 +39,7 @@ class Agreed:
     scope: tuple[str, ...]
     resource: tuple[str, ...]
     redirect_target: str | None = None
+    since: datetime | None = None
 
     def covered_by(self, consents: object) -> bool:
         """Tell whether a person's consents, where there are any, cover it."""
@@ -44,6 +48,7 @@ class Agreed:
             self.scope,
             resource=self.resource,
             redirect_target=self.redirect_target,
+            since=self.since,
         )
 
 

@@ -42,6 +42,7 @@ class Consents(Recorded):
     if TYPE_CHECKING:  # at run time these would become arguments of __init__
         subject: str
         by_client: dict[str, tuple[Consent, ...]]
+        withdrawn_at: dict[str, datetime]
 
     class Event(Recorded.Event):
         """Something that the person decided."""
@@ -56,6 +57,7 @@ class Consents(Recorded):
         def apply(self, aggregate: "Consents") -> None:
             aggregate.subject = self.subject
             aggregate.by_client = {}
+            aggregate.withdrawn_at = {}
 
     Created = Opened  # the inherited name: every event has its topic
 
@@ -101,6 +103,7 @@ class Consents(Recorded):
                 for client_id, consents in aggregate.by_client.items()
                 if client_id != self.client_id
             }
+            aggregate.withdrawn_at = {**aggregate.withdrawn_at, self.client_id: self.timestamp}
 
     @staticmethod
     def stream(subject: str) -> UUID:
@@ -119,10 +122,15 @@ class Consents(Recorded):
         *,
         resource: Collection[str] = (),
         redirect_target: str | None = None,
+        since: datetime | None = None,
     ) -> bool:
         """Tell whether the person consented to all of `scope` for this client, at these resources
-        and by way of this target.
+        and by way of this target, and withdrew nothing from it at or after `since` (UTC): what was
+        let through before a withdrawal does not come back with a new consent.
         """
+        withdrawn_at = self.withdrawn_at.get(client_id)
+        if since is not None and withdrawn_at is not None and since <= withdrawn_at:
+            return False
         given = self._given(client_id, resource, redirect_target)
         return given is not None and set(scope) <= set(given.scope)
 

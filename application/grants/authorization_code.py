@@ -127,6 +127,7 @@ async def _redeem(
         issued.scope,
         targets_for_person(requester.client, issued.resource, service.policy),
         target_of(issued.redirect_uri),
+        since=issued.timestamp,
     )
     standing = _standing_session(code, service), require_consent(agreed, service)
     session, _ = await asyncio.gather(*standing)  # 9

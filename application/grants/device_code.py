@@ -129,7 +129,13 @@ async def _redeem(
     approved, provenance = device.approved, context.provenance
     assert approved is not None
     targets = targets_for_person(requester.client, device.requested.resource, service.policy)
-    agreed = Agreed(device.requested.client_id, approved.subject, approved.scope, targets)
+    agreed = Agreed(
+        device.requested.client_id,
+        approved.subject,
+        approved.scope,
+        targets,
+        since=approved.timestamp,
+    )
     standing = _require_standing(approved, service), require_consent(agreed, service)
     await asyncio.gather(*standing)
     session = Session.start(

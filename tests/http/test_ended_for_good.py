@@ -114,6 +114,33 @@ def test_a_withdrawn_consent_ends_tokens(live: Live, shop: WebClient, scope: str
     assert not _active(live, tokens["access_token"], shop)
 
 
+def _withdraw(person: Person, client: WebClient) -> None:
+    person.submit(person.open("/account"), "/account/consents/withdraw", client_id=client.client_id)
+
+
+def test_a_consent_given_again_revives_no_code(live: Live, shop: WebClient) -> None:
+    """A code of before a withdrawal does not redeem on the consent that is given afterwards."""
+    person = a_person(live, "withdrawer-again")
+    old = shop.code_from(person)
+    _withdraw(person, shop)
+    new = shop.code_from(person)
+
+    assert shop.redeem(old).json()["error"] == "invalid_grant"
+    assert shop.redeem(new).status_code == 200
+
+
+def test_a_consent_given_again_revives_no_device(live: Live, television: WebClient) -> None:
+    """Nor does a device that was let in before, while the one that was let in since connects."""
+    person = a_person(live, "withdrawer-of-devices")
+    old, new = begin(live, television), begin(live, television)
+    decide(person, old["user_code"], "allow")
+    _withdraw(person, television)
+    decide(person, new["user_code"], "allow")
+    told = [television.ask(DEVICE_CODE, device_code=one["device_code"]) for one in (old, new)]
+
+    assert [one.status_code for one in told] == [400, 200]
+
+
 def test_a_former_owner_that_is_deactivated(live: Live) -> None:
     """A token whose subject is deactivated is inactive, though its client has another owner by now,
     or none; and a reactivation does not revive it.
