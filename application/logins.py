@@ -4,16 +4,20 @@ The cookie is derived from the session's stream and the number of logins in it: 
 and a new login voids the cookie that was there before, which somebody might have copied.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.derived_tokens import TokenKind, UnreadableToken
 from application.ending import end_session
 from application.errors import AccessDenied
+from application.insisting import insist
 from application.issuing_service import IssuingService
-from application.ledger.errors import Conflict, StreamUnreadable
+from application.ledger.errors import StreamUnreadable
 from application.request_context import RequestContext
 from application.turns import Turns
+from domain.provenance import Provenance
+from domain.recorded import Recorded
 from domain.session import Session
 
 RECENT = timedelta(minutes=15)
@@ -55,19 +59,16 @@ async def logged_in(
             present.session_id, service, by=subject, reason=reason, provenance=provenance
         )
     elif present is not None:
-        try:
-            present.authenticate_again(
-                methods=methods,
-                lifetime=lifetime,
-                provenance=provenance,
-                authenticated_at=authenticated_at,
-                pepper_id=service.derived.pepper_id,
-            )
-            await service.log.save(present)
-        except Conflict:
-            pass  # it is being used or ended at the moment: a new one is right in both cases
-        else:
-            return present
+        again = await _again(
+            present,
+            methods,
+            lifetime=lifetime,
+            authenticated_at=authenticated_at,
+            service=service,
+            provenance=provenance,
+        )
+        if again is not None:
+            return again
     session = Session.start(
         service.ids.stream_id(provenance.occurred_at),
         subject=subject,
@@ -81,6 +82,42 @@ async def logged_in(
     )
     await service.log.save(session)
     return session
+
+
+async def _again(
+    present: Session,
+    methods: tuple[str, ...],
+    *,
+    lifetime: timedelta,
+    authenticated_at: datetime | None,
+    service: LoginService,
+    provenance: Provenance,
+) -> Session | None:
+    """Record another login in a session and return it; None where it ended meanwhile.
+
+    It voids the cookie that was there before, and is an end in that: whoever copied the cookie must
+    not keep it by using the session in a loop. Raises TemporarilyUnavailable after too many lost
+    races, LedgerUnavailable.
+    """
+    decided: list[Session] = []
+
+    async def decide() -> Sequence[Recorded]:
+        session = await service.log.load(present.id)
+        decided[:] = [session] if isinstance(session, Session) and not session.ended else []
+        for one in decided:
+            one.authenticate_again(
+                methods=methods,
+                lifetime=lifetime,
+                provenance=provenance,
+                authenticated_at=authenticated_at,
+                pepper_id=service.derived.pepper_id,
+            )
+        return decided
+
+    turn = service.turns.of(present.id)
+    async with turn.stream:
+        await insist(service.log, decide)
+    return decided[0] if decided else None
 
 
 def version_of(subject: str, service: IssuingService) -> int | None:

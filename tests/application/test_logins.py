@@ -1,5 +1,6 @@
 """What a session allows, by how long ago its person proved itself."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from application.derived_tokens import TokenKind
 from application.errors import AccessDenied
+from application.ledger.errors import EndAnnounced
 from application.logins import (
     RECENT,
     logged_in,
@@ -71,6 +73,49 @@ async def test_a_login_of_somebody_else_ends_the_session_that_was_there(
     assert session.id != present.id
     left = service.log.folded(present.id)
     assert (left.subject, left.logins, left.ended) == ("alice", 1, True)
+
+
+async def test_a_login_voids_the_cookie_against_a_storm(service: FakeService) -> None:
+    """Whoever copied the cookie does not keep it by using the session before each try of a new
+    login: that goes on in the session, and has another cookie.
+    """
+    service.log.record(a_principal("alice"))
+    present = a_session()
+    service.log.record(present)
+    copied = session_cookie(present, service)
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        service.log.meanwhile = write
+        held = service.log.folded(present.id)
+        given = Authorized("shop", None, str(UUID(int=written)), NOON + timedelta(hours=1))
+        held.authorize(given, AT_NOON)
+        with suppress(EndAnnounced):
+            service.log.record(held)
+            written += 1
+
+    service.log.meanwhile = write
+    session = await logged_in("alice", ("pwd",), present, context=context(NOON), service=service)
+    service.log.meanwhile = None
+
+    assert (session.id, session.logins, written) == (present.id, 2, 1)
+    assert await session_of(copied, now=NOON, service=service) is None
+    assert await session_of(session_cookie(session, service), now=NOON, service=service)
+    assert service.log.announced == {}
+
+
+async def test_a_login_in_a_session_that_ended_meanwhile(service: FakeService) -> None:
+    """It begins another session."""
+    present = a_session()
+    service.log.record(present)
+    stale = service.log.folded(present.id)
+    present.end(by="alice", reason="logged out", provenance=AT_NOON)
+    service.log.record(present)
+
+    session = await logged_in("alice", ("pwd",), stale, context=context(NOON), service=service)
+
+    assert session.id != present.id
 
 
 @pytest.mark.parametrize("again", [False, True])
