@@ -295,7 +295,11 @@ class LogDirectory:
 
     async def _require_known(self, known: KnownEvent | None, rows: list[Row]) -> None:
         """Raise LogWentBack where the log has not what was `known` of it."""
-        if known is None or known.is_at(fact(rows, KNOWN)) or await self._left(known, rows):
+        if known is None or known.is_at(fact(rows, KNOWN)):
+            return
+        if await self._left(known, rows):
+            # Connections to come look for the newest event that is left: this one they never find.
+            self._epoch.forget_events()
             return
         raise LogWentBack(f"the log has another event at position {known.position}, or none")
 

@@ -3,10 +3,14 @@
 Positions are given in one order, and the moments with them. Of the events up to the newest that was
 known, those that are older than it are what is left; what has been written since is newer. So the
 last of the older ones is where the log went on, also once it has passed its old head.
+
+The clock of the server may be behind that of before: a loss ends no sooner than the newest event
+that was seen, or no record would ever cover it.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -51,6 +55,7 @@ class LossRecorder:
         self._epoch = epoch
         self._ids = ids
         self._process = process
+        self._found_at: datetime | None = None
 
     async def measured(self, previous: LogIdentity) -> LogLoss:
         """Return what is lost of the log up to the newest event that was known.
@@ -67,13 +72,14 @@ class LossRecorder:
             raise LedgerUnavailable("what the log lost cannot be measured") from error
         now, position, began = rows[0]
         assert now is not None
+        self._found_at = found_at = moment_of(now)
         loss = LogLoss(
             known_position=known.position,
             known_event=known.mark.hex(),
             resumed_after=read_int(position) if position is not None else 0,
             lost_from=moment_of(began) if began is not None else None,
-            lost_until=moment_of(now),
-            known_at=known_at or moment_of(now),
+            lost_until=max(found_at, known_at or found_at),
+            known_at=known_at or found_at,
             previous=previous.followed(),
             present=self._epoch.identity.followed(),
         )
@@ -109,7 +115,9 @@ class LossRecorder:
             loss,
             number=number,
             found_by=self._process,
-            provenance=Provenance(loss.lost_until, self._ids.request_id(), by=SYSTEM),
+            provenance=Provenance(
+                self._found_at or loss.lost_until, self._ids.request_id(), by=SYSTEM
+            ),
         )
         events = [self._mapper.to_stored_event(fact) for fact in entry.facts()]
         try:

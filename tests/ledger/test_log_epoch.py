@@ -180,6 +180,31 @@ async def test_one_record_for_all_processes(database_url: str) -> None:
         assert all(one.epoch.open for one in processes)
 
 
+async def test_a_clock_that_went_back_with_the_log(process: Process, database_url: str) -> None:
+    """The newest event that was seen is an hour ahead of the clock of the server that is left: one
+    record covers the loss, and what is issued goes on.
+    """
+    await process.log.save(a_client(), a_principal())
+    kept = head_of(database_url)
+    await process.log.save(a_token(datetime.now(UTC)))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute(
+            "UPDATE grantledger.ledger_events SET recorded_at = recorded_at + interval '1 hour'"
+            " WHERE notification_id > %s",
+            (kept,),
+        )
+    await process.directory.refresh()
+    take_back(database_url, to=kept)
+
+    async with asyncio.timeout(5):
+        await process.directory.refresh()
+
+    assert losses_of(database_url) == [(kept, 1)]
+    assert process.directory.lost_with_the_log(datetime.now(UTC) + timedelta(hours=1))
+    await process.log.save(a_token(datetime.now(UTC)))
+
+
 async def test_each_loss_has_its_record(process: Process, database_url: str) -> None:
     """A log that goes back to the same place again, or further, is recorded again."""
     await process.log.save(a_client(), a_principal())

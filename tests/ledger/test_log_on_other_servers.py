@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -232,4 +233,46 @@ async def test_a_month_that_leaves_is_no_loss(private_database: PrivateDatabase)
         assert known.stream_id == token.id
         assert process.epoch.open
         assert process.directory.client("reporter") is not None
+    assert losses_of(private_database.url) == []
+
+
+async def test_a_month_that_leaves_with_the_newest_event(private_database: PrivateDatabase) -> None:
+    """Something was recorded in a month between the record of its detachment and the detachment:
+    connections that are made anew are not refused for it, again and again.
+    """
+    async with Process(private_database.url) as process:
+        await process.log.save(a_client(), a_principal())
+        month = f"ledger_events_{now():%Y_%m}"
+        fate = Retention.open(month, provenance=AT_NOON)
+        fate.detach(
+            rows=0,
+            first_position=3,
+            last_position=3,
+            manifest_sha256="00" * 32,
+            dropped=False,
+            provenance=AT_NOON,
+        )
+        async with Ledger(private_database.url) as other:
+            await other.save(fate)
+        await process.log.save(a_token(now()))
+        await process.directory.refresh()
+        with psycopg.connect(private_database.url) as connection:
+            connection.execute(
+                f"ALTER TABLE grantledger.ledger_events DETACH PARTITION grantledger.{month}"
+            )
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        async def goes_on() -> bool:
+            await process.reconciled()
+            with suppress(LedgerUnavailable):  # its connection was lost
+                await process.log.save(a_client(client_id="other"))
+                return True
+            return False
+
+        await eventually_async(goes_on)
+
+        assert process.epoch.open
     assert losses_of(private_database.url) == []
