@@ -205,7 +205,7 @@ CREATE UNLOGGED TABLE grantledger.announced_ends (
     holder uuid NOT NULL,
     until timestamptz NOT NULL,
     PRIMARY KEY (stream, holder)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE grantledger.announced_ends IS
     'Streams that ordinary writers leave alone for a moment, so that an end of them is recorded.';
 
