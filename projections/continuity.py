@@ -15,13 +15,17 @@ from projections.projection import Projection
 from projections.retention.months import months_left
 
 EVENT_MARK = "sha256(uuid_send(e.originator_id) || int8send(e.originator_version) || e.state)"
+# Asked with every batch: one look for each place, where most read models stand at the same one, and
+# for the end of the log only where an event is missing.
 _PLACES = (
-    "SELECT tracked.name, tracked.version, tracked.position, tracked.last_event, found.mark,"  # noqa: S608  # constants
-    " (SELECT coalesce(max(notification_id), 0) FROM grantledger.ledger_events)"
-    " FROM grantledger.projections AS tracked LEFT JOIN LATERAL"
-    f" (SELECT {EVENT_MARK} AS mark FROM grantledger.ledger_events AS e"
-    " WHERE e.notification_id = tracked.position) AS found ON true"
-    " WHERE tracked.name = ANY(%b)"
+    "WITH tracked AS MATERIALIZED (SELECT name, version, position, last_event"  # noqa: S608  # constants
+    " FROM grantledger.projections WHERE name = ANY(%b)),"
+    f" found AS MATERIALIZED (SELECT position, (SELECT {EVENT_MARK}"
+    " FROM grantledger.ledger_events AS e WHERE e.notification_id = position) AS mark"
+    " FROM (SELECT DISTINCT position FROM tracked) AS places)"
+    " SELECT name, version, position, last_event, mark, CASE WHEN mark IS NULL"
+    " THEN (SELECT coalesce(max(notification_id), 0) FROM grantledger.ledger_events)"
+    " ELSE position END FROM tracked JOIN found USING (position)"
 )
 
 
