@@ -345,6 +345,24 @@ COMMENT ON COLUMN grantledger.projections.last_event IS
     'SHA-256 of the event at the position: where the log has another there, it went back.';
 """,
     ),
+    (
+        "position of the log",
+        """
+CREATE OR REPLACE FUNCTION grantledger.close_position_hole() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    head bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(4714921630517351521);
+    SELECT coalesce(max(notification_id), 0) INTO head FROM grantledger.ledger_events;
+    -- It is behind where the log was moved without its sequence, as logical replication does.
+    IF head <> (SELECT last_value FROM grantledger.ledger_position) THEN
+        PERFORM setval('grantledger.ledger_position', head, true);
+    END IF;
+END $$;
+COMMENT ON FUNCTION grantledger.close_position_hole IS
+    'Sets the position to that of the last event, whether a writer died or the log was moved.';
+""",
+    ),
 )
 
 

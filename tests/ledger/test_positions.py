@@ -1,8 +1,11 @@
 """Positions that a writer took and never committed are given again."""
 
+from contextlib import suppress
+
 import psycopg
 import pytest
 
+from application.ledger.errors import LedgerUnavailable
 from application.ledger.ledger import Ledger
 from application.ledger.recorder import (
     APPEND,
@@ -12,6 +15,7 @@ from application.ledger.recorder import (
 )
 from tests.builders import records
 from tests.ledger.log_table import keys, keys_of, positions
+from tests.waiting import eventually_async
 
 
 @pytest.fixture
@@ -47,6 +51,29 @@ async def test_a_writer_closes_it_when_it_connects(hole: str) -> None:
         position = await ledger.writer.append(records())
 
     assert position == 2
+
+
+async def test_a_position_behind_the_log_is_set_right(database_url: str) -> None:
+    """A log that was moved without its sequence is gone on with at its end, by a writer that starts
+    and by one that is there: a position is never given twice.
+    """
+    async with Ledger(database_url) as ledger:
+        await ledger.writer.append(records(3))
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT setval('grantledger.ledger_position', 1, true)")
+        found: list[int] = []
+
+        async def gone_on() -> bool:
+            with suppress(LedgerUnavailable):
+                found.append(await ledger.writer.append(records()))
+            return bool(found)
+
+        async with Ledger(database_url) as another:
+            found_there = await another.writer.append(records())
+        await eventually_async(gone_on)
+
+    assert (found_there, found[0]) == (4, 5)
+    assert positions(database_url) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("events", [0, 3])
