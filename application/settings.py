@@ -330,10 +330,20 @@ class Settings(RateLimitSettings, CertificateSettings):
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
-        if value:
-            require_https_url(value, rule=_ISSUER_RULE)
+        if not value:
+            return value
+        require_https_url(value, rule=_ISSUER_RULE)
         if value.endswith("/"):
             raise ValueError(_ISSUER_RULE)
+        parts = urlsplit(value)
+        usual = {"https": ":443", "http": ":80"}[parts.scheme]
+        port = parts.netloc.rpartition("]")[2].partition(":")[2]
+        plain = not port.startswith("0") and (port or not parts.netloc.endswith(":"))
+        if parts.netloc != parts.netloc.lower() or parts.netloc.endswith(usual) or not plain:
+            # A browser names its origin so: every form would seem to come from elsewhere.
+            raise ValueError(
+                "must have its host in lower case, and no port that goes without saying"
+            )
         return value
 
     @field_validator("upstream_issuer")

@@ -197,6 +197,17 @@ WRONG = (
     ("RATE_LIMIT_DEVICE_PER_ADDRESS", "many", "couldn't parse rate limit string 'many'"),
     ("RATE_LIMIT_DEVICE_PER_ADDRESS", "600", "couldn't parse rate limit string '600'"),
     ("RATE_LIMIT_DEVICE_PER_ADDRESS", "-1/minute", "couldn't parse rate limit string"),
+    *(
+        ("ISSUER", issuer, "must have its host in lower case")
+        for issuer in (
+            "https://Auth.example",
+            "https://auth.example:443",
+            "http://127.0.0.1:80",
+            "https://auth.example:08443",
+            "https://auth.example:",
+            "https://[2001:DB8::1]",
+        )
+    ),
     ("RATE_LIMIT_DEVICE_PER_ADDRESS", "1/fortnight", "no granularity matched for fortnight"),
     ("RATE_LIMIT_TOKEN_PER_CLIENT", "0/minute", "leave it empty for no limit"),
     ("RATE_LIMIT_TOKEN_PER_CLIENT", "5/second;0/minute", "leave it empty for no limit"),
